@@ -1,0 +1,15 @@
+-- a copy of this database must not back up production, nor touch its archives
+UPDATE ir_cron
+   SET active = false
+ WHERE id IN (
+    SELECT res_id
+      FROM ir_model_data
+     WHERE module = 'backup_scheduler' AND model = 'ir.cron'
+);
+UPDATE backup_job SET enabled = false, next_run_at = NULL;
+UPDATE backup_run
+   SET status = 'cancelled', lease_token = NULL, lease_until = NULL,
+       verification_requested_at = NULL
+ WHERE status IN ('queued', 'running');
+UPDATE backup_copy SET status = 'failed' WHERE status = 'uploading';
+UPDATE backup_instance SET master_password_sealed = NULL, active = false;

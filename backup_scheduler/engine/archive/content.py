@@ -1,0 +1,49 @@
+"""Telling what a file is that should be an archive and is not."""
+
+import re
+
+from ..errors import NotAnArchive, Truncated
+
+# Enough to see the title of a web page.
+HEAD = 4096
+
+_TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title", re.IGNORECASE | re.DOTALL)
+
+ZIP = b"PK\x03\x04"
+EMPTY_ZIP = b"PK\x05\x06"
+PG_CUSTOM = b"PGDMP"
+# What can be mistaken for the archive that was asked for, by its first bytes.
+KNOWN = (
+    (ZIP, "a zip archive"),
+    (EMPTY_ZIP, "an empty zip archive"),
+    (PG_CUSTOM, "a pg_dump custom dump"),
+    (b"--\n-- PostgreSQL database dump", "an SQL script of pg_dump"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"{", "JSON"),
+)
+
+
+def require_magic(head, magics, wanted):
+    """Raise unless ``head``, the first bytes of the file, begins as one of ``magics``.
+
+    A file that ends within a magic is :class:`Truncated`; anything else is :class:`NotAnArchive`
+    with a word on what it is instead.
+    """
+    if head.startswith(tuple(magics)):
+        return
+    if not head:
+        raise Truncated("The file is empty.")
+    if any(magic.startswith(head) for magic in magics):
+        raise Truncated(f"The file ends after its first {len(head)} bytes.")
+    raise NotAnArchive(f"The file is not {wanted} but {_name(head)}.")
+
+
+def _name(head):
+    if re.match(rb"(\xef\xbb\xbf)?\s*<", head):
+        title = _TITLE.search(head)
+        text = title.group(1)[:120].decode("utf-8", "replace") if title else ""
+        return f"a web page (“{text}”)" if text else "a web page"
+    for magic, name in KNOWN:
+        if head.startswith(magic):
+            return name
+    return f"something else (it begins with {head[:16]!r})"

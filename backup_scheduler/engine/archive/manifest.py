@@ -1,0 +1,45 @@
+"""The ``manifest.json`` of an Odoo zip: of which database, version and modules it is."""
+
+import json
+
+from ..errors import Inconsistent
+
+# Odoo lists the installed modules in it: tens of KB. Beyond this it is something else (bytes).
+MAX_SIZE = 4 * 1024 * 1024
+
+# Written by ``service.db.dump_db_manifest`` in every Odoo since 9; read by the restore since 8.
+FIELDS = {
+    "odoo_dump": str,
+    "db_name": str,
+    "version": str,
+    "version_info": list,
+    "major_version": str,
+    "pg_version": str,
+    "modules": dict,
+}
+
+
+def parse_manifest(content):
+    """Return the manifest that the bytes hold, as a dict with all of :data:`FIELDS`.
+
+    Raises :class:`Inconsistent` when it is not JSON, not an object, or lacks a field or has one of
+    another kind: then this is no archive of Odoo's database manager.
+    """
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Inconsistent(f"manifest.json is not readable JSON ({error}).") from error
+    if not isinstance(manifest, dict):
+        raise Inconsistent("manifest.json holds no JSON object.")
+    for name, kind in FIELDS.items():
+        if not isinstance(manifest.get(name), kind):
+            raise Inconsistent(f"manifest.json has no usable “{name}”.")
+    return manifest
+
+
+def check_manifest(manifest, database):
+    """Raise :class:`Inconsistent` unless the manifest is that of ``database``."""
+    if manifest["db_name"] != database:
+        raise Inconsistent(
+            f"The archive is of the database {manifest['db_name']!r}, not of {database!r}."
+        )

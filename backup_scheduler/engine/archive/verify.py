@@ -1,0 +1,80 @@
+"""Is an archive good? The levels of verification, in one place.
+
+1. *complete*: nothing of it is missing. Told without reading its data, in the time of some seeks.
+2. *intact*: every byte was read; checksums, sizes and end marks are right, and the archive is of
+   the database that it should be of.
+
+Each level holds for Odoo's ``zip`` and for pg_dump's custom ``dump``. Higher levels read the same
+bytes in the same single pass and ask more of some parts: see :mod:`.checkers`.
+"""
+
+import hashlib
+
+from ..errors import Damaged
+from . import dump
+from .checkers import Intact
+from .source import BLOCK, Source
+from .zip import OdooZip
+
+COMPLETE, INTACT = 1, 2
+# What each level asks of the plain bytes of the parts.
+CHECKS = {COMPLETE: None, INTACT: Intact}
+
+
+def verify(path, archive_format, level, *, database=None, sha256=None, progress=None):
+    """Verify the archive at ``path``; return the :class:`.report.Report` of a good one.
+
+    :param archive_format: ``zip`` or ``dump``
+    :param level: 1 or 2; ``Report.level`` tells which was reached
+    :param database: the name of the database that it must be of; not asked of a zip at level 1,
+        whose manifest is not read then
+    :param sha256: the hexadecimal digest that the file must have. It is the only thing that finds a
+        changed byte where the format has no checksum of its own, and costs a read of the whole file
+    :param progress: called with (bytes read, total bytes) at least each MB; what it raises ends the
+        verification
+
+    The file is read forward in blocks, in a few hundred KB of memory whatever its size.
+
+    Raises, with a sentence that says what is wrong and where: :class:`NotAnArchive` for other
+    content, :class:`Truncated` where bytes are missing at the end, :class:`Damaged` for changed
+    bytes, :class:`Inconsistent` for parts that do not belong together. :class:`OSError` when the
+    file cannot be read, which says nothing about the archive; :class:`ValueError` for a format or a
+    level that does not exist.
+    """
+    if archive_format not in _FORMATS:
+        raise ValueError(f"unknown archive format: {archive_format!r}")
+    if level not in CHECKS:
+        raise ValueError(f"unsupported level of verification: {level!r}")
+    digest = hashlib.sha256() if sha256 else None
+    with open(path, "rb", buffering=BLOCK) as file, open(path, "rb") as probe_file:
+        source = Source(file, progress, digest)
+        # While the directory is read, the position in the file does not move; stopping still works.
+        probe = Source(probe_file, progress and (lambda _at, size: progress(source.position, size)))
+        report = _FORMATS[archive_format](source, probe, CHECKS[level], database)
+        if digest:
+            source.drain()
+            _require_digest(digest, sha256)
+    if progress:
+        progress(report.size, report.size)
+    return report
+
+
+def _verify_zip(source, probe, checks, database):
+    archive = OdooZip(source, probe)
+    if checks:
+        archive.intact(checks(archive.report, database))
+    else:
+        archive.complete()
+    return archive.report
+
+
+def _verify_dump(source, _probe, checks, database):
+    return dump.intact(source, database, checks) if checks else dump.complete(source, database)
+
+
+def _require_digest(digest, expected):
+    if digest.hexdigest() != expected.lower():
+        raise Damaged("The archive is not the one that was stored: its SHA-256 is another.")
+
+
+_FORMATS = {"zip": _verify_zip, "dump": _verify_dump}

@@ -1,0 +1,138 @@
+"""Verifying an Odoo zip."""
+
+import itertools
+
+from ..errors import Damaged, Inconsistent
+from .checkers import DUMP, MANIFEST
+from .codec import RAW_DEFLATE, Inflater, Stored, crc32
+from .content import EMPTY_ZIP, HEAD, ZIP, require_magic
+from .report import Report
+from .zip_directory import (
+    DEFLATED,
+    find_end,
+    read_descriptor,
+    read_directory,
+    read_local_header,
+)
+
+REQUIRED = (DUMP, MANIFEST)
+_FILESTORE, _MARKS = b"filestore/", b"filestore/checklist/"
+
+
+class OdooZip:
+    """One zip, to be verified up to some level.
+
+    :param source: reads the members, forward only
+    :param probe: reads the directory, wherever it is needed; without digest
+    """
+
+    def __init__(self, source, probe):
+        self._source = source
+        self._probe = probe
+        self._end = None
+        self._in_order = True
+        self.report = Report("zip", 1, source.size)
+
+    def complete(self):
+        """Level 1: the directory is whole, and begins right after the last of its members.
+
+        The first member begins with the file, and the first and the last one have their headers.
+        :data:`REQUIRED` members are there, once. The data are not read. Memory is flat whatever
+        the number of members.
+        """
+        probe = self._probe
+        require_magic(probe.read(min(HEAD, probe.size)), [ZIP, EMPTY_ZIP], "a zip archive")
+        self._end = find_end(probe)
+        first, last = self._scan()
+        if first.offset:
+            raise Damaged(f"The first {first.offset} bytes of the archive belong to no member.")
+        for entry in (first, last):
+            probe.seek(entry.offset)
+            read_local_header(probe, entry)
+        self._require_room(probe, last, self._end.start)
+        probe.skip(last.compressed)
+        read_descriptor(probe, last, self._end.start)
+
+    def intact(self, checks):
+        """Level 2: each member in file order, from its header to the header of the next one.
+
+        Its data inflate to exactly the size and the CRC-32 that the directory says, every byte
+        belongs to a member, and the ``checks`` of each member are content.
+        """
+        self.complete()
+        for entry, stop in self._members():
+            self._check_member(entry, stop, checks.of_member(entry.name))
+        self.report.level = 2
+
+    # --- the directory --------------------------------------------------------------------------
+
+    def _scan(self):
+        """Count the entries; return the first and the last in the order of the file."""
+        first = last = previous = None
+        required = dict.fromkeys(REQUIRED, 0)
+        for entry in read_directory(self._probe, self._end):
+            self._count(entry, required)
+            first = entry if first is None or entry.offset < first.offset else first
+            last = entry if last is None or entry.offset > last.offset else last
+            self._in_order &= previous is None or previous.offset < entry.offset
+            previous = entry
+        for name, count in required.items():
+            if count != 1:
+                raise Inconsistent(
+                    f"The archive holds {count or 'no'} {name}, so it is no backup of Odoo's."
+                )
+        if last.offset >= self._end.start:
+            raise Damaged(f"{last.name} cannot begin at byte {last.offset}, past all members.")
+        return first, last
+
+    def _count(self, entry, required):
+        self.report.members += 1
+        if entry.name in required:
+            required[entry.name] += 1
+        name = entry.raw_name
+        self.report.filestore_files += (
+            name.startswith(_FILESTORE) and not name.startswith(_MARKS) and not name.endswith(b"/")
+        )
+
+    def _members(self):
+        """Yield each entry in the order of the file, with the byte at which the next one begins."""
+        entries = read_directory(self._probe, self._end)
+        if not self._in_order:
+            # Allowed, though no writer of Odoo's does it; only then the entries are kept in memory.
+            entries = iter(sorted(entries, key=lambda entry: entry.offset))
+        for entry, following in itertools.pairwise(itertools.chain(entries, [None])):
+            yield entry, following.offset if following else self._end.start
+
+    # --- the members ----------------------------------------------------------------------------
+
+    def _check_member(self, entry, stop, checkers):
+        source = self._source
+        if entry.offset != source.position:
+            raise Damaged(f"{entry.name} begins within the member before it.")
+        read_local_header(source, entry)
+        self._require_room(source, entry, stop)
+        crc = size = 0
+        for plain in self._plain_blocks(entry):
+            size += len(plain)
+            if size > entry.size:
+                break
+            crc = crc32(plain, crc)
+            for checker in checkers:
+                checker.feed(plain)
+        if (crc, size) != (entry.crc, entry.size):
+            raise Damaged(f"The content of {entry.name} does not have its size or checksum.")
+        read_descriptor(source, entry, stop)
+        for checker in checkers:
+            checker.finish()
+
+    def _plain_blocks(self, entry):
+        deflated = entry.method == DEFLATED
+        decoder = Inflater(RAW_DEFLATE, entry.name) if deflated else Stored()
+        for block in self._source.blocks(entry.compressed, entry.name):
+            yield from decoder.feed(block)
+        decoder.finish()
+
+    @staticmethod
+    def _require_room(source, entry, stop):
+        if source.position + entry.compressed > stop:
+            raise Damaged(f"{entry.name} runs into what follows it at byte {stop}.")

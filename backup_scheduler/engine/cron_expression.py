@@ -1,0 +1,288 @@
+"""What a cron expression means, or why it is refused, and how a person would say it.
+
+The grammar is that of Debian's cron (``crontab(5)`` and ``entry.c``) and nothing more.
+"""
+
+import re
+from bisect import bisect_right
+from calendar import day_name, month_name
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from croniter import croniter
+
+# Every field written out as a full list takes 355 characters; what is longer is no schedule.
+MAX_LENGTH = 500
+SEPARATOR = re.compile(r"[ \t]+")
+NUMBER = re.compile(r"[0-9]+")
+MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAY_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+class ScheduleError(ValueError):
+    """A schedule that cannot be: ``str()`` is a sentence such as ``hour: 24 is outside 0-23``.
+
+    :ivar field: ``minute``, ``hour``, ``day of month``, ``month``, ``day of week``, or
+        ``expression`` for the whole of it, or ``timezone``
+    :ivar problem: the sentence without the field
+    """
+
+    def __init__(self, field, problem):
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self):
+        return f"{self.field}: {self.problem}"
+
+
+class _Field(NamedTuple):
+    name: str
+    low: int
+    high: int
+    size: int
+    names: tuple = ()
+
+
+FIELDS = (
+    _Field("minute", 0, 59, 60),
+    _Field("hour", 0, 23, 24),
+    _Field("day of month", 1, 31, 31),
+    _Field("month", 1, 12, 12, MONTH_NAMES),
+    # Sunday is 0 and 7: the field counts to 7, the week has 7 days.
+    _Field("day of week", 0, 7, 7, DAY_NAMES),
+)
+MINUTE, HOUR, DAY, MONTH, WEEKDAY = FIELDS
+LONGEST_MONTH = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
+
+
+def _split(expression):
+    """Return the texts of the five fields."""
+    if not isinstance(expression, str):
+        raise ScheduleError("expression", f"{expression!r} is not a text")
+    if len(expression) > MAX_LENGTH:
+        raise ScheduleError("expression", f"it is longer than {MAX_LENGTH} characters")
+    texts = [text for text in SEPARATOR.split(expression) if text]
+    if len(texts) != len(FIELDS):
+        names = ", ".join(field.name for field in FIELDS)
+        count = f"{len(texts)} field{'' if len(texts) == 1 else 's'}"
+        raise ScheduleError("expression", f"{count} where exactly 5 are needed: {names}")
+    return texts
+
+
+def _parse_field(field, text):
+    """Return the values that a field names, as Debian's cron reads it (``entry.c``)."""
+    values = set()
+    for item in text.split(","):
+        if not item:
+            raise ScheduleError(field.name, f"{_shown(text)} has an empty item")
+        values.update(_parse_item(field, item))
+    if field is WEEKDAY:
+        return frozenset(value % 7 for value in values)
+    return frozenset(values)
+
+
+def _parse_item(field, item):
+    span, slash, step = item.partition("/")
+    first, last = _bounds(field, span, item)
+    if not slash:
+        return range(first, last + 1)
+    if "-" not in span:
+        # n/step is n-max/step, as in Debian's cron and not in the original one.
+        last = field.high
+    return range(first, last + 1, _step(field, step, item))
+
+
+def _bounds(field, span, item):
+    if span == "*":
+        return field.low, field.high
+    start, dash, end = span.partition("-")
+    first = _value(field, start, item)
+    last = _value(field, end, item) if dash else first
+    if last < first:
+        raise ScheduleError(
+            field.name, f"{item} runs backwards; a range goes up within {field.low}-{field.high}"
+        )
+    return first, last
+
+
+def _value(field, token, item):
+    if token.lower() in field.names:
+        return field.low + field.names.index(token.lower())
+    allowed = f"{field.low}-{field.high}"
+    if not NUMBER.fullmatch(token):
+        names = f", or a name ({field.names[0]}-{field.names[-1]})" if field.names else ""
+        shown = _shown(item if token in ("", "*") else token)
+        raise ScheduleError(field.name, f"{shown} is not a whole number in {allowed}{names}")
+    if not field.low <= int(token) <= field.high:
+        raise ScheduleError(field.name, f"{token} is outside {allowed}")
+    return int(token)
+
+
+def _step(field, token, item):
+    if not NUMBER.fullmatch(token) or not int(token):
+        raise ScheduleError(
+            field.name, f"{_shown(item)} has a step that is not a whole number from 1 up"
+        )
+    return int(token)
+
+
+def _shown(text):
+    return text if text.isprintable() else ascii(text)
+
+
+def _listed(field, values):
+    """Write values as both croniter and cron_descriptor take them, a full field as ``*``."""
+    return "*" if len(values) == field.size else ",".join(map(str, sorted(values)))
+
+
+class CronExpression:
+    """A parsed expression: the minutes of a plain calendar, without any zone, that it names.
+
+    Where both day fields restrict, a day needs to match one of them, unless a field begins with
+    ``*``, also as ``*/2``: then it needs to match both. croniter finds the days; it is handed
+    plain lists only, and never a time zone.
+
+    :ivar text: the expression with one space between its fields
+    :ivar wildcard: whether minute or hour begins with ``*``, as in ``*/5``
+    :raise ScheduleError: naming the field that is wrong, the value and what is allowed
+    """
+
+    def __init__(self, expression):
+        texts = _split(expression)
+        values = [_parse_field(*pair) for pair in zip(FIELDS, texts, strict=True)]
+        minutes, hours, days, months, weekdays = values
+        self.text = " ".join(texts)
+        self.wildcard = texts[0][0] == "*" or texts[1][0] == "*"
+        self._either_day = texts[2][0] != "*" and texts[4][0] != "*"
+        if self._either_day and (len(days) == DAY.size or len(weekdays) == WEEKDAY.size):
+            # “Any day, or a Monday” is every day; croniter would read the full list as “*” and
+            # keep the Mondays alone.
+            days, weekdays = frozenset(range(1, 32)), frozenset(range(7))
+        self._minutes, self._hours = sorted(minutes), sorted(hours)
+        self._days, self._months, self._weekdays = days, months, weekdays
+        dates = (DAY, days), (MONTH, months), (WEEKDAY, weekdays)
+        self._calendar = " ".join(["0 0", *(_listed(*pair) for pair in dates)])
+        self._check_fires()
+
+    def _check_fires(self):
+        # A day of the week comes in every month, and every 29 February finds each of them once.
+        first = min(self._days)
+        if not self._either_day and all(
+            first > LONGEST_MONTH.get(month, 31) for month in self._months
+        ):
+            reason = f"month {_listed(MONTH, self._months)} has no day {first}"
+            raise ScheduleError("expression", f"{self.text} never fires: {reason}")
+
+    def next_local(self, after):
+        """Return the first minute that matches, strictly after the naive datetime ``after``.
+
+        :raise ValueError: or OverflowError, where the calendar ends
+        """
+        if self._matches_day(after):
+            later = self._later_on_day(after)
+            if later:
+                return later
+        midnight = after.replace(hour=0, minute=0, second=0, microsecond=0)
+        # A croniter of its own each time: it keeps state, and an expression is shared by threads.
+        days = croniter(self._calendar, midnight, day_or=self._either_day)
+        return days.get_next(datetime).replace(hour=self._hours[0], minute=self._minutes[0])
+
+    def _matches_day(self, local):
+        if local.month not in self._months:
+            return False
+        in_days = local.day in self._days
+        in_week = local.isoweekday() % 7 in self._weekdays
+        return (in_days or in_week) if self._either_day else (in_days and in_week)
+
+    def _later_on_day(self, after):
+        hours, minutes = self._hours, self._minutes
+        if after.hour in hours:
+            index = bisect_right(minutes, after.minute)
+            if index < len(minutes):
+                return after.replace(minute=minutes[index], second=0, microsecond=0)
+        index = bisect_right(hours, after.hour)
+        if index == len(hours):
+            return None
+        return after.replace(hour=hours[index], minute=minutes[0], second=0, microsecond=0)
+
+    def describe(self, lang="en_US"):
+        """Return a sentence such as “At 04:00, only on Monday and Thursday”. It never fails.
+
+        :param lang: language code as Odoo writes it, such as ``fr_BE``; English where there is no
+            translation, and a plain sentence where cron_descriptor is missing
+        """
+        fields = (MINUTE, self._minutes), (HOUR, self._hours), (DAY, self._days)
+        fields += (MONTH, self._months), (WEEKDAY, self._weekdays)
+        both_days = len(self._days) < DAY.size and len(self._weekdays) < WEEKDAY.size
+        if both_days and not self._either_day:
+            # cron_descriptor has no words for days that match both fields.
+            return self._describe_plainly()
+        try:
+            return _sentence(" ".join(_spoken(*pair) for pair in fields), lang, both_days)
+        except Exception:  # noqa: BLE001 - a sentence for people must not stop a schedule
+            return self._describe_plainly()
+
+    def _describe_plainly(self):
+        minute, hour, day, month, weekday = zip(FIELDS, self.text.split(), strict=True)
+        order = minute, hour, month, day, weekday
+        parts = [f"{field.name} is {text}" for field, text in order if text != "*"]
+        if self._either_day:
+            parts[-2:] = [" or ".join(parts[-2:])]
+        return "When " + " and ".join(parts) if parts else "Every minute"
+
+
+def _spoken(field, values):
+    """Write values so that cron_descriptor says what happens, and not how it was typed.
+
+    From ``*/90`` it would make “every 90 minutes”, and from ``5/2`` days “every 2 weeks”.
+    """
+    values = sorted(values)
+    first, last, count = values[0], values[-1], len(values)
+    step = field.size // count
+    if count >= 4 and values == list(range(field.low, field.low + field.size, step)):
+        return "*" if step == 1 else f"*/{step}"
+    if count > 2 and last - first == count - 1:
+        return f"{first}-{last}"
+    return _listed(field, values)
+
+
+def _sentence(expression, lang, both_days):
+    from cron_descriptor import ExpressionDescriptor, Options
+
+    for locale in (_locale(lang or "en_US"), "en_US"):
+        options = Options(locale_code=locale, use_24hour_time_format=True)
+        descriptor = ExpressionDescriptor(expression, options)
+        # A translation without these words would say “only on” where either day will do.
+        if not both_days or descriptor.translate(", or on {0}"):
+            break
+    return _name_days(descriptor.get_description(), locale)
+
+
+def _locale(lang):
+    """Return the nearest locale to a language of Odoo that cron_descriptor is translated to."""
+    import cron_descriptor
+
+    folder = Path(cron_descriptor.__file__).with_name("locale")
+    locales = sorted(path.stem for path in folder.glob("*.mo"))
+    language = re.split("[_@]", lang)[0]
+    relatives = [locale for locale in locales if locale.split("_")[0] == language]
+    return lang if lang in locales else (relatives or ["en_US"])[0]
+
+
+def _name_days(sentence, locale):
+    """Put the names of days and months into the language of the sentence.
+
+    cron_descriptor leaves them in the locale of the process, which on a server is nobody's.
+    """
+    from babel import Locale
+
+    # Babel 2.18 answers "stand-alone" with another language's names once several are loaded.
+    names = Locale.parse(locale)
+    days, months = names.days["format"]["wide"], names.months["format"]["wide"]
+    words = {name: days[number] for number, name in enumerate(day_name)}
+    words.update({name: months[number] for number, name in enumerate(month_name) if name})
+    # ASCII: a Chinese character right before the name is no part of it.
+    pattern = re.compile(rf"\b({'|'.join(words)})\b", re.ASCII)
+    return pattern.sub(lambda match: words[match[0]], sentence)

@@ -1,0 +1,195 @@
+"""A folder of this machine, or one that is mounted here."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import uuid
+
+from ..errors import DestinationFailed, NoSpace
+from ..spool import FULL, check_space, free_space, remove_abandoned
+from .base import Destination, Upload
+
+PART = ".part"
+CATALOGUE = ".json"
+# What link(2) answers where a hard link cannot be had: another device, a file system without links,
+# the kernel's protected_hardlinks.
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+
+
+@contextlib.contextmanager
+def failures_named(what):
+    """Turn an OSError inside into a failure of the destination that says ``what`` was tried."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise NoSpace(f"The disk of the destination is full: {what}.") from error
+        raise DestinationFailed(f"{what}: {error.strerror}") from error
+
+
+class LocalDestination(Destination):
+    """:param path: the folder, absolute"""
+
+    def __init__(self, path):
+        self.path = path
+
+    def check(self):
+        if not os.path.isabs(self.path):
+            raise DestinationFailed(f"The folder {self.path!r} is not an absolute path.")
+        marker = os.path.join(self.path, f".check-{uuid.uuid4().hex}")
+        with failures_named(f"The folder {self.path} cannot be written to"):
+            os.makedirs(self.path, mode=0o700, exist_ok=True)
+            with open(marker, "xb") as file:
+                file.write(b"backup_scheduler")
+            os.unlink(marker)
+        return {"free": free_space(self.path)}
+
+    def check_space(self, needed):
+        with failures_named(f"The folder {self.path} cannot be examined"):
+            check_space(self.path, needed)
+
+    def begin(self, path, owner, token, spool):
+        return LocalUpload(self._locate(path), owner, token, spool.path)
+
+    def delete(self, path, owner):
+        final = self._locate(path)
+        with failures_named(f"{path} cannot be deleted"):
+            remove_abandoned_parts(final)
+            if owned(final, owner):
+                remove(final)
+                remove(final + CATALOGUE)
+
+    @contextlib.contextmanager
+    def local_file(self, path, spool_folder):
+        final = self._locate(path)
+        if not os.path.isfile(final):
+            raise DestinationFailed(
+                f"{final} is not there any more.",
+                hint="Somebody deleted or moved the archive, or its folder is not mounted.",
+            )
+        yield final
+
+    def _locate(self, path):
+        """Return the absolute path, which never lies outside the folder."""
+        root = os.path.realpath(self.path)
+        final = os.path.normpath(os.path.join(root, path))
+        if os.path.commonpath([root, final]) != root or final == root:
+            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+        return final
+
+
+class LocalUpload(Upload):
+    """An archive on its way to ``final``, as a ``.part`` beside it.
+
+    Where spool and destination share a file system the part *is* the spool, by a hard link: its
+    bytes are written once. Elsewhere it is a copy, locked so that a sweep leaves it alone.
+    """
+
+    def __init__(self, final, owner, token, spool_path):
+        self.final = final
+        self._owner = owner
+        self._part = f"{final}.{token}{PART}"
+        self._file = None
+        with failures_named(f"{self._part} cannot be created"):
+            os.makedirs(os.path.dirname(final), mode=0o700, exist_ok=True)
+            remove_abandoned_parts(final)
+            owned(final, owner)
+            if not self._linked_to(spool_path):
+                self._file = open(self._part, "xb", buffering=0, opener=private)
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _linked_to(self, spool_path):
+        try:
+            os.link(spool_path, self._part)
+        except OSError as error:
+            if error.errno in NO_LINK:
+                return False
+            raise
+        return True
+
+    def write(self, block):
+        if self._file is None:
+            return
+        with failures_named(f"{self._part} cannot be written"):
+            view = memoryview(block)
+            while view:
+                view = view[self._file.write(view) :]
+
+    def commit(self, catalogue):
+        """The catalogue goes first: the archive's own name is the last thing to appear, and what
+        has that name can always be told to be ours."""
+        with failures_named(f"{self.final} cannot be written"):
+            sync(self._part)
+            owned(self.final, self._owner)
+            self._write_catalogue(catalogue)
+            os.replace(self._part, self.final)
+            sync(os.path.dirname(self.final))
+
+    def _write_catalogue(self, catalogue):
+        part = f"{self._part}{CATALOGUE}"
+        try:
+            with open(part, "xb", opener=private) as file:
+                file.write(catalogue)
+            sync(part)
+            os.replace(part, self.final + CATALOGUE)
+        finally:
+            remove(part)
+
+    def abort(self):
+        if self._file is not None:
+            self._file.close()
+        with failures_named(f"{self._part} cannot be removed"):
+            remove(self._part)
+
+
+def owned(final, owner):
+    """Return whether something stands at ``final`` and is the archive of ``owner``.
+
+    Raises :class:`DestinationFailed` when it is anybody else's: what we did not write is not ours
+    to replace or delete.
+    """
+    try:
+        with open(final + CATALOGUE, "rb") as file:
+            ours = json.load(file).get("run") == owner
+    except FileNotFoundError:
+        if not os.path.lexists(final):
+            return False
+        ours = False
+    except (ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise DestinationFailed(
+            f"{final} exists and was not written by this run.",
+            hint="Let no other backup server write to the same folder under the same names.",
+        )
+    return True
+
+
+def remove_abandoned_parts(final):
+    """Remove what killed attempts at this very archive have left."""
+    folder, name = os.path.split(final)
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.listdir(folder):
+            if entry.startswith(name + ".") and entry.endswith((PART, PART + CATALOGUE)):
+                remove_abandoned(os.path.join(folder, entry))
+
+
+def private(path, flags):
+    """Open for the owner only: an archive holds all that a company has."""
+    return os.open(path, flags, 0o600)
+
+
+def remove(path):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def sync(path):
+    """Flush a file, or a folder's list of names, to the medium."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

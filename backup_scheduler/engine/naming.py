@@ -1,0 +1,37 @@
+"""Where an archive lies inside a destination: readable, safe, and the same on every kind."""
+
+import datetime
+import hashlib
+import re
+
+EXTENSIONS = {"zip": "zip", "dump": "dump"}
+# Some file systems end at 255 bytes a name, some object stores and tools well before.
+NAME_LIMIT = 80
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def archive_path(instance, database, moment, archive_format, number=1):
+    """Return the relative path ``instance/database/2026-11-20T02-00-00Z.zip``.
+
+    :param moment: aware datetime, or naive in UTC
+    :param number: from 2 on it is part of the name, for archives of the same second
+    """
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(datetime.timezone.utc)
+    stamp = moment.strftime("%Y-%m-%dT%H-%M-%SZ")
+    suffix = f"-{number}" if number > 1 else ""
+    name = f"{stamp}{suffix}.{EXTENSIONS[archive_format]}"
+    return "/".join((safe_name(instance), safe_name(database), name))
+
+
+def safe_name(name):
+    """Return ``name`` as one path component that means nothing to a file system, shell or URL.
+
+    Names that are safe stay as they are. Others lose their odd characters and gain a few digits of
+    their hash, so that two different names never share a folder.
+    """
+    safe = UNSAFE.sub("_", name).lstrip(".-")[:NAME_LIMIT].rstrip(".")
+    if safe == name:
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{safe or '_'}-{digest}"

@@ -1,0 +1,208 @@
+"""An Odoo server through its database manager, ``/web/database``. Odoo 14 to 20.
+
+Source of the quirks handled here: ``addons/web/controllers/database.py`` and ``service/db.py`` of
+those versions. The three that matter most:
+
+* a server that still has the default master password *changes it* to whatever a backup request
+  carries, so its protection is looked at before any password is sent there;
+* every error of the backup is a page with status 200;
+* a prefork server answers without length and cuts a reader that pauses for two seconds: the loop
+  that reads does nothing else.
+"""
+
+import html
+import http.client
+import json
+import re
+import urllib.parse
+import xmlrpc.client
+from xml.parsers.expat import ExpatError
+
+from ..errors import (
+    DatabaseManagerDisabled,
+    InsecureRemote,
+    NotOdoo,
+    RemoteError,
+    SourceTimeout,
+    Truncated,
+    UnknownDatabase,
+    WrongMasterPassword,
+)
+from ..spool import BLOCK
+from .base import Server, Source
+from .http_client import HttpClient
+
+DEFAULT_PASSWORD = "admin"  # noqa: S105 - the remote's default, the one that is looked for
+# Seconds. With a zip the first byte comes after the whole dump: hours for a large company.
+FIRST_BYTE_TIMEOUT = 6 * 3600
+# Seconds. Once bytes flow they come from finished files; a pause this long is a dead server.
+NEXT_BYTE_TIMEOUT = 300
+
+ALERT = re.compile(r'<div[^>]*class="[^"]*alert-danger[^"]*"[^>]*>(.*?)</div>', re.DOTALL)
+TAGS = re.compile(r"<[^>]+>")
+NO_SUCH_DATABASE = re.compile(r"database .{1,80} (does not exist|is not known)", re.IGNORECASE)
+UNPROTECTED = "is not protected"
+DISABLED = "disabled by the administrator"
+DENIED = "Access Denied"
+
+
+class HttpSource(Source):
+    """:param url: the server's root
+    :param master_password: its ``admin_passwd``
+    :param verify_tls: whether its certificate must be valid
+    :param allow_insecure: whether the server may keep the default master password
+    """
+
+    def __init__(self, url, master_password, control, verify_tls=True, allow_insecure=False):
+        self._client = HttpClient(url, verify_tls, control)
+        self._password = master_password or ""
+        self._allow_insecure = allow_insecure
+        self._control = control
+
+    def probe(self):
+        version = self._version()
+        self._check_protection()
+        self._check_password()
+        return Server(version=version, databases=tuple(self._databases()))
+
+    # --- the backup itself ----------------------------------------------------------------------
+
+    def fetch(self, database, archive_format, include_filestore, write):
+        form = {"master_pwd": self._password, "name": database, "backup_format": archive_format}
+        if not include_filestore:
+            # Since Odoo 19; its default is to include it, and older ones always do.
+            form["filestore"] = "false"
+        with self._client.request(
+            "POST",
+            "/web/database/backup",
+            urllib.parse.urlencode(form),
+            "application/x-www-form-urlencoded",
+            timeout=FIRST_BYTE_TIMEOUT,
+        ) as answer:
+            if answer.status != http.HTTPStatus.OK or answer.is_page:
+                raise refusal(answer, database)
+            answer.set_timeout(NEXT_BYTE_TIMEOUT)
+            self._drain(answer, write)
+
+    def _drain(self, answer, write):
+        """Read to the end as fast as the bytes come, and nothing else."""
+        buffer = memoryview(bytearray(BLOCK))
+        received = 0
+        try:
+            while read := answer.readinto(buffer):
+                write(buffer[:read])
+                received += read
+                self._control.progress(received)
+        except TimeoutError as error:
+            self._control.check()
+            raise SourceTimeout(
+                f"The server sent nothing for {NEXT_BYTE_TIMEOUT} s, after {received} bytes."
+            ) from error
+        except (ConnectionError, http.client.HTTPException) as error:
+            self._control.check()
+            raise Truncated(f"The connection broke after {received} bytes.") from error
+        self._control.check()
+
+    # --- the questions before it ----------------------------------------------------------------
+
+    def _version(self):
+        """Return the server's version, which proves that it is an Odoo."""
+        try:
+            return str(self._call("common", "version")["server_version"])
+        except (RemoteError, TypeError, KeyError) as error:
+            raise NotOdoo("What answers at this address is not Odoo.") from error
+
+    def _check_protection(self):
+        """Refuse a server without a master password of its own, without touching it."""
+        with self._client.request("GET", "/web/database/manager") as answer:
+            page = answer.page() if answer.is_page else ""
+            if answer.status in (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND):
+                raise DatabaseManagerDisabled(
+                    f"/web/database is closed: {answer.status} {answer.reason}."
+                )
+        if DISABLED in page:
+            raise DatabaseManagerDisabled("The server's database manager is switched off.")
+        if UNPROTECTED in page or self._accepts(DEFAULT_PASSWORD):
+            self._check_insecure()
+
+    def _check_insecure(self):
+        if not self._allow_insecure:
+            raise InsecureRemote(
+                "The server still has Odoo's default master password, and would take any other "
+                "one sent to it as its new one. Nothing was sent."
+            )
+        # Any other password would become the server's own.
+        self._password = DEFAULT_PASSWORD
+
+    def _check_password(self):
+        if not self._accepts(self._password):
+            raise WrongMasterPassword("The server does not accept the master password.")
+
+    def _accepts(self, password):
+        """Ask whether ``password`` is the master password: by migrating no database at all."""
+        try:
+            return self._call("db", "migrate_databases", password, []) is True
+        except AccessDenied:
+            return False
+
+    def _databases(self):
+        """Return the databases that this address backs up: a dbfilter may hide others."""
+        body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
+        path = "/web/database/list"
+        with self._client.request("POST", path, body, "application/json") as answer:
+            page = answer.page()
+        try:
+            return sorted(json.loads(page)["result"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatabaseManagerDisabled("The server does not list its databases.") from error
+
+    def _call(self, service, method, *arguments):
+        """Call XML-RPC; raise :class:`AccessDenied`, or :class:`RemoteError` with its own text."""
+        body = xmlrpc.client.dumps(arguments, method)
+        path = f"/xmlrpc/2/{service}"
+        with self._client.request("POST", path, body.encode(), "text/xml") as answer:
+            page = answer.page()
+        if answer.status != http.HTTPStatus.OK:
+            raise RemoteError(f"{path} answered {answer.status} {answer.reason}.")
+        try:
+            (result,), _method = xmlrpc.client.loads(page)
+        except xmlrpc.client.Fault as fault:
+            raise fault_error(fault) from fault
+        except (ExpatError, ValueError, xmlrpc.client.Error) as error:
+            raise NotOdoo(f"{path} answered something else than XML-RPC.") from error
+        return result
+
+
+class AccessDenied(Exception):
+    """The remote's word for a wrong password, and for a database manager that is off."""
+
+
+def fault_error(fault):
+    """Return the exception that an XML-RPC fault of Odoo stands for."""
+    if fault.faultCode == 3 or DENIED in str(fault.faultString):
+        return AccessDenied()
+    lines = str(fault.faultString).strip().splitlines() or [str(fault.faultCode)]
+    return RemoteError(lines[-1])
+
+
+def refusal(answer, database):
+    """Return the error that a page in place of a backup tells."""
+    text = page_message(answer.page()) if answer.is_page else ""
+    if DENIED in text:
+        return WrongMasterPassword("The server refused the backup: Access Denied.")
+    if NO_SUCH_DATABASE.search(text):
+        return UnknownDatabase(f"The server has no database {database!r}.")
+    if answer.status in (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND):
+        return DatabaseManagerDisabled(
+            f"/web/database/backup is closed: {answer.status} {answer.reason}."
+        )
+    return RemoteError(text or f"The server answered {answer.status} {answer.reason}.")
+
+
+def page_message(page):
+    """Return what an HTML page says to its reader: Odoo's alert, else its title or first words."""
+    alert = ALERT.search(page)
+    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL | re.IGNORECASE)
+    found = alert.group(1) if alert else title.group(1) if title else page[:500]
+    text = " ".join(html.unescape(TAGS.sub(" ", found)).split())
+    return text.removeprefix("Database backup error: ")

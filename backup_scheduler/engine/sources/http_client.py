@@ -1,0 +1,184 @@
+"""HTTP as a backup needs it: every wait bounded and interruptible, every failure named.
+
+http.client of the standard library does the protocol. What stands here is what the libraries on
+top of it do not offer together: a read that another thread can end, time-outs that differ between
+the first byte and the next ones, and bytes read into a buffer of ours.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import urllib.parse
+
+from ..errors import ConnectionFailed, NotOdoo, ProxyTimeout, SourceTimeout, TLSError
+
+# Seconds. A server that is up accepts within this, even from the other side of the world.
+CONNECT_TIMEOUT = 15
+# Seconds without an answer to a question that costs the server nothing.
+ANSWER_TIMEOUT = 60
+REDIRECTS = (301, 302, 307, 308)
+PROXY_TIMEOUTS = (502, 504)
+# A page that explains an error is a few kB; more than this nobody reads.
+PAGE_LIMIT = 1 << 20
+
+
+class Answer:
+    """What came back: status and headers, and a body that is read as the caller likes."""
+
+    def __init__(self, response, sock):
+        self.status = response.status
+        self.reason = response.reason
+        self.headers = response.headers
+        self.readinto = response.readinto
+        self._response = response
+        # The connection forgets its socket where the server closes after the answer.
+        self._sock = sock
+
+    def set_timeout(self, seconds):
+        """From here on, no read waits longer than this."""
+        self._sock.settimeout(seconds)
+
+    def page(self):
+        """Return the text of a small answer."""
+        return self._response.read(PAGE_LIMIT).decode("utf-8", "replace")
+
+    @property
+    def is_page(self):
+        return self.headers.get_content_type() in ("text/html", "application/xhtml+xml")
+
+
+class HttpClient:
+    """Requests to one server, one connection each (a prefork Odoo closes them anyway).
+
+    :param url: the server's root, ``https://host[:port][/prefix]``
+    :param verify_tls: whether the certificate must be valid for the host
+    """
+
+    def __init__(self, url, verify_tls, control):
+        self._base = urllib.parse.urlsplit(checked_url(url))
+        self._verify_tls = verify_tls
+        self._control = control
+
+    @contextlib.contextmanager
+    def request(self, method, path, body=None, content_type=None, timeout=ANSWER_TIMEOUT):
+        """Yield the :class:`Answer` to one request, its body still unread.
+
+        :param timeout: seconds to the first byte of the answer
+        Raises the named kinds of :mod:`..errors`, inside the block too. A redirect that only
+        corrects scheme or port is followed once; others are refused, with the address they name:
+        the request may carry a password.
+        """
+        headers = {"Accept-Encoding": "identity", "User-Agent": "backup_scheduler"}
+        if content_type:
+            headers["Content-Type"] = content_type
+        with contextlib.ExitStack() as stack:
+            answer = stack.enter_context(self._send(method, path, body, headers, timeout))
+            if answer.status in REDIRECTS and self._follows(answer, path):
+                stack.close()
+                answer = stack.enter_context(self._send(method, path, body, headers, timeout))
+            yield answer
+
+    @contextlib.contextmanager
+    def _send(self, method, path, body, headers, timeout):
+        connection = self._connection()
+        with contextlib.closing(connection), self._failures_named():
+            connection.connect()
+            sock = connection.sock
+            keep_alive(sock)
+            with self._control.interrupted_by(lambda: interrupt(sock)):
+                sock.settimeout(self._control.remaining(timeout))
+                connection.request(method, self._base.path + path, body, headers)
+                answer = Answer(connection.getresponse(), sock)
+                if answer.status in PROXY_TIMEOUTS:
+                    raise ProxyTimeout(
+                        f"A proxy at {self._base.netloc} answered {answer.status} "
+                        f"{answer.reason} instead of the server."
+                    )
+                yield answer
+
+    def _connection(self):
+        if self._base.scheme == "https":
+            context = ssl.create_default_context()
+            if not self._verify_tls:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            return http.client.HTTPSConnection(
+                self._base.netloc, timeout=CONNECT_TIMEOUT, context=context
+            )
+        return http.client.HTTPConnection(self._base.netloc, timeout=CONNECT_TIMEOUT)
+
+    def _follows(self, answer, path):
+        """Take over scheme and port of a redirect to the same host and path; refuse any other."""
+        location = answer.headers.get("Location", "")
+        target = urllib.parse.urlsplit(urllib.parse.urljoin(self._base.geturl() + path, location))
+        if target.path != self._base.path + path:
+            return False
+        if target.hostname != self._base.hostname or target.scheme == "http":
+            raise ConnectionFailed(
+                f"The server sends its visitors on to {target.scheme}://{target.netloc}.",
+                hint="If that is the server, enter that address on the instance.",
+            )
+        self._base = self._base._replace(scheme=target.scheme, netloc=target.netloc)
+        return True
+
+    @contextlib.contextmanager
+    def _failures_named(self):
+        place = self._base.netloc
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            # An interrupted wait ends as some error of the socket: the reason is the control's.
+            self._control.check()
+            raise named(error, place) from error
+
+
+def named(error, place):  # noqa: PLR0911 - a table
+    """Return the kind that an error of socket, TLS or protocol is, told for people."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TLSError(f"The certificate of {place} is not valid: {error.verify_message}.")
+    if isinstance(error, ssl.SSLError):
+        return TLSError(
+            f"No secure connection to {place}: {error.reason or error}.",
+            hint="Check that the address begins with the right one of http:// and https://.",
+        )
+    if isinstance(error, TimeoutError):
+        return SourceTimeout(f"{place} did not answer in time.")
+    if isinstance(error, socket.gaierror):
+        return ConnectionFailed(f"The name of {place} cannot be resolved: {error.strerror}.")
+    if isinstance(error, ConnectionError | OSError):
+        return ConnectionFailed(f"No connection to {place}: {error.strerror or error}.")
+    if isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol):
+        return NotOdoo(f"What answers at {place} does not speak HTTP.")
+    return ConnectionFailed(f"The answer of {place} is broken: {error!r}.")
+
+
+def checked_url(url):
+    """Return ``url`` without what may not be in it; raise :class:`ConnectionFailed` if unusable."""
+    parts = urllib.parse.urlsplit((url or "").strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConnectionFailed(f"{url!r} is not an address such as https://odoo.example.com.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConnectionFailed("The address may hold no user, password, query or fragment.")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def keep_alive(sock):
+    """Let the kernel notice a peer that vanished while a dump is being made: nothing flows then.
+
+    A firewall that forgets idle connections is kept awake by the same packets.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 30)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+
+
+def interrupt(sock):
+    """End whatever waits on the socket, from another thread.
+
+    Around the SSL layer on purpose: its own shutdown() takes the connection's state away from
+    under the thread that reads.
+    """
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -1,0 +1,191 @@
+"""The spool: the local file that an archive is received into before it is anywhere else.
+
+One side writes, any number of followers read the same file while it grows, each at its own speed.
+The writer never waits for a follower. The file lives as long as the ``with`` block around it; a
+process that is killed leaves it behind unlocked, which is how :func:`sweep` knows.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import threading
+
+from .errors import BackupError, NoSpace, SpoolFailed
+
+BLOCK = 1 << 20
+SUFFIX = ".spool"
+# Errors of a full disk: the device, the user's quota, the file size limit.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Spool:
+    """A growing file in ``folder``, locked while in use, removed on exit.
+
+    Source: the lock is flock(2), which the kernel gives back when its holder dies.
+    """
+
+    def __init__(self, folder, name):
+        self.path = os.path.join(folder, name + SUFFIX)
+        self.size = 0
+        self._grown = threading.Condition()
+        self._finished = False
+        self._error = None
+
+    def __enter__(self):
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            self._fd = open_locked(self.path)
+        except OSError as error:
+            raise spool_error(error, self.path) from error
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.fail(error or BackupError("The spool was closed before it was complete."))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        os.close(self._fd)
+
+    def write(self, block):
+        """Append bytes; raise :class:`NoSpace` when the disk is full."""
+        view = memoryview(block)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise spool_error(error, self.path) from error
+        with self._grown:
+            self.size += len(block)
+            self._grown.notify_all()
+
+    def finish(self):
+        """All bytes are here: followers end when they have read them."""
+        with self._grown:
+            self._finished = True
+            self._grown.notify_all()
+
+    def fail(self, error):
+        """No more bytes will come: followers that are not through get ``error``."""
+        with self._grown:
+            if not self._finished:
+                self._error = error
+            self._grown.notify_all()
+
+    def follow(self):
+        """Yield the file's bytes from its beginning, in blocks, waiting for more until finished.
+
+        Each block is only good until the next is asked for. Raises what :meth:`fail` was told.
+        """
+        buffer = memoryview(bytearray(BLOCK))
+        with open(self.path, "rb", buffering=0) as file:
+            position = 0
+            while self._wait_beyond(position):
+                read = file.readinto(buffer)
+                position += read
+                yield buffer[:read]
+
+    def _wait_beyond(self, position):
+        with self._grown:
+            self._grown.wait_for(
+                lambda: self.size > position or self._finished or self._error is not None
+            )
+            if self._error is not None:
+                raise self._error
+            return self.size > position
+
+
+class Digest:
+    """SHA-256 of a spool, computed by a follower of its own beside the transfer."""
+
+    def __init__(self, spool):
+        self._hash = hashlib.sha256()
+        self._error = None
+        self._thread = threading.Thread(target=self._follow, args=(spool,), daemon=True)
+        self._thread.start()
+
+    def _follow(self, spool):
+        try:
+            for block in spool.follow():
+                self._hash.update(block)
+        except (BackupError, OSError) as error:
+            self._error = error
+
+    def hexdigest(self):
+        """Wait for the end of the spool; return the digest in hexadecimal."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._hash.hexdigest()
+
+
+def open_locked(path):
+    """Create ``path`` (which must not exist) for its owner only, locked; return the descriptor.
+
+    A sweep may catch the file between its creation and its lock and remove it: then do it again.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
+
+
+def remove_abandoned(path):
+    """Remove ``path`` unless a living process holds its lock; return whether it was removed."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder):
+    """Remove the spool files in ``folder`` whose process is gone; return their names."""
+    if not os.path.isdir(folder):
+        return []
+    names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]
+    return [name for name in names if remove_abandoned(os.path.join(folder, name))]
+
+
+def check_space(folder, needed):
+    """Raise :class:`NoSpace` when ``folder`` has fewer than ``needed`` bytes left for us."""
+    free = free_space(folder)
+    if free < needed:
+        raise NoSpace(
+            f"{folder} has {human_size(free)} free; this backup is expected to need "
+            f"{human_size(needed)}."
+        )
+
+
+def free_space(folder):
+    """Return the bytes that this user may still write below ``folder``, existing or not yet."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+def spool_error(error, path):
+    """Return the error of a failed write, as a kind that people understand."""
+    if error.errno in FULL:
+        return NoSpace(f"The disk became full while writing {path}.")
+    return SpoolFailed(f"The spool folder cannot be used: {error.strerror} ({path}).")
+
+
+def human_size(size):
+    """Return ``size`` bytes as people write it: 1.4 GB (decimal units)."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,154 @@
+"""What every executor of runs does with the database: claim, keep leases, record.
+
+Each step is a short transaction of its own, on a cursor of its own, repeated when it collides with
+another one. No transaction is open while bytes move.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import os
+import socket
+import time
+
+import psycopg2
+
+from odoo import SUPERUSER_ID, api
+from odoo.exceptions import UserError
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
+
+from .engine.errors import BackupError, InternalError
+
+_logger = logging.getLogger(__name__)
+
+COLLISIONS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.errors.UniqueViolation)
+TRIES = 5
+DEFAULT_PARALLEL_RUNS = 2
+
+
+@dataclasses.dataclass
+class Task:
+    """One thing to do for one run.
+
+    :param kind: ``run`` (make the backup), ``verification`` (read it again) or ``discard`` (remove
+        what a lost attempt left)
+    """
+
+    run_id: int
+    kind: str
+    token: str
+    order: dict
+    engine: object = None
+
+
+class Executor:
+    """The database side of executing runs, for one database."""
+
+    def __init__(self, registry, name=None):
+        self.registry = registry
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+
+    def claim(self):
+        """Take the next thing to do; return its :class:`Task`, or None."""
+        return self._transaction(self._claim)
+
+    def reap(self):
+        """End the attempts of executors that are gone."""
+        self._transaction(lambda env: env["backup.run"]._reap())
+
+    def renew(self, tasks):
+        """Renew the leases of the tasks; return ``{run id: cancel requested}`` of those held."""
+        tokens = {task.run_id: task.token for task in tasks if task.token}
+        return self._transaction(lambda env: env["backup.run"]._renew_leases(tokens))
+
+    def record(self, task, event):
+        """Write down what the engine tells; return False when the run is no longer ours."""
+        return self._transaction(lambda env: self._record(env, task, event))
+
+    def release(self, task):
+        """Give the run back: this executor was told to stop."""
+
+        def step(env):
+            run = env["backup.run"]._held(task.run_id, task.token)
+            if run and task.kind == "run":
+                run._mark_interrupted()
+            elif run:
+                run._return_verification()
+
+        self._transaction(step)
+
+    def parallel_runs(self):
+        """Return how many things this machine does at the same time."""
+
+        def step(env):
+            value = env["ir.config_parameter"].get_param("backup_scheduler.workers")
+            return max(1, int(value or DEFAULT_PARALLEL_RUNS))
+
+        return self._transaction(step)
+
+    def disown(self, task):
+        """An archive was stored for a run that was lost meanwhile: have it removed again."""
+        self._transaction(
+            lambda env: env["backup.run"].browse(task.run_id).exists()._disown_archive()
+        )
+
+    def discards(self, busy):
+        """Return a task for each run that a lost attempt may have left something of.
+
+        :param busy: ids of the runs that are being seen to already
+        """
+
+        def step(env):
+            runs = env["backup.run"]._abandoned().filtered(lambda run: run.id not in busy)
+            return [Task(run.id, "discard", "", run._discard_order()) for run in runs]
+
+        return self._transaction(step)
+
+    def _claim(self, env):
+        if run := env["backup.run"]._claim(self.name):
+            return self._task(run, "run", run._engine_order)
+        if run := env["backup.run"]._claim_verification(self.name):
+            return self._task(run, "verification", run._verification_order)
+        return None
+
+    def _task(self, run, kind, make_order):
+        """Return the task; a run that cannot even be ordered ends here, and the next is tried."""
+        task = Task(run.id, kind, run.lease_token, {})
+        try:
+            task.order = make_order()
+        except (BackupError, UserError, ValueError, KeyError) as error:
+            failure = InternalError(str(error)).as_dict()
+            self._record(run.env, task, {"event": "failed", **failure})
+            task.kind = "broken"
+        return task
+
+    def _record(self, env, task, event):
+        run = env["backup.run"]
+        if task.kind == "discard":
+            run.browse(task.run_id).exists()._record_discard(event)
+            return True
+        if not (run := run._held(task.run_id, task.token)):
+            return False
+        if task.kind == "verification":
+            run._record_verification(event)
+        else:
+            run._record(event)
+        return True
+
+    def _transaction(self, step):
+        """Run ``step(env)`` and commit; again when it collides with somebody else's."""
+        for left in reversed(range(TRIES)):
+            try:
+                with self._environment() as env:
+                    return step(env)
+            except COLLISIONS:
+                if not left:
+                    raise
+                time.sleep(0.1 * (TRIES - left))
+        return None
+
+    @contextlib.contextmanager
+    def _environment(self):
+        # A cursor of our own, committed on leaving: the executor has no other transaction.
+        with self.registry.cursor() as cr:
+            yield api.Environment(cr, SUPERUSER_ID, {})

@@ -1,0 +1,74 @@
+"""The executor for hosts that forbid processes: runs in the thread that asks, one at a time."""
+
+import logging
+import threading
+import traceback
+
+from .engine import transfer
+from .engine.control import Control
+from .engine.errors import BackupError, InternalError
+from .executor import Executor
+
+_logger = logging.getLogger(__name__)
+
+# Seconds between renewals of the lease (which lasts 45).
+HEARTBEAT = 10
+
+
+def execute_all(registry):
+    """Execute what is queued until nothing is left; return how much it was."""
+    executor = Executor(registry)
+    executor.reap()
+    tasks = executor.discards(busy=())
+    count = 0
+    while task := tasks.pop() if tasks else executor.claim():
+        if task.kind != "broken":
+            InlineRun(executor, task).execute()
+        count += 1
+    return count
+
+
+class InlineRun:
+    """One task, carried out in this thread, with a heartbeat beside it."""
+
+    def __init__(self, executor, task):
+        self._executor = executor
+        self._task = task
+        self._ended = threading.Event()
+        self._control = Control(
+            self._record, task.order.get("time_limit", 0), lambda timeout: self._renew()
+        )
+
+    def execute(self):
+        heart = threading.Thread(target=self._beat, daemon=True)
+        heart.start()
+        order = self._task.order
+        try:
+            self._record({"event": "done", **transfer.ACTIONS[order["action"]](order, self._control)})
+        except BackupError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so
+            self._fail(InternalError(f"{type(error).__name__}: {error}"))
+        finally:
+            self._ended.set()
+            heart.join()
+
+    def _fail(self, error):
+        trace = traceback.format_exc()
+        self._record({"event": "failed", **error.as_dict(), "traceback": trace})
+
+    def _record(self, event):
+        if not self._executor.record(self._task, event):
+            _logger.warning("Backup run %s is no longer ours", self._task.run_id)
+            self._control.cancel()
+
+    def _renew(self):
+        """Return whether the run is still ours and wanted."""
+        if not self._task.token:
+            return True
+        return self._executor.renew([self._task]).get(self._task.run_id) is False
+
+    def _beat(self):
+        while not self._ended.wait(HEARTBEAT):
+            if not self._renew():
+                self._control.cancel()

@@ -1,0 +1,80 @@
+"""Starts the worker process from inside Odoo, when this machine has none."""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import subprocess
+import sys
+
+from odoo.tools import config
+
+_logger = logging.getLogger(__name__)
+
+# Options that make an Odoo process do something else than ours, once, at its start.
+NOT_HANDED_ON = (
+    "config", "dev_mode", "i18n_export", "i18n_import", "init", "limit_time_cpu", "load_language",
+    "pidfile", "save", "screencasts", "screenshots", "stop_after_init", "test_enable", "test_file",
+    "test_tags", "translate_in", "translate_out", "update",
+)  # fmt: skip
+# Children of this process, kept so that an ended one does not stay a zombie.
+_children = []
+
+
+def ensure_worker(dbname):
+    """See to it that a worker of this machine is at work on ``dbname``; return at once.
+
+    A worker holds a lock for as long as it lives, which is the only thing that is asked here.
+    """
+    _children[:] = [child for child in _children if child.poll() is None]
+    with worker_lock(dbname) as free:
+        if not free:
+            return
+    _logger.info("Starting the backup worker for database %s", dbname)
+    child = subprocess.Popen(  # noqa: S603 - our own interpreter, a fixed command
+        worker_command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,
+    )
+    _children.append(child)
+    with contextlib.suppress(BrokenPipeError), child.stdin:
+        child.stdin.write(json.dumps({"database": dbname, "options": options()}).encode())
+
+
+def worker_command():
+    """Return the command line: nothing secret, since every user of the machine can read it."""
+    addons_path = ",".join(config["addons_path"])
+    return [sys.executable, "-m", "odoo", f"--addons-path={addons_path}", "backup", "worker",
+            "--launched"]  # fmt: skip
+
+
+def options():
+    """Return the options that are in force here, from file, environment and command line alike."""
+    return {
+        name: value
+        for name, value in config.options.items()
+        if name not in NOT_HANDED_ON and is_plain(value)
+    }
+
+
+def is_plain(value):
+    if isinstance(value, list | tuple):
+        return all(is_plain(item) for item in value)
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+@contextlib.contextmanager
+def worker_lock(dbname):
+    """Hold the lock of this machine's worker inside; yield whether it could be had."""
+    folder = os.path.join(config["data_dir"], "backup_scheduler")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    with open(os.path.join(folder, f"{dbname}.worker.lock"), "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

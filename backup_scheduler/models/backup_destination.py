@@ -1,0 +1,121 @@
+import os
+
+from odoo import api, fields, models, tools
+from odoo.exceptions import ValidationError
+
+from ..engine.destinations import open_destination
+from ..engine.errors import BackupError
+
+
+class BackupDestination(models.Model):
+    _name = "backup.destination"
+    _description = "Backup Destination"
+    _inherit = ["mail.thread"]
+    _order = "sequence, name, id"
+
+    name = fields.Char(required=True, tracking=True)
+    sequence = fields.Integer(default=10)
+    company_id = fields.Many2one(
+        "res.company",
+        index=True,
+        help="Only users of this company see the destination; left empty, all do.",
+    )
+    active = fields.Boolean(default=True, tracking=True)
+    kind = fields.Selection(
+        [("local", "Folder of this server")], required=True, default="local", tracking=True
+    )
+    path = fields.Char(
+        "Folder",
+        tracking=True,
+        default=lambda self: self._default_path(),
+        help="An absolute path that the user who runs Odoo may write to. Archives lie in it as "
+        "instance/database/time.zip, each with a JSON file that describes it.",
+    )
+    check_status = fields.Selection(
+        [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
+    )
+    check_error = fields.Text(readonly=True, copy=False)
+    last_check_at = fields.Datetime(readonly=True, copy=False)
+    copy_ids = fields.One2many("backup.copy", "destination_id")
+    copy_count = fields.Integer(compute="_compute_copy_totals")
+    copy_size = fields.Float(
+        "Stored", compute="_compute_copy_totals", help="Bytes of the archives stored here."
+    )
+
+    @api.model
+    def _default_path(self):
+        root = os.path.join(tools.config["data_dir"], "backup_scheduler", "archives")
+        return os.path.join(root, self.env.cr.dbname)
+
+    def _compute_copy_totals(self):
+        totals = {
+            destination: (count, size)
+            for destination, count, size in self.env["backup.copy"]._read_group(
+                [("destination_id", "in", self.ids), ("status", "=", "stored")],
+                ["destination_id"],
+                ["__count", "size:sum"],
+            )
+        }
+        for destination in self:
+            destination.copy_count, destination.copy_size = totals.get(destination, (0, 0))
+
+    @api.constrains("kind", "path")
+    def _check_path(self):
+        for destination in self:
+            if destination.kind == "local" and not os.path.isabs(destination.path or ""):
+                raise ValidationError(
+                    self.env._("Folder: enter an absolute path, such as /var/backups/odoo.")
+                )
+
+    def check(self):
+        """Write, read back and delete a marker in the destination.
+
+        :return: ``{ok, error_code, error, hint}``
+        """
+        self.ensure_one()
+        self.check_access("read")
+        self.env["backup.run"]._require_operator()
+        answer = {"ok": True, "error_code": False, "error": False, "hint": False}
+        try:
+            open_destination(self.kind, self._settings()).check()
+        except BackupError as error:
+            failure = error.as_dict()
+            del failure["retryable"]
+            answer = {"ok": False, **failure}
+        self.sudo().write(
+            {
+                "check_status": "ok" if answer["ok"] else "error",
+                "check_error": answer["error"] and f"{answer['error']}\n{answer['hint']}",
+                "last_check_at": fields.Datetime.now(),
+            }
+        )
+        return answer
+
+    def action_check(self):
+        answer = self.check()
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "title": self.env._("The destination can be used")
+                if answer["ok"]
+                else answer["error"],
+                "message": answer["hint"] or "",
+                "type": "success" if answer["ok"] else "danger",
+                "sticky": not answer["ok"],
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+    def action_open_copies(self):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "backup_scheduler.backup_copy_action"
+        )
+        action["domain"] = [("destination_id", "=", self.id)]
+        return action
+
+    def _settings(self):
+        """Return the keywords of the engine's class of this kind."""
+        self.ensure_one()
+        return {"path": self.path}

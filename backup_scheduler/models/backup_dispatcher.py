@@ -1,0 +1,123 @@
+import logging
+
+import psycopg2
+
+from odoo import api, fields, models
+
+from .. import inline, launcher
+
+_logger = logging.getLogger(__name__)
+
+
+class BackupDispatcher(models.AbstractModel):
+    """What the cron does, once a minute and whenever it is woken: it hands work to others.
+
+    No network, no dump, no hashing happens here. Each record is a transaction of its own; what one
+    of them breaks stays with it.
+    """
+
+    _name = "backup.dispatcher"
+    _description = "Backup Dispatcher"
+
+    @api.model
+    def _cron_dispatch(self):
+        """Reap lost runs, plan the jobs that are due, hand over what is queued."""
+        self.env["backup.run"]._reap()
+        self.env["ir.cron"]._commit_progress()
+        self._plan_due_jobs(fields.Datetime.now())
+        if self._has_work():
+            self._hand_over()
+
+    @api.model
+    def _wake(self):
+        """Have the dispatcher run as soon as this transaction is committed."""
+        self.env.ref("backup_scheduler.ir_cron_dispatch").sudo()._trigger()
+
+    # --- planning -------------------------------------------------------------------------------
+
+    @api.model
+    def _plan_due_jobs(self, now):
+        """Plan each job that is due; return how many there were.
+
+        Stops when the cron's time is up; what is left is done by the call that follows at once.
+        """
+        due = self._due_jobs(now).ids
+        self.env["ir.cron"]._commit_progress(remaining=len(due))
+        for planned, job_id in enumerate(due, 1):
+            # One by one: a commit empties the cache, and would have all of them read again.
+            self._plan_job(self.env["backup.job"].browse(job_id), now)
+            if not self.env["ir.cron"]._commit_progress(1):
+                return planned
+        return len(due)
+
+    @api.model
+    def _due_jobs(self, now):
+        domain = [
+            ("enabled", "=", True),
+            ("next_run_at", "<=", now),
+            ("instance_id.active", "=", True),
+        ]
+        return self.env["backup.job"].search(domain, order="next_run_at, id")
+
+    @api.model
+    def _plan_job(self, job, now):
+        """Plan one job, if nobody else is at it; a failure is recorded on the job."""
+        try:
+            with self.env.cr.savepoint():
+                job = job.try_lock_for_update(allow_referencing=True)
+                if job and job.next_run_at and job.next_run_at <= now:
+                    job._plan_fire(now)
+        except psycopg2.errors.SerializationFailure:
+            # Somebody else changed it under us: this transaction can see no more than that.
+            self.env.cr.rollback()
+        except Exception as error:  # noqa: BLE001 - one broken job must not stop the others
+            job.invalidate_recordset()
+            self._record_broken(job, error, now)
+
+    @api.model
+    def _record_broken(self, job, error, now):
+        """Write the failure down; if even that fails, at least keep the job from coming back."""
+        try:
+            with self.env.cr.savepoint():
+                job._record_broken(error, now)
+        except Exception:
+            _logger.exception("Backup job %s is broken beyond its own record", job.id)
+            job._postpone(now)
+
+    # --- handing over ---------------------------------------------------------------------------
+
+    @api.model
+    def _has_work(self):
+        """Return whether an executor is needed: for runs, or to see to those it left."""
+        run = self.env["backup.run"]
+        domains = (
+            [("status", "=", "running")],
+            [("status", "=", "queued"), "|", ("retry_at", "=", False),
+             ("retry_at", "<=", fields.Datetime.now())],
+            [("verification_requested_at", "!=", False)],
+        )
+        return any(run.search_count(domain, limit=1) for domain in domains) or bool(
+            run._abandoned()
+        )
+
+    @api.model
+    def _hand_over(self):
+        """See to it that somebody executes the queued runs. The one seam between what happens
+        when, and who does it."""
+        if self._executor() == "inline":
+            self.env.ref("backup_scheduler.ir_cron_execute").sudo()._trigger()
+            self.env["ir.cron"]._commit_progress()
+        else:
+            launcher.ensure_worker(self.env.cr.dbname)
+
+    @api.model
+    def _executor(self):
+        return self.env["ir.config_parameter"].sudo().get_param(
+            "backup_scheduler.executor", "process"
+        )
+
+    @api.model
+    def _cron_execute(self):
+        """Execute the queued runs right here, one after the other: ``executor = inline``."""
+        if self._executor() == "inline":
+            inline.execute_all(self.env.registry)

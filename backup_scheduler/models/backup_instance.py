@@ -1,0 +1,274 @@
+import datetime
+import logging
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+from ..engine import transfer
+from ..engine.control import Control
+from ..engine.errors import BackupError
+from ..engine.sources.http_client import checked_url
+
+_logger = logging.getLogger(__name__)
+
+# Seconds that a person waits for an answer before a form.
+TEST_TIME_LIMIT = 90
+LAST_RUNS = 50
+# Parallel runs of one server each learn that it answers: one of them writes it down.
+CHECK_INTERVAL = datetime.timedelta(minutes=1)
+
+
+class BackupInstance(models.Model):
+    _name = "backup.instance"
+    _description = "Backed-up Odoo Server"
+    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _order = "name, id"
+
+    name = fields.Char(required=True, tracking=True)
+    company_id = fields.Many2one(
+        "res.company",
+        default=lambda self: self.env.company,
+        index=True,
+        help="Only users of this company see the instance; left empty, all do.",
+    )
+    active = fields.Boolean(default=True, tracking=True)
+    connection = fields.Selection(
+        [("http", "Database manager (HTTP)")],
+        required=True,
+        default="http",
+        tracking=True,
+        help="How the server is reached. “Database manager” needs nothing but the master password "
+        "of the server, and its /web/database open to this machine.",
+    )
+    url = fields.Char(
+        "Address",
+        tracking=True,
+        help="The root of the server, such as https://odoo.example.com",
+    )
+    master_password = fields.Char(
+        compute="_compute_secrets",
+        inverse="_inverse_master_password",
+        groups="backup_scheduler.group_backup_manager",
+        help="The master password (admin_passwd) of that server. It is stored encrypted and can be "
+        "replaced, never read.",
+    )
+    master_password_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
+    has_master_password = fields.Boolean(compute="_compute_has_master_password", compute_sudo=True)
+    verify_tls = fields.Boolean(
+        "Verify Certificate",
+        default=True,
+        tracking=True,
+        help="Refuse a server whose certificate is not valid for its name.",
+    )
+    allow_insecure = fields.Boolean(
+        "Allow the Default Master Password",
+        tracking=True,
+        help="Back this server up although it still has Odoo's default master password. It keeps "
+        "that password; nothing is changed there.",
+    )
+    max_parallel_runs = fields.Integer(
+        default=1,
+        help="How many databases of this server are backed up at the same time; 0 for no limit. "
+        "Each backup costs the server a dump and the disk space of one archive.",
+    )
+    odoo_version = fields.Char(readonly=True)
+    check_status = fields.Selection(
+        [("ok", "Reachable"), ("error", "Failing")], readonly=True, copy=False
+    )
+    check_error = fields.Text(readonly=True, copy=False)
+    last_check_at = fields.Datetime(readonly=True, copy=False)
+    database_ids = fields.One2many("backup.database", "instance_id")
+    job_ids = fields.One2many("backup.job", "instance_id")
+    run_ids = fields.One2many("backup.run", "instance_id")
+    last_run_ids = fields.Many2many("backup.run", compute="_compute_last_run_ids")
+    database_count = fields.Integer(compute="_compute_counts")
+    job_count = fields.Integer(compute="_compute_counts")
+    run_count = fields.Integer(compute="_compute_counts")
+
+    _max_parallel_runs_positive = models.Constraint(
+        "CHECK(max_parallel_runs >= 0)", "Max Parallel Runs: enter 0 (no limit) or more."
+    )
+
+    # --- fields ---------------------------------------------------------------------------------
+
+    def _compute_secrets(self):
+        self.master_password = False
+
+    def _inverse_master_password(self):
+        for instance in self:
+            sealed = instance._seal(instance.master_password)
+            instance.sudo().master_password_sealed = sealed
+
+    @api.depends("master_password_sealed")
+    def _compute_has_master_password(self):
+        for instance in self:
+            instance.has_master_password = bool(instance.master_password_sealed)
+
+    def _compute_last_run_ids(self):
+        for instance in self:
+            instance.last_run_ids = instance.run_ids.search(
+                [("instance_id", "=", instance.id)], limit=LAST_RUNS
+            )
+
+    @api.depends("database_ids", "job_ids")
+    def _compute_counts(self):
+        runs = dict(
+            self.env["backup.run"]._read_group(
+                [("instance_id", "in", self.ids)], ["instance_id"], ["__count"]
+            )
+        )
+        for instance in self:
+            instance.database_count = len(instance.database_ids.filtered("present"))
+            instance.job_count = len(instance.job_ids)
+            instance.run_count = runs.get(instance, 0)
+
+    @api.constrains("url", "connection")
+    def _check_url(self):
+        for instance in self:
+            try:
+                checked_url(instance.url)
+            except BackupError as error:
+                raise ValidationError(
+                    self.env._("Address: %(error)s", error=error.message)
+                ) from error
+
+    @api.onchange("url")
+    def _onchange_url(self):
+        if self.url and "://" not in self.url:
+            self.url = f"https://{self.url.strip()}"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        instances = super().create(vals_list)
+        instances._plan_jobs()
+        return instances
+
+    def write(self, vals):
+        result = super().write(vals)
+        if "active" in vals:
+            self._plan_jobs()
+        return result
+
+    def _plan_jobs(self):
+        self.job_ids._plan()
+
+    # --- what people and scripts do -------------------------------------------------------------
+
+    def test_connection(self):
+        """Ask the server who it is, without changing anything there.
+
+        :return: ``{ok, odoo_version, databases, error_code, error, hint}``; the databases found are
+            recorded on the instance
+        """
+        self.ensure_one()
+        self.check_access("read")
+        self.env["backup.run"]._require_operator()
+        control = Control(time_limit=TEST_TIME_LIMIT)
+        try:
+            found = transfer.discover({"source": self._source_order()}, control)
+        except BackupError as error:
+            _logger.warning("Backup instance %s: %s: %s", self.name, error.code, error.message)
+            self._record_failed_check(error)
+            failure = error.as_dict()
+            del failure["retryable"]
+            return {"ok": False, "odoo_version": False, "databases": [], **failure}
+        self._record_server(found["version"], found["databases"])
+        return {
+            "ok": True,
+            "odoo_version": found["version"],
+            "databases": found["databases"],
+            "error_code": False,
+            "error": False,
+            "hint": False,
+        }
+
+    def refresh_databases(self):
+        """Discover the server's databases; return their names.
+
+        Raises UserError with the reason when the server cannot be asked.
+        """
+        answer = self.test_connection()
+        if not answer["ok"]:
+            raise ValidationError(f"{answer['error']}\n\n{answer['hint']}")
+        return answer["databases"]
+
+    def action_test_connection(self):
+        """Test, and tell the result to the person who pressed the button."""
+        answer = self.test_connection()
+        if answer["ok"]:
+            title = self.env._("Connected to Odoo %(version)s", version=answer["odoo_version"])
+            message = self.env._("Databases: %(names)s", names=", ".join(answer["databases"]))
+        else:
+            title = answer["error"]
+            message = answer["hint"]
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "title": title,
+                "message": message,
+                "type": "success" if answer["ok"] else "danger",
+                "sticky": not answer["ok"],
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+    def action_open_runs(self):
+        return self._open("backup_scheduler.backup_run_action")
+
+    def action_open_jobs(self):
+        return self._open("backup_scheduler.backup_job_action")
+
+    def action_open_databases(self):
+        return self._open("backup_scheduler.backup_database_action")
+
+    def _open(self, xmlid):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
+        action["domain"] = [("instance_id", "=", self.id)]
+        action["context"] = {"default_instance_id": self.id}
+        return action
+
+    # --- what the engine needs and reports ------------------------------------------------------
+
+    def _source_order(self):
+        """Return the connection with its secret, for an engine order and for nothing else."""
+        instance = self.sudo()
+        return {
+            "connection": instance.connection,
+            "url": instance.url,
+            "master_password": instance._unseal(instance.master_password_sealed),
+            "verify_tls": instance.verify_tls,
+            "allow_insecure": instance.allow_insecure,
+        }
+
+    def _record_server(self, version, names):
+        """Record that the server answered, and which databases it has now."""
+        instance = self.sudo().with_context(active_test=False)
+        known = {database.name: database for database in instance.database_ids}
+        self.env["backup.database"].sudo().create(
+            [{"instance_id": self.id, "name": name} for name in names if name not in known]
+        )
+        for name, database in known.items():
+            if database.present != (name in names):
+                database.present = name in names
+        now = fields.Datetime.now()
+        fresh = instance.last_check_at and now - instance.last_check_at < CHECK_INTERVAL
+        if instance.check_status != "ok" or instance.odoo_version != version or not fresh:
+            instance.write(
+                {
+                    "odoo_version": version,
+                    "check_status": "ok",
+                    "check_error": False,
+                    "last_check_at": now,
+                }
+            )
+
+    def _record_failed_check(self, error):
+        self.sudo().write(
+            {
+                "check_status": "error",
+                "check_error": f"{error.message}\n{error.hint}",
+                "last_check_at": fields.Datetime.now(),
+            }
+        )

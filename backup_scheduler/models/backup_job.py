@@ -1,0 +1,370 @@
+import datetime
+import logging
+import traceback
+
+import pytz
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+from ..engine.schedule import CronSchedule, ScheduleError
+
+_logger = logging.getLogger(__name__)
+
+# The cron looks once a minute, and is late when Odoo is busy: up to here a fire counts as on time.
+ON_TIME = datetime.timedelta(minutes=5)
+# What can no longer be counted cheaply is told as "more than".
+MISSED_LIMIT = 1000
+# A job that cannot even be planned is looked at again after this.
+BROKEN_PAUSE = datetime.timedelta(hours=1)
+PREVIEW_LIMIT = 100
+
+
+class BackupJob(models.Model):
+    _name = "backup.job"
+    _description = "Backup Job"
+    _inherit = ["mail.thread"]
+    _order = "name, id"
+
+    name = fields.Char(required=True, tracking=True)
+    instance_id = fields.Many2one(
+        "backup.instance", required=True, index=True, ondelete="restrict", tracking=True
+    )
+    company_id = fields.Many2one(related="instance_id.company_id", store=True, index=True)
+    cron_expression = fields.Char(
+        "Schedule",
+        required=True,
+        default="0 2 * * *",
+        tracking=True,
+        help="Five fields: minute, hour, day of month, month, day of week. “0 2 * * *” is every "
+        "day at 02:00, “30 4 * * mon,thu” Monday and Thursday at 04:30.",
+    )
+    timezone = fields.Selection(
+        lambda self: [(name, name) for name in pytz.all_timezones],
+        tracking=True,
+        help="The zone in which the schedule is meant. Empty: the one in Settings → Backups.",
+    )
+    enabled = fields.Boolean(
+        default=True,
+        tracking=True,
+        help="A job that is switched off makes no backups; its history and archives stay.",
+    )
+    database_scope = fields.Selection(
+        [("all", "All databases"), ("selected", "Selected databases")],
+        required=True,
+        default="all",
+        tracking=True,
+        help="“All” includes databases that are created on the server later.",
+    )
+    database_ids = fields.Many2many(
+        "backup.database", string="Databases", domain="[('instance_id', '=', instance_id)]"
+    )
+    archive_format = fields.Selection(
+        [("zip", "Zip (database and filestore)"), ("dump", "Dump (database only, pg_restore)")],
+        required=True,
+        default="zip",
+        tracking=True,
+        help="“Zip” is what Odoo's database manager restores. “Dump” is PostgreSQL's custom "
+        "format: it streams at once and holds no attachments.",
+    )
+    include_filestore = fields.Boolean(
+        default=True,
+        tracking=True,
+        help="Odoo servers before 19 always include the filestore in a zip.",
+    )
+    destination_ids = fields.Many2many(
+        "backup.destination",
+        string="Destinations",
+        default=lambda self: self.env["backup.destination"].search([], limit=1),
+        required=True,
+        tracking=True,
+    )
+    verify_after_backup = fields.Selection(
+        lambda self: self.env["backup.run"]._verification_levels(),
+        required=True,
+        default="2",
+        tracking=True,
+        help="How far an archive is checked before it gets its name. “Complete” looks at its ends "
+        "and structure, “Intact” reads every byte.",
+    )
+    overlap_policy = fields.Selection(
+        [
+            ("allow", "Run in parallel"),
+            ("skip", "Skip the new one"),
+            ("queue", "Wait for the one before"),
+        ],
+        required=True,
+        default="allow",
+        tracking=True,
+        help="What happens when the job is due while its last run of the database is not done.",
+    )
+    catch_up = fields.Boolean(
+        "Catch Up",
+        default=True,
+        tracking=True,
+        help="After a time in which the scheduler was down: make one late backup. Otherwise one "
+        "skipped run says how many were missed.",
+    )
+    max_attempts = fields.Integer(
+        default=3, tracking=True, help="How often a backup is tried in all."
+    )
+    retry_delay = fields.Integer(
+        default=5,
+        tracking=True,
+        help="Minutes before the second attempt; doubled before each one after it.",
+    )
+    time_limit = fields.Integer(
+        default=720, tracking=True, help="Minutes after which a run is stopped; 0 for no limit."
+    )
+    next_run_at = fields.Datetime("Next Run", readonly=True, index=True, copy=False)
+    last_run_at = fields.Datetime("Last Run", readonly=True, copy=False)
+    planning_error = fields.Text(readonly=True, copy=False)
+    run_ids = fields.One2many("backup.run", "job_id")
+    run_count = fields.Integer(compute="_compute_run_count")
+    last_run_status = fields.Selection(
+        lambda self: self.env["backup.run"]._fields["status"].selection,
+        compute="_compute_last_run_status",
+    )
+    schedule_description = fields.Char(
+        "In Words", compute="_compute_schedule_description", help="What the schedule means."
+    )
+
+    _max_attempts_positive = models.Constraint(
+        "CHECK(max_attempts >= 1)", "Max Attempts: enter 1 or more."
+    )
+    _retry_delay_positive = models.Constraint(
+        "CHECK(retry_delay >= 0)", "Retry Delay: enter 0 or more minutes."
+    )
+    _time_limit_positive = models.Constraint(
+        "CHECK(time_limit >= 0)", "Time Limit: enter 0 (no limit) or more minutes."
+    )
+    _due = models.Index("(next_run_at, id) WHERE enabled")
+
+    # --- fields ---------------------------------------------------------------------------------
+
+    def _compute_run_count(self):
+        counts = dict(
+            self.env["backup.run"]._read_group(
+                [("job_id", "in", self.ids)], ["job_id"], ["__count"]
+            )
+        )
+        for job in self:
+            job.run_count = counts.get(job, 0)
+
+    def _compute_last_run_status(self):
+        for job in self:
+            job.last_run_status = job.run_ids.search([("job_id", "=", job.id)], limit=1).status
+
+    @api.depends("cron_expression", "timezone")
+    @api.depends_context("lang")
+    def _compute_schedule_description(self):
+        for job in self:
+            try:
+                job.schedule_description = job._schedule().describe(self.env.lang or "en_US")
+            except ScheduleError as error:
+                job.schedule_description = str(error)
+
+    @api.constrains("cron_expression", "timezone")
+    def _check_schedule(self):
+        for job in self:
+            try:
+                job._schedule()
+            except ScheduleError as error:
+                raise ValidationError(
+                    self.env._("Schedule: %(error)s", error=error)
+                ) from error
+
+    @api.constrains("database_scope", "database_ids", "instance_id")
+    def _check_databases(self):
+        for job in self:
+            if job.database_scope == "selected" and not job.database_ids:
+                raise ValidationError(
+                    self.env._(
+                        "Databases: select at least one, or choose “All databases”. If the list is "
+                        "empty, test the connection of the instance first."
+                    )
+                )
+            if job.database_ids - job.instance_id.with_context(active_test=False).database_ids:
+                raise ValidationError(
+                    self.env._("Databases: select only databases of the job's instance.")
+                )
+
+    @api.onchange("instance_id")
+    def _onchange_instance_id(self):
+        if self.database_ids - self.instance_id.database_ids:
+            self.database_ids = False
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        jobs = super().create(vals_list)
+        jobs._plan()
+        return jobs
+
+    def write(self, vals):
+        result = super().write(vals)
+        if {"cron_expression", "timezone", "enabled", "instance_id"} & vals.keys():
+            self._plan()
+        return result
+
+    # --- what people and scripts do -------------------------------------------------------------
+
+    def run_now(self):
+        """Queue a backup of each database of the jobs, at once; return the ids of the runs."""
+        self.check_access("read")
+        self.env["backup.run"]._require_operator()
+        now = fields.Datetime.now()
+        runs = self.env["backup.run"].sudo()
+        for job in self:
+            names = job._database_names() or [""]
+            runs += runs._create_for(job, names, now, trigger="manual")
+        self.env["backup.dispatcher"]._wake()
+        return runs.ids
+
+    def action_run_now(self):
+        """Run now, and show the runs."""
+        run_ids = self.run_now()
+        action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
+        if len(run_ids) == 1:
+            return {**action, "res_id": run_ids[0], "views": [(False, "form")]}
+        return {**action, "domain": [("id", "in", run_ids)], "context": {}}
+
+    def action_pause(self):
+        self.write({"enabled": False})
+
+    def action_resume(self):
+        self.write({"enabled": True})
+
+    def action_open_runs(self):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
+        return {**action, "domain": [("job_id", "=", self.id)], "context": {}}
+
+    @api.model
+    def preview_cron(self, cron_expression, timezone=None, count=5, start=None):
+        """Tell when an expression fires: by the same function that the dispatcher asks.
+
+        :param start: ISO 8601 or Odoo's format, UTC when it has no offset; default: now
+        :return: ``{next_runs: [ISO 8601 with offset], description}``
+        Raises UserError that says what is wrong with which field.
+        """
+        try:
+            moment = parse_moment(start)
+            schedule = CronSchedule(cron_expression or "", timezone or self._default_timezone())
+        except (ScheduleError, ValueError) as error:
+            raise ValidationError(str(error)) from error
+        zone = pytz.timezone(schedule.timezone)
+        count = max(1, min(int(count), PREVIEW_LIMIT))
+        return {
+            "next_runs": [
+                fire.astimezone(zone).isoformat() for fire in schedule.upcoming(count, moment)
+            ],
+            "description": schedule.describe(self.env.lang or "en_US"),
+        }
+
+    # --- planning -------------------------------------------------------------------------------
+
+    @api.model
+    def _default_timezone(self):
+        return self.env["ir.config_parameter"].sudo().get_param("backup_scheduler.timezone", "UTC")
+
+    def _schedule(self):
+        self.ensure_one()
+        return CronSchedule(self.cron_expression or "", self.timezone or self._default_timezone())
+
+    def _is_planned(self):
+        return self.enabled and self.instance_id.active
+
+    def _plan(self):
+        """Compute the next fire from now on; of a job that makes no backups there is none."""
+        now = utc(fields.Datetime.now())
+        for job in self.sudo():
+            job.planning_error = False
+            job.next_run_at = naive(job._schedule().next_after(now)) if job._is_planned() else False
+
+    def _database_names(self):
+        """Return the names to back up; none for a server whose databases are not known yet."""
+        self.ensure_one()
+        if self.database_scope == "selected":
+            return self.database_ids.mapped("name")
+        return self.instance_id.database_ids.filtered("present").mapped("name")
+
+    def _plan_fire(self, now):
+        """Make the runs of the fire that is due, and move ``next_run_at`` past ``now``.
+
+        Fires that were missed before it come together in one: see ``catch_up``. Both changes are
+        one transaction, which is what makes a fire happen once.
+        """
+        self.ensure_one()
+        schedule = self._schedule()
+        first = utc(self.next_run_at)
+        fires = [first, *schedule.fires_between(first, utc(now), MISSED_LIMIT)]
+        latest = fires[-1] if len(fires) <= MISSED_LIMIT else utc(now).replace(second=0)
+        self.next_run_at = naive(schedule.next_after(utc(now)))
+        missed = len(fires) - 1
+        if utc(now) - latest > ON_TIME and not self.catch_up:
+            self._record_missed(naive(latest), missed + 1)
+            return
+        if missed and not self.catch_up:
+            self._record_missed(naive(fires[-2]), missed)
+        self.last_run_at = now
+        runs = self.env["backup.run"]._create_for(
+            self, self._database_names() or [""], naive(latest), trigger="schedule"
+        )
+        if missed and self.catch_up:
+            for run in runs:
+                run._log(f"This run also stands for {missed} fires that were missed before it.")
+
+    def _record_missed(self, scheduled_at, count):
+        runs = self.env["backup.run"]._create_for(self, [""], scheduled_at, trigger="schedule")
+        runs._mark_skipped(
+            "missed",
+            self.env._(
+                "%(count)s fires were missed while the scheduler was not running. The job does not "
+                "catch up.",
+                count=count if count <= MISSED_LIMIT else f"> {MISSED_LIMIT}",
+            ),
+        )
+
+    def _record_broken(self, error, now):
+        """Record on the job, and as a failed run, that its fire could not be planned.
+
+        It is looked at again later: a broken record neither loops nor stops the others.
+        """
+        self.ensure_one()
+        _logger.warning("Backup job %s cannot be planned: %s", self.id, error, exc_info=error)
+        scheduled_at = self.next_run_at or now
+        self.planning_error = str(error)
+        self.next_run_at = self._next_after_failure(now)
+        runs = self.env["backup.run"]._create_for(self, [""], scheduled_at, trigger="schedule")
+        runs._mark_unplannable(str(error), "".join(traceback.format_exception(error)))
+
+    def _postpone(self, now):
+        """Keep a job that breaks everything from being due; by SQL, since its record may be why."""
+        self.env.cr.execute(
+            "UPDATE backup_job SET next_run_at = %s WHERE id = %s", (now + BROKEN_PAUSE, self.id)
+        )
+        self.invalidate_recordset()
+
+    def _next_after_failure(self, now):
+        try:
+            return max(naive(self._schedule().next_after(utc(now))), now + BROKEN_PAUSE)
+        except ScheduleError:
+            return now + BROKEN_PAUSE
+
+
+def utc(moment):
+    """Return one of Odoo's naive UTC datetimes as an aware one."""
+    return moment.replace(tzinfo=datetime.timezone.utc)
+
+
+def naive(moment):
+    """Return an aware datetime as Odoo keeps it."""
+    return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+
+
+def parse_moment(text):
+    """Return the aware datetime that ``text`` names; now when there is none."""
+    if not text:
+        return datetime.datetime.now(datetime.timezone.utc)
+    moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    return moment if moment.tzinfo else utc(moment)

@@ -1,0 +1,459 @@
+import os
+import uuid
+
+from odoo import api, fields, models, tools
+from odoo.tools import SQL
+
+from ..engine.errors import Cancelled, NoDatabase, WorkerLost
+from ..engine.naming import archive_path
+
+# Seconds. A worker renews its leases well within the time after which a run counts as lost.
+LEASE = 45
+# Only one process claims at a time, so that limits over several runs hold. The number names us
+# among the users of PostgreSQL's advisory locks in this database.
+CLAIM_LOCK = 7_046_029_254
+
+
+class BackupRunExecution(models.Model):
+    """The half of a run that its executor deals with: claiming, ordering, recording.
+
+    Nothing here moves a byte or waits for anything; each method is one short transaction of the
+    caller. All that an executor writes goes through :meth:`_held`, so that one that lost its lease
+    writes nothing.
+    """
+
+    _inherit = "backup.run"
+
+    # --- claiming -------------------------------------------------------------------------------
+
+    @api.model
+    def _claim(self, worker):
+        """Take the next run that is due and allowed; return it, or an empty recordset.
+
+        The caller commits. Runs come in the order of their fires; limits per instance and jobs
+        whose runs wait for each other are respected, also between several workers.
+        """
+        self.flush_model()
+        self.env.cr.execute("SELECT pg_try_advisory_xact_lock(%s)", (CLAIM_LOCK,))
+        if not self.env.cr.fetchone()[0]:
+            return self.browse()
+        self.env.cr.execute(self._claimable())
+        run = self.browse(row[0] for row in self.env.cr.fetchall())
+        if run:
+            run._mark_running(worker, uuid.uuid4().hex, run._lease_end())
+            run._place_copies()
+        return run
+
+    @api.model
+    def _claimable(self):
+        return SQL(
+            """
+            SELECT run.id
+              FROM backup_run run
+              JOIN backup_instance instance ON instance.id = run.instance_id
+             WHERE run.status = 'queued'
+               AND (run.retry_at IS NULL OR run.retry_at <= %(now)s)
+               AND (
+                    COALESCE(instance.max_parallel_runs, 0) = 0
+                    OR instance.max_parallel_runs > (
+                        SELECT count(*)
+                          FROM backup_run other
+                         WHERE other.instance_id = run.instance_id AND other.status = 'running'
+                    )
+               )
+               AND NOT (
+                    run.in_order AND EXISTS (
+                        SELECT 1
+                          FROM backup_run before
+                         WHERE before.instance_id = run.instance_id
+                           AND before.job_id = run.job_id
+                           AND before.database_name = run.database_name
+                           AND before.id < run.id
+                           AND before.status IN ('queued', 'running')
+                    )
+               )
+             ORDER BY run.scheduled_at, run.id
+             LIMIT 1
+               FOR UPDATE OF run SKIP LOCKED
+            """,
+            now=self._clock(),
+        )
+
+    @api.model
+    def _clock(self):
+        """Return the database's time: the one clock that all workers share (naive UTC)."""
+        self.env.cr.execute("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
+        return self.env.cr.fetchone()[0]
+
+    @api.model
+    def _lease_end(self):
+        return self._clock().replace(microsecond=0) + tools.date_utils.relativedelta(seconds=LEASE)
+
+    def _place_copies(self):
+        """Decide and record where each archive will lie, before a byte is written there.
+
+        The place is the run's for good: a later attempt replaces what a lost one left there.
+        """
+        self._add_missing_copies()
+        for copy in self.copy_ids.filtered(lambda copy: copy.status != "stored"):
+            if not copy.path and self.database_name:
+                copy.path = self._free_path(copy)
+            copy._mark_uploading()
+
+    def _add_missing_copies(self):
+        """Give a run without destinations those of its job, which may have gained some."""
+        if not self.copy_ids and self.job_id:
+            self.copy_ids = [
+                (0, 0, {"destination_id": destination.id})
+                for destination in self.job_id.destination_ids
+            ]
+
+    def _free_path(self, copy):
+        taken = {"run_id": self.id, "number": 0}
+        while taken:
+            number = taken["number"] + 1
+            path = archive_path(
+                self.instance_id.name,
+                self.database_name,
+                self.scheduled_at,
+                self.archive_format,
+                number,
+            )
+            domain = [("destination_id", "=", copy.destination_id.id), ("path", "=", path)]
+            taken = {"number": number} if copy.search_count(domain, limit=1) else None
+        return path
+
+    # --- holding --------------------------------------------------------------------------------
+
+    @api.model
+    def _renew_leases(self, tokens):
+        """Renew the leases of ``{run id: token}``; return ``{run id: cancel requested}`` of those
+        that are still held."""
+        if not tokens:
+            return {}
+        self.env.cr.execute(
+            """
+            UPDATE backup_run SET lease_until = %s
+             WHERE lease_token IN %s
+            RETURNING id, COALESCE(cancel_requested, FALSE)
+            """,
+            (self._lease_end(), tuple(tokens.values())),
+        )
+        held = dict(self.env.cr.fetchall())
+        self.browse(held).invalidate_recordset(["lease_until"])
+        return held
+
+    @api.model
+    def _held(self, run_id, token):
+        """Return the run, locked, while ``token`` still holds it; else an empty recordset."""
+        self.env.cr.execute(
+            "SELECT id FROM backup_run WHERE id = %s AND lease_token = %s FOR UPDATE",
+            (run_id, token),
+        )
+        return self.browse(row[0] for row in self.env.cr.fetchall())
+
+    @api.model
+    def _reap(self):
+        """End the attempts whose lease has run out; return how many there were."""
+        self.flush_model()
+        self.env.cr.execute(
+            """
+            SELECT id FROM backup_run
+             WHERE lease_token IS NOT NULL AND lease_until < %s
+             ORDER BY id
+               FOR UPDATE SKIP LOCKED
+            """,
+            (self._clock(),),
+        )
+        runs = self.browse(row[0] for row in self.env.cr.fetchall())
+        runs._mark_lost()
+        return len(runs)
+
+    def _mark_lost(self):
+        """Count the attempt of a worker that is gone, and go on where the policy allows it."""
+        for run in self:
+            if run.status != "running":
+                run._log(f"The worker {run.worker} ended while it read the archive: ask again.")
+                run._end_verification()
+            elif run.cancel_requested:
+                run._mark_cancelled(self.env._("Cancelled; its worker was gone."))
+            else:
+                error = WorkerLost(f"The worker {run.worker} ended in the middle of the run.")
+                run._mark_failed(error.as_dict())
+
+    # --- ordering -------------------------------------------------------------------------------
+
+    def _engine_order(self):
+        """Return what an engine process is told to do, secrets included."""
+        self.ensure_one()
+        source = self.instance_id._source_order()
+        if not self.database_name:
+            return {"action": "discover", "source": source}
+        return {
+            "action": "backup",
+            "source": source,
+            "database": self.database_name,
+            "archive_format": self.archive_format,
+            "include_filestore": self.include_filestore,
+            "expected_size": self._expected_size(),
+            "verify_level": int(self.wanted_level),
+            "spool": self._spool_folder(),
+            "token": f"run-{self.id}-{self.attempt}-{self.sudo().lease_token[:8]}",
+            "time_limit": self.time_limit * 60,
+            "destinations": self.copy_ids.filtered(
+                lambda copy: copy.status == "uploading"
+            )._engine_orders(),
+            "catalogue": self._catalogue(),
+        }
+
+    def _verification_order(self):
+        return {
+            "action": "verify",
+            "copies": self.copy_ids._readable()._engine_orders(),
+            "archive_format": self.archive_format,
+            "database": self.database_name,
+            "sha256": self.sha256,
+            "verify_level": int(self.wanted_level),
+            "spool": self._spool_folder(),
+            "time_limit": self.time_limit * 60,
+        }
+
+    @api.model
+    def _spool_folder(self):
+        """Return this database's own folder: several may share the configured one."""
+        configured = self.env["ir.config_parameter"].sudo().get_param(
+            "backup_scheduler.spool_folder"
+        )
+        root = configured or os.path.join(tools.config["data_dir"], "backup_scheduler", "spool")
+        return os.path.join(root, self.env.cr.dbname)
+
+    def _expected_size(self):
+        """Return the bytes that the last good archive of this database had; 0 when unknown."""
+        last = self.search(
+            [
+                ("instance_id", "=", self.instance_id.id),
+                ("database_name", "=", self.database_name),
+                ("archive_format", "=", self.archive_format),
+                ("status", "in", ("success", "verified")),
+            ],
+            order="finished_at desc",
+            limit=1,
+        )
+        return int(last.size)
+
+    def _owner(self):
+        """Return the name of this run in all the world, as catalogues beside archives know it."""
+        database_uuid = self.env["ir.config_parameter"].sudo().get_param("database.uuid")
+        return f"{database_uuid}/{self.id}"
+
+    def _catalogue(self):
+        """Return what is put beside the archive, for the day on which this database is gone."""
+        return {
+            "run": self._owner(),
+            "instance": self.instance_id.name,
+            "url": self.instance_id.url,
+            "database": self.database_name,
+            "job": self.job_name,
+            "trigger": self.trigger,
+            "scheduled_at": f"{self.scheduled_at.isoformat()}Z",
+            "started_at": f"{self.started_at.isoformat()}Z",
+            "archive_format": self.archive_format,
+            "odoo_version": self.odoo_version or self.instance_id.odoo_version,
+        }
+
+    # --- recording ------------------------------------------------------------------------------
+
+    def _record(self, event):
+        """Write down one event of the engine. The caller holds the run (:meth:`_held`)."""
+        getattr(self, f"_record_{event['event']}")(event)
+
+    def _record_stage(self, event):
+        self.write({"stage": event["stage"], "progress": 0})
+        self._log(f"Stage: {event['stage']}")
+
+    def _record_progress(self, event):
+        done, total = event["done"], event["total"]
+        values = {"progress": min(99.0, 100.0 * done / total) if total else 0}
+        if self.stage == "download":
+            values["received"] = done
+        self.write(values)
+
+    def _record_source(self, event):
+        """The server was asked who it is: a good moment to learn of databases that are new."""
+        self.odoo_version = event["version"]
+        self.instance_id._record_server(event["version"], event["databases"])
+        self._complete_fire(event["databases"])
+
+    def _record_ready(self, event):
+        self.write({"size": event["size"], "sha256": event["sha256"]})
+        self._log(f"The archive is checked: {event['size']} bytes, SHA-256 {event['sha256']}")
+
+    def _record_done(self, event):
+        if "databases" in event:
+            self._record_discovery(event)
+            return
+        for result in event["copies"]:
+            copy = self.copy_ids.browse(result["id"])
+            if result["stored"]:
+                copy._mark_stored(result["size"])
+                self._log(f"Stored in {copy.destination_id.name}: {copy.path}")
+            else:
+                copy._mark_failed(result["error_code"], result["error"])
+                self._log(f"Not stored in {copy.destination_id.name}: {result['error']}")
+        self._mark_stored(event)
+
+    def _record_failed(self, event):
+        self._settle_copies()
+        if event["error_code"] == Cancelled.code:
+            self._mark_cancelled(event["error"])
+        else:
+            self._mark_failed(event)
+
+    def _record_lost(self, event):
+        """The engine ended without a word: what it left is still where it was."""
+        tail = f"\n{event['tail']}" if event["tail"] else ""
+        error = WorkerLost(f"The engine process ended with code {event['exit_code']}.{tail}")
+        self._mark_failed(error.as_dict())
+
+    def _settle_copies(self):
+        """The engine ended in order: it has removed what it wrote."""
+        for copy in self.copy_ids.filtered(lambda copy: copy.status == "uploading"):
+            copy._mark_pending()
+
+    def _record_discovery(self, event):
+        """Turn a run without a database into the runs of those that were found."""
+        self.instance_id._record_server(event["version"], event["databases"])
+        self._settle_copies()
+        if not event["databases"]:
+            self._mark_failed(NoDatabase("The server has no database.").as_dict())
+            return
+        names = set(event["databases"]) - self._names_of_fire(
+            self.job_id, self.scheduled_at, self.trigger
+        )
+        first, *others = sorted(names) or [False]
+        if not first:
+            self._mark_skipped("overlap", "All databases of this fire have their runs already.")
+            return
+        self._release(database_name=first, attempt=self.attempt - 1)
+        if self.job_id:
+            self._create_for(self.job_id, others, self.scheduled_at, self.trigger)
+
+    def _complete_fire(self, names):
+        """Make the runs of databases that appeared on the server since it was last asked."""
+        if self.job_id.database_scope != "all":
+            return
+        missing = set(names) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)
+        self._create_for(self.job_id, missing, self.scheduled_at, self.trigger)
+
+    # --- reading stored archives again ----------------------------------------------------------
+
+    @api.model
+    def _claim_verification(self, worker):
+        """Take the next archive that somebody asked to read again; return its run or nothing."""
+        self.flush_model()
+        self.env.cr.execute(
+            """
+            SELECT id FROM backup_run
+             WHERE verification_requested_at IS NOT NULL AND lease_token IS NULL
+             ORDER BY verification_requested_at, id
+             LIMIT 1 FOR UPDATE SKIP LOCKED
+            """
+        )
+        run = self.browse(row[0] for row in self.env.cr.fetchall())
+        if run:
+            run.write(
+                {
+                    "worker": worker,
+                    "lease_token": uuid.uuid4().hex,
+                    "lease_until": self._lease_end(),
+                    "stage": "verify",
+                }
+            )
+        return run
+
+    def _record_verification(self, event):
+        """Write down one event of reading the copies again."""
+        if event["event"] == "done":
+            self._record_verified_copies(event["copies"])
+        elif event["event"] == "failed":
+            self._log(f"The verification was not done: {event['error_code']}: {event['error']}")
+        elif event["event"] == "lost":
+            self._log(f"The verification's process ended with code {event['exit_code']}.")
+        if event["event"] in ("done", "failed", "lost"):
+            self._end_verification()
+
+    def _record_verified_copies(self, results):
+        for result in results:
+            copy = self.copy_ids.browse(result["id"])
+            if result["ok"]:
+                copy._mark_stored(self.size)
+                self._log(f"{copy.destination_id.name}: the archive is intact.")
+            else:
+                copy._mark_damaged(result["error_code"], result["error"])
+                self._log(f"{copy.destination_id.name}: {result['error']}")
+        if good := [result for result in results if result["ok"]]:
+            self._mark_verified(str(good[0]["report"]["level"]), good[0]["report"])
+        else:
+            self._mark_verify_failed(results[0])
+
+    def _return_verification(self):
+        """Give it back: whoever comes next reads the copies."""
+        self.write({"worker": False, "lease_token": False, "lease_until": False, "stage": False})
+
+    def _end_verification(self):
+        self.write(
+            {
+                "verification_requested_at": False,
+                "worker": False,
+                "lease_token": False,
+                "lease_until": False,
+                "stage": False,
+            }
+        )
+
+    # --- what lost attempts leave ---------------------------------------------------------------
+
+    @api.model
+    def _abandoned(self):
+        """Return ended runs of which a lost attempt may have left something in a destination."""
+        copies = self.env["backup.copy"].search(
+            [
+                ("status", "=", "uploading"),
+                ("run_id.status", "in", ("failed", "cancelled")),
+                "|",
+                ("next_attempt_at", "=", False),
+                ("next_attempt_at", "<=", fields.Datetime.now()),
+            ],
+            limit=10,
+        )
+        return copies.run_id
+
+    def _discard_order(self):
+        uploading = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+        return {
+            "action": "discard",
+            "spool": self._spool_folder(),
+            "owner": self._owner(),
+            "copies": uploading._engine_orders(),
+        }
+
+    def _record_discard(self, event):
+        """Write down what became of the remains. A run that was queued again is left alone: its
+        next attempt replaces them."""
+        if self.status not in ("failed", "cancelled"):
+            return
+        if event["event"] in ("failed", "lost"):
+            remains = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+            remains._postpone(event.get("error"))
+        elif event["event"] == "done":
+            for result in event["copies"]:
+                copy = self.copy_ids.browse(result["id"])
+                if result["ok"]:
+                    copy._mark_failed(self.error_code, self.error)
+                else:
+                    copy._postpone(result["error"])
+
+    def _disown_archive(self):
+        """Have the archive removed that was stored after its run had been given up."""
+        if self.status in ("failed", "cancelled"):
+            self.copy_ids.filtered("path")._mark_uploading()

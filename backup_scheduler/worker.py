@@ -1,0 +1,223 @@
+"""The worker: one process a machine that executes the runs of one database.
+
+It claims runs, starts an engine process for each, keeps their leases, and records what they report.
+Nothing it holds in memory matters: killed at any moment, its engines end by themselves, its leases
+run out, and the next worker goes on.
+"""
+
+import contextlib
+import logging
+import queue
+import resource
+import signal
+import time
+
+import psycopg2
+
+from odoo.modules.registry import Registry
+
+from .engine_process import EngineProcess
+from .executor import Executor
+from .launcher import worker_lock
+
+_logger = logging.getLogger(__name__)
+
+# Seconds. How soon a queued run is seen, and how soon a stop is noticed.
+POLL = 1
+# Seconds between renewals of the leases (which last 45).
+HEARTBEAT = 10
+# Seconds between looks for lost runs and what they left.
+HOUSEKEEPING = 15
+# Seconds without anything to do after which a worker ends; the dispatcher starts the next one.
+IDLE_LIMIT = 600
+# Seconds between tries while PostgreSQL is away.
+DATABASE_PAUSE = 2
+DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
+LAST_WORDS = ("done", "failed", "lost")
+
+
+class Worker:
+    """:param stay: wait for work for ever, instead of ending after an idle while"""
+
+    def __init__(self, dbname, stay=False):
+        self.dbname = dbname
+        self.stay = stay
+        self.registry = Registry(dbname)
+        self.executor = Executor(self.registry)
+        self.tasks = {}
+        self._events = queue.Queue()
+        self._unrecorded = []
+        self._stopping = False
+        self._away = False
+        self._next = {}
+
+    def run(self):
+        """Work until told to stop or idle for long; return at once when another worker is here."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        with worker_lock(self.dbname) as ours:
+            if not ours:
+                _logger.info("Another backup worker is at work on %s", self.dbname)
+                return
+            _logger.info("Backup worker of %s at work", self.dbname)
+            try:
+                self._loop()
+            finally:
+                self._end_all()
+        _logger.info("Backup worker of %s ends", self.dbname)
+
+    def _stop(self, number, frame):
+        self._stopping = True
+
+    def _loop(self):
+        useful_at = available_at = time.monotonic()
+        while not self._stopping:
+            try:
+                outdated = self._beat()
+                available_at = time.monotonic()
+            except DATABASE_ERRORS as error:
+                if not self._away:
+                    _logger.warning("The database is away: %s", first_line(error))
+                self._away, outdated = True, False
+                time.sleep(DATABASE_PAUSE)
+            if self.tasks:
+                useful_at = time.monotonic()
+            elif outdated or self._is_over(useful_at) or self._is_over(available_at):
+                return
+            self._collect()
+
+    def _beat(self):
+        """Do what is due: record, keep leases, clean up, take on more.
+
+        Returns whether modules were updated: then a new process, with the new code, takes over.
+        """
+        outdated = Registry(self.dbname).check_signaling() is not self.registry
+        self._away = False
+        self._record_all()
+        if self._is_due("heartbeat", HEARTBEAT):
+            self._renew()
+        if self._is_due("housekeeping", HOUSEKEEPING):
+            self.executor.reap()
+            for task in self.executor.discards({task.run_id for task in self.tasks.values()}):
+                self._start(task)
+        if not outdated:
+            self._take_on()
+        return outdated
+
+    def _is_due(self, name, interval):
+        now = time.monotonic()
+        if now < self._next.get(name, 0):
+            return False
+        self._next[name] = now + interval
+        return True
+
+    def _is_over(self, since):
+        return not self.stay and time.monotonic() - since > IDLE_LIMIT
+
+    # --- the engines ----------------------------------------------------------------------------
+
+    def _take_on(self):
+        limit = self.executor.parallel_runs()
+        while len(self.tasks) < limit and (task := self.executor.claim()):
+            if task.kind != "broken":
+                self._start(task)
+
+    def _start(self, task):
+        key = (task.run_id, task.token)
+        task.engine = EngineProcess(task.order, lambda event: self._events.put((key, event)))
+        task.order = {}  # it holds secrets, and its work is done
+        self.tasks[key] = task
+
+    def _collect(self):
+        """Wait a moment for events of the engines, and put them on the list to be recorded."""
+        with contextlib.suppress(queue.Empty):
+            self._unrecorded.append(self._events.get(timeout=POLL))
+            while True:
+                self._unrecorded.append(self._events.get_nowait())
+
+    def _record_all(self):
+        """Record what was collected, in order. What the database cannot take now stays listed."""
+        self._unrecorded = list(newest_progress(self._unrecorded))
+        while self._unrecorded:
+            key, event = self._unrecorded[0]
+            if key in self.tasks:
+                self._record(self.tasks[key], key, event)
+            del self._unrecorded[0]
+
+    def _record(self, task, key, event):
+        held = self.executor.record(task, event)
+        if not held:
+            _logger.warning("Backup run %s is no longer ours; its engine is stopped", task.run_id)
+            task.engine.cancel()
+        elif event["event"] == "ready" and self._still_wanted(task):
+            task.engine.publish()
+        if event["event"] in LAST_WORDS:
+            task.engine.end()
+            del self.tasks[key]
+            if not held and event["event"] == "done":
+                self.executor.disown(task)
+
+    def _still_wanted(self, task):
+        """Renew the lease right before the archive gets its name; cancel where it is gone."""
+        held = self.executor.renew([task])
+        if held.get(task.run_id) is False:
+            return True
+        task.engine.cancel()
+        return False
+
+    def _renew(self):
+        """Renew all leases; stop what was cancelled or is no longer ours."""
+        held = self.executor.renew(self.tasks.values())
+        for task in self.tasks.values():
+            if task.token and held.get(task.run_id) is not False:
+                task.engine.cancel()
+
+    def _end_all(self):
+        """Stop the engines, and give their runs back."""
+        for task in self.tasks.values():
+            task.engine.abandon()
+        for task in self.tasks.values():
+            task.engine.end()
+        self._collect()
+        for task in self.tasks.values():
+            try:
+                self._give_back(task)
+            except DATABASE_ERRORS as error:
+                # The lease runs out, and the run is found lost.
+                _logger.warning("Run %s cannot be given back: %s", task.run_id, first_line(error))
+
+    def _give_back(self, task):
+        """Record an end that was reached after all, or release the run."""
+        for key, event in self._unrecorded:
+            if key == (task.run_id, task.token) and event["event"] == "done":
+                self.executor.record(task, event)
+                return
+        self.executor.release(task)
+
+
+def newest_progress(events):
+    """Yield the events without those that a later progress of the same task makes stale."""
+    seen = set()
+    kept = []
+    for key, event in reversed(events):
+        stale = event["event"] == "progress" and key in seen
+        if event["event"] == "progress":
+            seen.add(key)
+        if not stale:
+            kept.append((key, event))
+    return reversed(kept)
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def lift_limits():
+    """Give this process, and the engines after it, what the machine allows.
+
+    Odoo's limits are made for requests; a child inherits them, and SIGXCPU kills it after a minute
+    of computing.
+    """
+    for limit in (resource.RLIMIT_CPU, resource.RLIMIT_AS):
+        _soft, hard = resource.getrlimit(limit)
+        resource.setrlimit(limit, (hard, hard))
