@@ -23,6 +23,8 @@ _logger = logging.getLogger(__name__)
 
 COLLISIONS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.errors.UniqueViolation)
 TRIES = 5
+# Seconds, longer each time.
+COLLISION_PAUSE = 0.1
 DEFAULT_PARALLEL_RUNS = 2
 
 
@@ -137,15 +139,20 @@ class Executor:
 
     def _transaction(self, step):
         """Run ``step(env)`` and commit; again when it collides with somebody else's."""
-        for left in reversed(range(TRIES)):
-            try:
-                with self._environment() as env:
-                    return step(env)
-            except COLLISIONS:
-                if not left:
-                    raise
-                time.sleep(0.1 * (TRIES - left))
-        return None
+        for failures in range(1, TRIES):
+            done, result = self._attempt(step)
+            if done:
+                return result
+            time.sleep(COLLISION_PAUSE * failures)
+        with self._environment() as env:
+            return step(env)
+
+    def _attempt(self, step):
+        try:
+            with self._environment() as env:
+                return True, step(env)
+        except COLLISIONS:
+            return False, None
 
     @contextlib.contextmanager
     def _environment(self):

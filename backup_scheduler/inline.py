@@ -44,7 +44,8 @@ class InlineRun:
         heart.start()
         order = self._task.order
         try:
-            self._record({"event": "done", **transfer.ACTIONS[order["action"]](order, self._control)})
+            result = transfer.ACTIONS[order["action"]](order, self._control)
+            self._record({"event": "done", **result})
         except BackupError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so

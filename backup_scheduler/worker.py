@@ -179,12 +179,12 @@ class Worker:
         for task in self.tasks.values():
             task.engine.end()
         self._collect()
-        for task in self.tasks.values():
-            try:
+        try:
+            for task in self.tasks.values():
                 self._give_back(task)
-            except DATABASE_ERRORS as error:
-                # The lease runs out, and the run is found lost.
-                _logger.warning("Run %s cannot be given back: %s", task.run_id, first_line(error))
+        except DATABASE_ERRORS as error:
+            # The leases run out, and the runs are found lost.
+            _logger.warning("Runs cannot be given back: %s", first_line(error))
 
     def _give_back(self, task):
         """Record an end that was reached after all, or release the run."""

@@ -5,8 +5,8 @@ every user of the machine). Lines that follow are commands: ``{"command": "cance
 ``{"command": "publish"}``. The end of the input means that the parent is gone: then the run is
 stopped, and everything it made is removed.
 
-Each line of output is an event: ``stage``, ``progress``, ``source``, ``ready``, and at last ``done``
-with the result or ``failed`` with the error. Secrets never appear in an event.
+Each line of output is an event: ``stage``, ``progress``, ``source``, ``ready``, and at last
+``done`` with the result or ``failed`` with the error. Secrets never appear in an event.
 """
 
 import importlib.util

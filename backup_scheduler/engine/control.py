@@ -95,7 +95,10 @@ class Control:
         self.tell("stage", stage=stage)
 
     def progress(self, done, total=0):
-        """Tell that ``done`` bytes of ``total`` (0 when unknown) are through; raises when stopped."""
+        """Tell that ``done`` bytes of ``total`` (0 when unknown) are through.
+
+        Raises the reason to stop, if there is one.
+        """
         self.check()
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_INTERVAL:

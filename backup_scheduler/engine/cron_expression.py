@@ -276,8 +276,10 @@ def _name_days(sentence, locale):
 
     cron_descriptor leaves them in the locale of the process, which on a server is nobody's.
     """
-    from babel import Locale
-
+    try:
+        from babel import Locale
+    except ImportError:
+        return sentence
     # Babel 2.18 answers "stand-alone" with another language's names once several are loaded.
     names = Locale.parse(locale)
     days, months = names.days["format"]["wide"], names.months["format"]["wide"]

@@ -169,4 +169,6 @@ class Cancelled(BackupError):
 
 class WorkerLost(RetryableError):
     code = "worker_lost"
-    hint = "The worker process ended without a word: killed, out of memory, or the machine restarted."
+    hint = (
+        "The process ended without a word: it was killed, memory ran out, or the machine restarted."
+    )

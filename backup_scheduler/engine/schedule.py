@@ -9,7 +9,7 @@ Everything here is pure and immutable, and may be shared between threads.
 
 from bisect import bisect_right
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from datetime import timezone as fixed_zone
 from functools import lru_cache
 
@@ -27,35 +27,34 @@ class _Zone:
     """The clock on the wall of a zone, against naive UTC.
 
     Between two changes the clock is a fixed offset from UTC. *Segment* ``i`` begins at the instant
-    ``starts[i]`` and has ``offsets[i]``; its wall clock never reads ``ends[i]``. ``furthest[i]`` is
-    the latest of the ends so far, which is what tells the second pass of a repeated hour.
+    ``starts[i]`` and has ``offsets[i]``; just before ``ends[i]``, a time on the wall, the clock is
+    changed. The ends only grow: no clock was ever set back by more than the time since its last
+    change, so an end is also the furthest that the clock has ever been.
     """
 
     def __init__(self, zone):
         # pytz keeps the changes in naive UTC; a zone that never changed has none.
-        self.starts = getattr(zone, "_utc_transition_times", None) or [BEGIN]
+        starts = getattr(zone, "_utc_transition_times", None) or [BEGIN]
         transitions = getattr(zone, "_transition_info", None) or [(zone.utcoffset(None),)]
+        # Cron looks at its clock each minute, so the change that came at 00:44:30 (Monrovia 1972)
+        # is seen at 00:45. pytz has rounded the offsets already.
+        self.starts = [start + timedelta(seconds=-start.second % 60) for start in starts]
         self.offsets = [transition[0] for transition in transitions]
-        self.ends = [
-            start + offset for start, offset in zip(self.starts[1:], self.offsets, strict=False)
-        ]
-        self.ends.append(END)
-        self.furthest = []
-        for end in self.ends:
-            self.furthest.append(max(end, self.furthest[-1]) if self.furthest else end)
+        changes = zip(self.starts[1:], self.offsets, strict=False)
+        self.ends = [start + offset for start, offset in changes] + [END]
 
     def segment(self, instant):
         return max(bisect_right(self.starts, instant) - 1, 0)
 
     def furthest_local(self, instant):
-        """Return the latest time that the wall clock has shown up to the instant."""
+        """Return the latest time that the clock has shown up to the instant."""
         index = self.segment(instant)
         local = instant + self.offsets[index]
-        return max(local, self.furthest[index - 1] - TICK) if index else local
+        return max(local, self.ends[index - 1] - TICK) if index else local
 
     def first_reached(self, local):
-        """Return the instant at which the wall clock first reads ``local`` or jumps over it."""
-        index = bisect_right(self.furthest, local)
+        """Return the instant at which the clock first reads ``local`` or jumps over it."""
+        index = bisect_right(self.ends, local)
         return max(self.starts[index], local - self.offsets[index])
 
 

@@ -36,7 +36,7 @@ class Spool:
     def __enter__(self):
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            self._fd = open_locked(self.path)
+            self._fd = create_locked(self.path)
         except OSError as error:
             raise spool_error(error, self.path) from error
         return self
@@ -49,10 +49,8 @@ class Spool:
 
     def write(self, block):
         """Append bytes; raise :class:`NoSpace` when the disk is full."""
-        view = memoryview(block)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, block)
         except OSError as error:
             raise spool_error(error, self.path) from error
         with self._grown:
@@ -66,10 +64,9 @@ class Spool:
             self._grown.notify_all()
 
     def fail(self, error):
-        """No more bytes will come: followers that are not through get ``error``."""
+        """Nobody needs the bytes any more: followers that are not through get ``error``."""
         with self._grown:
-            if not self._finished:
-                self._error = error
+            self._error = self._error or error
             self._grown.notify_all()
 
     def follow(self):
@@ -119,7 +116,7 @@ class Digest:
         return self._hash.hexdigest()
 
 
-def open_locked(path):
+def create_locked(path):
     """Create ``path`` (which must not exist) for its owner only, locked; return the descriptor.
 
     A sweep may catch the file between its creation and its lock and remove it: then do it again.
@@ -130,6 +127,13 @@ def open_locked(path):
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)
+
+
+def write_all(descriptor, block):
+    """Write the whole block: one write(2) may take less."""
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def remove_abandoned(path):

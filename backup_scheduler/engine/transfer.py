@@ -17,6 +17,8 @@ from .spool import Digest, Spool, check_space, sweep
 
 # A backup grows from one day to the next; one that would not fit is refused before it begins.
 SPACE_MARGIN = 1.2
+# Seconds between looks whether a run that waits for a slow destination was cancelled.
+JOIN_INTERVAL = 0.5
 
 
 def discover(order, control):
@@ -34,8 +36,8 @@ def backup(order, control):
 
     Order: ``source database archive_format include_filestore`` (from where and what), ``spool
     token`` (folder, and a name for this attempt), ``destinations`` (each ``id kind settings
-    archive_path``), ``verify_level``, ``expected_size`` (bytes, 0 when unknown), ``catalogue`` (what
-    is put beside each archive; its ``run`` names the owner).
+    archive_path``), ``verify_level``, ``expected_size`` (bytes, 0 when unknown), ``catalogue``
+    (what is put beside each archive; its ``run`` names the owner).
 
     Raises the reason when no copy came to rest; then nothing is left anywhere.
     """
@@ -49,7 +51,7 @@ def backup(order, control):
         archive = receive(source, order, spool, copies, control)
         control.enter("store")
         for copy in copies:
-            copy.join()
+            copy.join(control)
         require(copies)
         control.ask_to_publish(**archive)
         control.enter("publish")
@@ -121,6 +123,8 @@ class Copy:
         self._thread = threading.Thread(target=self._keep, args=(self._follow, spool), daemon=True)
         if self._keep(self._begin, order, spool, stack):
             self._thread.start()
+            # Before the upload is aborted: nothing may write to what is being closed.
+            stack.callback(self._stop, spool)
 
     def _begin(self, order, spool, stack):
         destination = open_destination(self._order["kind"], self._order["settings"])
@@ -142,10 +146,15 @@ class Copy:
             self.error = DestinationFailed(f"{type(error).__name__}: {error}")
         return self.error is None
 
-    def join(self):
+    def _stop(self, spool):
+        spool.fail(BackupError("The run ended before the copy did."))
+        self._thread.join()
+
+    def join(self, control):
         """Wait until everything the spool received is in the destination too."""
-        if self._thread.is_alive():
-            self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(JOIN_INTERVAL)
+            control.check()
 
     def publish(self, catalogue):
         if self.error is None:

@@ -125,12 +125,14 @@ class BackupInstance(models.Model):
     @api.constrains("url", "connection")
     def _check_url(self):
         for instance in self:
-            try:
-                checked_url(instance.url)
-            except BackupError as error:
-                raise ValidationError(
-                    self.env._("Address: %(error)s", error=error.message)
-                ) from error
+            instance._require_usable_url()
+
+    def _require_usable_url(self):
+        try:
+            checked_url(self.url)
+        except BackupError as error:
+            message = self.env._("Address: %(error)s", error=error.message)
+            raise ValidationError(message) from error
 
     @api.onchange("url")
     def _onchange_url(self):

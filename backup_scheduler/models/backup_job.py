@@ -159,20 +159,24 @@ class BackupJob(models.Model):
     @api.depends_context("lang")
     def _compute_schedule_description(self):
         for job in self:
-            try:
-                job.schedule_description = job._schedule().describe(self.env.lang or "en_US")
-            except ScheduleError as error:
-                job.schedule_description = str(error)
+            job.schedule_description = job._describe_schedule()
+
+    def _describe_schedule(self):
+        try:
+            return self._schedule().describe(self.env.lang or "en_US")
+        except ScheduleError as error:
+            return str(error)
 
     @api.constrains("cron_expression", "timezone")
     def _check_schedule(self):
         for job in self:
-            try:
-                job._schedule()
-            except ScheduleError as error:
-                raise ValidationError(
-                    self.env._("Schedule: %(error)s", error=error)
-                ) from error
+            job._require_valid_schedule()
+
+    def _require_valid_schedule(self):
+        try:
+            self._schedule()
+        except ScheduleError as error:
+            raise ValidationError(self.env._("Schedule: %(error)s", error=error)) from error
 
     @api.constrains("database_scope", "database_ids", "instance_id")
     def _check_databases(self):
@@ -229,10 +233,10 @@ class BackupJob(models.Model):
         return {**action, "domain": [("id", "in", run_ids)], "context": {}}
 
     def action_pause(self):
-        self.write({"enabled": False})
+        return self.write({"enabled": False})
 
     def action_resume(self):
-        self.write({"enabled": True})
+        return self.write({"enabled": True})
 
     def action_open_runs(self):
         self.ensure_one()

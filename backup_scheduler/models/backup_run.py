@@ -200,7 +200,8 @@ class BackupRun(models.Model):
     def _require_operator(self):
         """Allow what follows to Operators and Managers who may see these records."""
         self.check_access("read")
-        if not self.env.su and not self.env.user.has_group("backup_scheduler.group_backup_operator"):
+        operator = "backup_scheduler.group_backup_operator"
+        if not self.env.su and not self.env.user.has_group(operator):
             raise AccessError(self.env._("Only Backup Operators and Managers can do this."))
 
     # --- making runs ----------------------------------------------------------------------------

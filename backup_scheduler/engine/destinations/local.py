@@ -2,13 +2,19 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import uuid
 
 from ..errors import DestinationFailed, NoSpace
-from ..spool import FULL, check_space, free_space, remove_abandoned
+from ..spool import (
+    FULL,
+    check_space,
+    create_locked,
+    free_space,
+    remove_abandoned,
+    write_all,
+)
 from .base import Destination, Upload
 
 PART = ".part"
@@ -97,8 +103,7 @@ class LocalUpload(Upload):
             remove_abandoned_parts(final)
             owned(final, owner)
             if not self._linked_to(spool_path):
-                self._file = open(self._part, "xb", buffering=0, opener=private)
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._file = create_locked(self._part)
 
     def _linked_to(self, spool_path):
         try:
@@ -113,9 +118,7 @@ class LocalUpload(Upload):
         if self._file is None:
             return
         with failures_named(f"{self._part} cannot be written"):
-            view = memoryview(block)
-            while view:
-                view = view[self._file.write(view) :]
+            write_all(self._file, block)
 
     def commit(self, catalogue):
         """The catalogue goes first: the archive's own name is the last thing to appear, and what
@@ -139,7 +142,8 @@ class LocalUpload(Upload):
 
     def abort(self):
         if self._file is not None:
-            self._file.close()
+            os.close(self._file)
+            self._file = None
         with failures_named(f"{self._part} cannot be removed"):
             remove(self._part)
 

@@ -44,6 +44,8 @@ NO_SUCH_DATABASE = re.compile(r"database .{1,80} (does not exist|is not known)",
 UNPROTECTED = "is not protected"
 DISABLED = "disabled by the administrator"
 DENIED = "Access Denied"
+# Odoo's fault code of the same.
+ACCESS_DENIED = 3
 
 
 class HttpSource(Source):
@@ -62,7 +64,6 @@ class HttpSource(Source):
     def probe(self):
         version = self._version()
         self._check_protection()
-        self._check_password()
         return Server(version=version, databases=tuple(self._databases()))
 
     # --- the backup itself ----------------------------------------------------------------------
@@ -108,22 +109,42 @@ class HttpSource(Source):
     def _version(self):
         """Return the server's version, which proves that it is an Odoo."""
         try:
-            return str(self._call("common", "version")["server_version"])
-        except (RemoteError, TypeError, KeyError) as error:
+            return str(self._ask_json("/web/webclient/version_info")["server_version"])
+        except (LookupError, TypeError, ValueError):
+            return self._version_since_19()
+
+    def _version_since_19(self):
+        with self._client.request("GET", "/web/version") as answer:
+            page = answer.page()
+        try:
+            return str(json.loads(page)["version"])
+        except (LookupError, TypeError, ValueError) as error:
             raise NotOdoo("What answers at this address is not Odoo.") from error
 
     def _check_protection(self):
-        """Refuse a server without a master password of its own, without touching it."""
+        """Refuse a server that would take our password for its own; raise if it is a wrong one.
+
+        Nothing is sent to its database manager before its page has said that it is protected.
+        """
+        if self._page_says_unprotected():
+            self._check_insecure()
+            return
+        accepted = self._accepts(self._password)
+        if accepted is False:
+            raise WrongMasterPassword("The server does not accept the master password.")
+        if self._password == DEFAULT_PASSWORD:
+            self._check_insecure()
+
+    def _page_says_unprotected(self):
         with self._client.request("GET", "/web/database/manager") as answer:
             page = answer.page() if answer.is_page else ""
-            if answer.status in (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND):
-                raise DatabaseManagerDisabled(
-                    f"/web/database is closed: {answer.status} {answer.reason}."
-                )
+        if answer.status != http.HTTPStatus.OK:
+            raise DatabaseManagerDisabled(
+                f"/web/database is closed: {answer.status} {answer.reason}."
+            )
         if DISABLED in page:
             raise DatabaseManagerDisabled("The server's database manager is switched off.")
-        if UNPROTECTED in page or self._accepts(DEFAULT_PASSWORD):
-            self._check_insecure()
+        return UNPROTECTED in page
 
     def _check_insecure(self):
         if not self._allow_insecure:
@@ -134,55 +155,44 @@ class HttpSource(Source):
         # Any other password would become the server's own.
         self._password = DEFAULT_PASSWORD
 
-    def _check_password(self):
-        if not self._accepts(self._password):
-            raise WrongMasterPassword("The server does not accept the master password.")
-
     def _accepts(self, password):
-        """Ask whether ``password`` is the master password: by migrating no database at all."""
+        """Ask whether ``password`` is the master password, by migrating no database at all.
+
+        Returns None where the server has no XML-RPC to ask by (it may be closed by a proxy, and
+        goes away with Odoo 20): then the backup itself tells.
+        """
+        body = xmlrpc.client.dumps((password, []), "migrate_databases").encode()
+        with self._client.request("POST", "/xmlrpc/2/db", body, "text/xml") as answer:
+            page = answer.page()
+        if answer.status != http.HTTPStatus.OK:
+            return None
         try:
-            return self._call("db", "migrate_databases", password, []) is True
-        except AccessDenied:
-            return False
+            (accepted,), _method = xmlrpc.client.loads(page)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == ACCESS_DENIED or DENIED in str(fault.faultString):
+                return False
+            raise RemoteError(last_line(fault.faultString)) from fault
+        except (ExpatError, ValueError, xmlrpc.client.Error):
+            return None
+        return accepted is True
 
     def _databases(self):
         """Return the databases that this address backs up: a dbfilter may hide others."""
-        body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
-        path = "/web/database/list"
-        with self._client.request("POST", path, body, "application/json") as answer:
-            page = answer.page()
         try:
-            return sorted(json.loads(page)["result"])
-        except (ValueError, KeyError, TypeError) as error:
+            return sorted(self._ask_json("/web/database/list"))
+        except (LookupError, TypeError, ValueError) as error:
             raise DatabaseManagerDisabled("The server does not list its databases.") from error
 
-    def _call(self, service, method, *arguments):
-        """Call XML-RPC; raise :class:`AccessDenied`, or :class:`RemoteError` with its own text."""
-        body = xmlrpc.client.dumps(arguments, method)
-        path = f"/xmlrpc/2/{service}"
-        with self._client.request("POST", path, body.encode(), "text/xml") as answer:
-            page = answer.page()
-        if answer.status != http.HTTPStatus.OK:
-            raise RemoteError(f"{path} answered {answer.status} {answer.reason}.")
-        try:
-            (result,), _method = xmlrpc.client.loads(page)
-        except xmlrpc.client.Fault as fault:
-            raise fault_error(fault) from fault
-        except (ExpatError, ValueError, xmlrpc.client.Error) as error:
-            raise NotOdoo(f"{path} answered something else than XML-RPC.") from error
-        return result
+    def _ask_json(self, path):
+        """Return the result of a JSON-RPC route; LookupError or ValueError when there is none."""
+        body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
+        with self._client.request("POST", path, body, "application/json") as answer:
+            return json.loads(answer.page())["result"]
 
 
-class AccessDenied(Exception):
-    """The remote's word for a wrong password, and for a database manager that is off."""
-
-
-def fault_error(fault):
-    """Return the exception that an XML-RPC fault of Odoo stands for."""
-    if fault.faultCode == 3 or DENIED in str(fault.faultString):
-        return AccessDenied()
-    lines = str(fault.faultString).strip().splitlines() or [str(fault.faultCode)]
-    return RemoteError(lines[-1])
+def last_line(text):
+    lines = str(text).strip().splitlines()
+    return lines[-1] if lines else "The server failed without a word."
 
 
 def refusal(answer, database):
