@@ -1,10 +1,12 @@
 """One engine process, as its owner sees it."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 
 ENGINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "engine")
 # What a process said outside the protocol, such as the interpreter's last words.
@@ -28,7 +30,8 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         self.pid = self._process.pid
         self._send(order)
@@ -37,7 +40,7 @@ class EngineProcess:
 
     def publish(self):
         """Allow the archive to get its final name."""
-        self._send({"command": "publish"})
+        self._send({"command": "publish", "at": time.monotonic()})
 
     def cancel(self):
         """Tell the process to stop and to remove what it made."""
@@ -45,7 +48,8 @@ class EngineProcess:
 
     def abandon(self):
         """Let go of it: with the end of its input it stops and cleans up by itself."""
-        with self._lock:
+        # What an ended process did not take any more cannot be flushed: it is closed all the same.
+        with self._lock, contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
     def end(self):

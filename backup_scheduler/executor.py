@@ -44,19 +44,28 @@ class Task:
 
 
 class Executor:
-    """The database side of executing runs, for one database."""
+    """The database side of executing runs, for one database.
 
-    def __init__(self, registry, name=None):
+    :param seat: names the place that only one executor has at a time, such as the worker's of a
+        machine
+    """
+
+    def __init__(self, registry, seat):
         self.registry = registry
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.seat = seat
+        self.name = f"{seat}:{socket.gethostname()}:{os.getpid()}"
 
     def claim(self):
         """Take the next thing to do; return its :class:`Task`, or None."""
         return self._transaction(self._claim)
 
-    def reap(self):
-        """End the attempts of executors that are gone."""
-        self._transaction(lambda env: env["backup.run"]._reap())
+    def reap(self, predecessors=False):
+        """End the attempts of executors that are gone.
+
+        :param predecessors: also those of whoever had this seat, without waiting for their leases
+        """
+        seat = self.seat if predecessors else None
+        self._transaction(lambda env: env["backup.run"]._reap(seat))
 
     def renew(self, tasks):
         """Renew the leases of the tasks; return ``{run id: cancel requested}`` of those held."""

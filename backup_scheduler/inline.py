@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import traceback
 
 from .engine import transfer
@@ -13,11 +14,13 @@ _logger = logging.getLogger(__name__)
 
 # Seconds between renewals of the lease (which lasts 45).
 HEARTBEAT = 10
+# Several of Odoo's cron threads may sit here: none is ever anybody's successor.
+INLINE_SEAT = "inline"
 
 
 def execute_all(registry):
     """Execute what is queued until nothing is left; return how much it was."""
-    executor = Executor(registry)
+    executor = Executor(registry, INLINE_SEAT)
     executor.reap()
     tasks = executor.discards(busy=())
     count = 0
@@ -36,7 +39,7 @@ class InlineRun:
         self._task = task
         self._ended = threading.Event()
         self._control = Control(
-            self._record, task.order.get("time_limit", 0), lambda timeout: self._renew()
+            self._record, task.order.get("time_limit", 0), lambda timeout: self._ask()
         )
 
     def execute(self):
@@ -62,6 +65,11 @@ class InlineRun:
         if not self._executor.record(self._task, event):
             _logger.warning("Backup run %s is no longer ours", self._task.run_id)
             self._control.cancel()
+
+    def _ask(self):
+        """Return the moment at which the run was still ours, or None."""
+        asked_at = time.monotonic()
+        return asked_at if self._renew() else None
 
     def _renew(self):
         """Return whether the run is still ours and wanted."""

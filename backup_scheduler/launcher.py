@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import uuid
 
 from odoo.tools import config
 
@@ -28,8 +29,8 @@ def ensure_worker(dbname):
     A worker holds a lock for as long as it lives, which is the only thing that is asked here.
     """
     _children[:] = [child for child in _children if child.poll() is None]
-    with worker_lock(dbname) as free:
-        if not free:
+    with worker_seat(dbname) as seat:
+        if not seat:
             return
     _logger.info("Starting the backup worker for database %s", dbname)
     child = subprocess.Popen(  # noqa: S603 - our own interpreter, a fixed command
@@ -67,14 +68,29 @@ def is_plain(value):
 
 
 @contextlib.contextmanager
-def worker_lock(dbname):
-    """Hold the lock of this machine's worker inside; yield whether it could be had."""
+def worker_seat(dbname):
+    """Take the seat of this machine's worker; yield its name, or None when it is taken.
+
+    The seat is a locked file with a name of its own in it: whoever sits there may be sure that all
+    who sat there before are gone.
+    """
     folder = os.path.join(config["data_dir"], "backup_scheduler")
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    with open(os.path.join(folder, f"{dbname}.worker.lock"), "ab") as file:
+    with open(os.path.join(folder, f"{dbname}.worker"), "a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
         else:
-            yield True
+            yield seat_name(file)
+
+
+def seat_name(file):
+    """Return the name in the file; write one where there is none."""
+    file.seek(0)
+    name = file.read().strip()
+    if not name:
+        name = uuid.uuid4().hex[:8]
+        file.write(name)
+        file.flush()
+    return name

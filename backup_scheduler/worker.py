@@ -18,7 +18,7 @@ from odoo.modules.registry import Registry
 
 from .engine_process import EngineProcess
 from .executor import Executor
-from .launcher import worker_lock
+from .launcher import worker_seat
 
 _logger = logging.getLogger(__name__)
 
@@ -43,22 +43,24 @@ class Worker:
         self.dbname = dbname
         self.stay = stay
         self.registry = Registry(dbname)
-        self.executor = Executor(self.registry)
+        self.executor = None
         self.tasks = {}
         self._events = queue.Queue()
         self._unrecorded = []
         self._stopping = False
         self._away = False
+        self._is_new = True
         self._next = {}
 
     def run(self):
         """Work until told to stop or idle for long; return at once when another worker is here."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        with worker_lock(self.dbname) as ours:
-            if not ours:
+        with worker_seat(self.dbname) as seat:
+            if not seat:
                 _logger.info("Another backup worker is at work on %s", self.dbname)
                 return
+            self.executor = Executor(self.registry, seat)
             _logger.info("Backup worker of %s at work", self.dbname)
             try:
                 self._loop()
@@ -97,12 +99,17 @@ class Worker:
         if self._is_due("heartbeat", HEARTBEAT):
             self._renew()
         if self._is_due("housekeeping", HOUSEKEEPING):
-            self.executor.reap()
+            self._reap()
             for task in self.executor.discards({task.run_id for task in self.tasks.values()}):
                 self._start(task)
         if not outdated:
             self._take_on()
         return outdated
+
+    def _reap(self):
+        """End lost attempts; at first also those of whoever had this seat before."""
+        self.executor.reap(predecessors=self._is_new)
+        self._is_new = False
 
     def _is_due(self, name, interval):
         now = time.monotonic()

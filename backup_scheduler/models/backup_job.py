@@ -7,7 +7,7 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
-from ..engine.schedule import CronSchedule, ScheduleError
+from ..engine.schedule import ScheduleError, cached_schedule
 
 _logger = logging.getLogger(__name__)
 
@@ -253,7 +253,7 @@ class BackupJob(models.Model):
         """
         try:
             moment = parse_moment(start)
-            schedule = CronSchedule(cron_expression or "", timezone or self._default_timezone())
+            schedule = cached_schedule(cron_expression or "", timezone or self._default_timezone())
         except (ScheduleError, ValueError) as error:
             raise ValidationError(str(error)) from error
         zone = pytz.timezone(schedule.timezone)
@@ -273,7 +273,8 @@ class BackupJob(models.Model):
 
     def _schedule(self):
         self.ensure_one()
-        return CronSchedule(self.cron_expression or "", self.timezone or self._default_timezone())
+        zone = self.timezone or self._default_timezone()
+        return cached_schedule(self.cron_expression or "", zone)
 
     def _is_planned(self):
         return self.enabled and self.instance_id.active

@@ -153,17 +153,20 @@ class BackupRunExecution(models.Model):
         return self.browse(row[0] for row in self.env.cr.fetchall())
 
     @api.model
-    def _reap(self):
-        """End the attempts whose lease has run out; return how many there were."""
+    def _reap(self, seat=None):
+        """End the attempts whose lease has run out; return how many there were.
+
+        :param seat: its executors are known to be gone, whatever their leases say
+        """
         self.flush_model()
         self.env.cr.execute(
             """
             SELECT id FROM backup_run
-             WHERE lease_token IS NOT NULL AND lease_until < %s
+             WHERE lease_token IS NOT NULL AND (lease_until < %s OR starts_with(worker, %s))
              ORDER BY id
                FOR UPDATE SKIP LOCKED
             """,
-            (self._clock(),),
+            (self._clock(), f"{seat}:" if seat else None),
         )
         runs = self.browse(row[0] for row in self.env.cr.fetchall())
         runs._mark_lost()

@@ -14,6 +14,7 @@ from engine.schedule import CronSchedule, ScheduleError, _Zone, cached_schedule
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cron_oracle import fires, matcher, wall_clock
+from schedule_cases import HARD_CASES, ODD_ZONES
 
 UTC = timezone.utc
 SEED = 20261120
@@ -21,152 +22,6 @@ SEED = 20261120
 
 def at(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-# name, expression, zone, start, the fires that follow it (all in UTC)
-HARD_CASES = [
-    # Europe/Paris: 29 March 2026 02:00 becomes 03:00, 25 October 03:00 becomes 02:00, at 01:00 UTC.
-    ("a daily job inside a gap runs once at its end",
-     "30 2 * * *", "Europe/Paris", "2026-03-28T12:00", "2026-03-29T01:00 2026-03-30T00:30"),
-    ("several times inside one gap make one fire",
-     "0,15,30,45 2 * * *", "Europe/Paris", "2026-03-29T00:00",
-     "2026-03-29T01:00 2026-03-30T00:00 2026-03-30T00:15"),
-    ("a time inside the gap and one at its end make one fire",
-     "0 2,3 * * *", "Europe/Paris", "2026-03-28T12:00",
-     "2026-03-29T01:00 2026-03-30T00:00 2026-03-30T01:00"),
-    ("a time in a gap and one later the same hour are two fires",
-     "30 2,3 * * *", "Europe/Paris", "2026-03-28T12:00",
-     "2026-03-29T01:00 2026-03-29T01:30 2026-03-30T00:30"),
-    ("a gap's end is not repeated for who asks at that instant",
-     "30 2 * * *", "Europe/Paris", "2026-03-29T01:00", "2026-03-30T00:30"),
-    ("a daily job in a repeated hour runs the first time only",
-     "30 2 * * *", "Europe/Paris", "2026-10-24T12:00", "2026-10-25T00:30 2026-10-26T01:30"),
-    ("who asks between the two passes is not given the second",
-     "30 2 * * *", "Europe/Paris", "2026-10-25T00:45", "2026-10-26T01:30"),
-    ("who asks in the second pass is not given the rest of it",
-     "30 2 * * *", "Europe/Paris", "2026-10-25T01:10", "2026-10-26T01:30"),
-    ("the end of a repeated hour is no part of it",
-     "0 3 * * *", "Europe/Paris", "2026-10-25T00:45", "2026-10-25T02:00 2026-10-26T02:00"),
-    ("the end of a repeated hour is still to come in its second pass",
-     "0 3 * * *", "Europe/Paris", "2026-10-25T01:10", "2026-10-25T02:00 2026-10-26T02:00"),
-    ("the start of a repeated hour is a part of it",
-     "0 2 * * *", "Europe/Paris", "2026-10-24T12:00", "2026-10-25T00:00 2026-10-26T01:00"),
-    ("a range of all minutes is a fixed time",
-     "0-59/30 2 * * *", "Europe/Paris", "2026-10-25T00:00", "2026-10-25T00:30 2026-10-26T01:00"),
-    ("a star behind a number is a fixed time",
-     "30,*/30 2 * * *", "Europe/Paris", "2026-10-25T00:00", "2026-10-25T00:30 2026-10-26T01:00"),
-    ("a wildcard job runs in both passes of a repeated hour",
-     "*/30 2 * * *", "Europe/Paris", "2026-10-24T23:59",
-     "2026-10-25T00:00 2026-10-25T00:30 2026-10-25T01:00 2026-10-25T01:30 2026-10-26T01:00"),
-    ("an hourly job keeps its hour over a repeated hour",
-     "30 * * * *", "Europe/Paris", "2026-10-24T23:45",
-     "2026-10-25T00:30 2026-10-25T01:30 2026-10-25T02:30"),
-    ("an hourly job keeps its hour over a gap",
-     "30 * * * *", "Europe/Paris", "2026-03-28T23:45",
-     "2026-03-29T00:30 2026-03-29T01:30 2026-03-29T02:30"),
-    ("a wildcard job inside a gap does not run",
-     "*/30 2 * * *", "Europe/Paris", "2026-03-28T23:00", "2026-03-30T00:00 2026-03-30T00:30"),
-    ("a step of hours that falls into a gap does not run",
-     "15 */2 * * *", "Europe/Paris", "2026-03-29T00:00", "2026-03-29T02:15 2026-03-29T04:15"),
-    # The others that change.
-    ("New York's gap moves a job to its end",
-     "30 2 * * *", "America/New_York", "2026-03-08T00:00", "2026-03-08T07:00 2026-03-09T06:30"),
-    ("New York's repeated hour runs a job once",
-     "30 1 * * *", "America/New_York", "2026-11-01T00:00", "2026-11-01T05:30 2026-11-02T06:30"),
-    ("Lord Howe's gap is half an hour",
-     "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00", "2026-10-03T15:30 2026-10-04T15:15"),
-    ("after Lord Howe's gap times are as written",
-     "45 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00", "2026-10-03T15:45 2026-10-04T15:45"),
-    ("Lord Howe repeats half an hour, a fixed job runs once",
-     "45 1 * * *", "Australia/Lord_Howe", "2026-04-04T00:00", "2026-04-04T14:45 2026-04-05T15:15"),
-    ("Lord Howe repeats half an hour, a wildcard job runs in both",
-     "*/15 1 * * *", "Australia/Lord_Howe", "2026-04-04T14:29",
-     "2026-04-04T14:30 2026-04-04T14:45 2026-04-04T15:00 2026-04-04T15:15 2026-04-05T14:30"),
-    ("Cairo's midnight is inside its gap",
-     "0 0 * * *", "Africa/Cairo", "2026-04-23T12:00", "2026-04-23T22:00 2026-04-24T21:00"),
-    ("Cairo repeats the last hour of a day",
-     "30 23 * * *", "Africa/Cairo", "2026-10-29T12:00", "2026-10-29T20:30 2026-10-30T21:30"),
-    ("Cairo's midnight comes after the repeated hour",
-     "0 0 * * *", "Africa/Cairo", "2026-10-29T12:00", "2026-10-29T22:00 2026-10-30T22:00"),
-    ("Sao Paulo's midnight is inside its gap",
-     "0 0 * * *", "America/Sao_Paulo", "2017-10-14T12:00", "2017-10-15T03:00 2017-10-16T02:00"),
-    ("a weekly job on the day whose midnight is missing",
-     "30 0 * * sun", "America/Sao_Paulo", "2017-10-14T12:00", "2017-10-15T03:00 2017-10-22T02:30"),
-    ("Beirut's gap begins at midnight",
-     "59 0 * * *", "Asia/Beirut", "2026-03-28T12:00", "2026-03-28T22:00 2026-03-29T21:59"),
-    ("Troll's gap is two hours and makes one fire",
-     "15 1,2 * * *", "Antarctica/Troll", "2026-03-28T12:00",
-     "2026-03-29T01:00 2026-03-29T23:15 2026-03-30T00:15"),
-    ("Casablanca sets its clock back for Ramadan",
-     "30 2 * * *", "Africa/Casablanca", "2026-02-14T12:00", "2026-02-15T01:30 2026-02-16T02:30"),
-    # Apia had no 30 December 2011; the day ended at 10:00 UTC.
-    ("a job of a day that is missing runs at its end",
-     "30 2 * * *", "Pacific/Apia", "2011-12-29T20:00", "2011-12-30T10:00 2011-12-30T12:30"),
-    ("a yearly job on a day that is missing is not lost",
-     "0 12 30 12 *", "Pacific/Apia", "2011-12-29T20:00", "2011-12-30T10:00 2012-12-29T22:00"),
-    ("an hourly job does not see that a day is missing",
-     "0 * * * *", "Pacific/Apia", "2011-12-30T08:30",
-     "2011-12-30T09:00 2011-12-30T10:00 2011-12-30T11:00"),
-    ("a wildcard job of a day that is missing waits for the next",
-     "*/30 12 30 12 *", "Pacific/Apia", "2011-12-29T20:00", "2012-12-29T22:00 2012-12-29T22:30"),
-    ("a day that came twice has its fires once",
-     "30 2 * * *", "Pacific/Kwajalein", "1969-09-29T20:00", "1969-10-01T14:30 1969-10-02T14:30"),
-    # Changes that are no summer time.
-    ("Pyongyang skipped the last half hour of a day for good",
-     "45 23 * * *", "Asia/Pyongyang", "2018-05-04T12:00", "2018-05-04T15:00 2018-05-05T14:45"),
-    ("Caracas moved by half an hour for good",
-     "45 2 * * *", "America/Caracas", "2016-04-30T12:00", "2016-05-01T07:00 2016-05-02T06:45"),
-    ("Moscow set its clock back for good",
-     "30 1 * * *", "Europe/Moscow", "2014-10-25T12:00", "2014-10-25T21:30 2014-10-26T22:30"),
-    ("a zone that never changes is a fixed offset",
-     "0 0 * * *", "Etc/GMT-14", "2026-01-01T00:00", "2026-01-01T10:00 2026-01-02T10:00"),
-    ("Monrovia changed at half a minute, cron looks at whole ones",
-     "20 0 7 1 *", "Africa/Monrovia", "1972-01-06T12:00", "1972-01-07T00:45"),
-    # Days.
-    ("two restricted day fields are OR-ed",
-     "0 0 13 * fri", "UTC", "2026-02-01T00:00",
-     "2026-02-06T00:00 2026-02-13T00:00 2026-02-20T00:00 2026-02-27T00:00 2026-03-06T00:00"
-     " 2026-03-13T00:00"),
-    ("a day of month that begins with a star is AND-ed",
-     "0 0 */2 * mon", "UTC", "2026-02-01T00:00",
-     "2026-02-09T00:00 2026-02-23T00:00 2026-03-09T00:00"),
-    ("a day of week that begins with a star is AND-ed",
-     "0 0 13 * */5", "UTC", "2026-02-01T00:00",
-     "2026-02-13T00:00 2026-03-13T00:00 2026-09-13T00:00"),
-    ("a star before a list is AND-ed",
-     "0 0 *,13 * mon", "UTC", "2026-02-01T00:00", "2026-02-02T00:00 2026-02-09T00:00"),
-    ("a list before a star is OR-ed",
-     "0 0 13,* * mon", "UTC", "2026-02-01T00:00", "2026-02-02T00:00 2026-02-03T00:00"),
-    ("every day written as 1-31 is OR-ed",
-     "0 0 1-31 * mon", "UTC", "2026-02-01T00:00", "2026-02-02T00:00 2026-02-03T00:00"),
-    ("every day written as 0-6 is OR-ed",
-     "0 0 1 * 0-6", "UTC", "2026-02-01T00:00", "2026-02-02T00:00 2026-02-03T00:00"),
-    ("every day written as a step of one star is AND-ed",
-     "0 0 */1 * mon", "UTC", "2026-02-01T00:00", "2026-02-02T00:00 2026-02-09T00:00"),
-    ("a step of weekdays counts to seven, which is Sunday",
-     "0 0 * * 5/2", "UTC", "2026-02-01T00:00",
-     "2026-02-06T00:00 2026-02-08T00:00 2026-02-13T00:00"),
-    ("Sunday is 7",
-     "0 0 * * 7", "UTC", "2026-02-01T00:00", "2026-02-08T00:00 2026-02-15T00:00"),
-    ("a range may end with Sunday as 7",
-     "0 0 * * sat-7", "UTC", "2026-02-01T00:00", "2026-02-07T00:00 2026-02-08T00:00"),
-    ("a day that a month lacks waits for one that has it",
-     "0 0 31 * *", "UTC", "2026-02-01T00:00", "2026-03-31T00:00 2026-05-31T00:00"),
-    ("29 February skips the year 2100",
-     "0 0 29 2 *", "UTC", "2095-01-01T00:00", "2096-02-29T00:00 2104-02-29T00:00"),
-    ("a Sunday 29 February may be forty years away",
-     "0 0 29 2 */7", "UTC", "2077-01-01T00:00", "2088-02-29T00:00 2128-02-29T00:00"),
-    ("a list that no day of the month meets still fires on its weekday",
-     "0 0 31 2 mon", "UTC", "2026-02-20T00:00", "2026-02-23T00:00 2027-02-01T00:00"),
-    ("the last minute of a year",
-     "59 23 31 12 *", "UTC", "2026-12-31T23:58", "2026-12-31T23:59 2027-12-31T23:59"),
-    ("seconds do not count, the fire is strictly later",
-     "* * * * *", "UTC", "2026-01-01T00:00:30", "2026-01-01T00:01 2026-01-01T00:02"),
-    ("a fire is not after itself",
-     "0 4 * * *", "UTC", "2026-01-01T04:00", "2026-01-02T04:00"),
-    ("one microsecond before a fire is before it",
-     "0 4 * * *", "UTC", "2026-01-01T03:59:59.999999", "2026-01-01T04:00"),
-]  # fmt: skip
 
 
 class RandomSchedule:
@@ -251,13 +106,13 @@ class TestHardCases(unittest.TestCase):
 
 
 class TestAgainstTheOracle(unittest.TestCase):
-    WINDOWS = 160
+    WINDOWS = 250
     EXPRESSIONS = 15
     RUNS = 5
 
     def test_random_expressions_near_changes_of_any_zone_fire_as_the_oracle_says(self):
         source = RandomSchedule(SEED)
-        cases = runs = 0
+        complete = 0
         for window in range(self.WINDOWS):
             # Every other window where clocks are odd: the world's zones are mostly whole hours.
             zones = pytz.all_timezones if window % 2 else ODD_ZONES
@@ -269,11 +124,10 @@ class TestAgainstTheOracle(unittest.TestCase):
             local_hour = change.astimezone(pytz.timezone(zone)).hour
             busy = [(local_hour + shift) % 24 for shift in (-2, -1, 0, 1)]
             for _case in range(self.EXPRESSIONS):
-                runs += self.compare(source.expression(busy), zone, clock, start, end)
-                cases += 1
-        self.assertGreaterEqual(cases, 2000)
-        # Most cases must get to their five runs, or the comparison says little.
-        self.assertGreater(runs, cases * self.RUNS * 0.6)
+                runs = self.compare(source.expression(busy), zone, clock, start, end)
+                complete += runs == self.RUNS
+        # Rare expressions do not get to their five runs in a window; they count as extra.
+        self.assertGreaterEqual(complete, 2000)
 
     def compare(self, expression, zone, clock, start, end):
         schedule = CronSchedule(expression, zone)
@@ -307,15 +161,6 @@ class TestAgainstTheOracle(unittest.TestCase):
                 expected = [fire for fire in fires(expression, clock) if fire > start]
                 found = CronSchedule(expression, zone).fires_between(start, end, 10**6)
                 self.assertEqual(found, expected, f"{expression} {zone}")
-
-
-ODD_ZONES = [
-    "Africa/Cairo", "Africa/Casablanca", "America/Caracas", "America/Havana", "America/New_York",
-    "America/Sao_Paulo", "America/St_Johns", "Antarctica/Casey", "Antarctica/Troll", "Asia/Amman",
-    "Asia/Beirut", "Asia/Gaza", "Asia/Kathmandu", "Asia/Pyongyang", "Asia/Tehran",
-    "Australia/Lord_Howe", "Europe/Dublin", "Europe/Lisbon", "Europe/Paris", "Europe/Volgograd",
-    "Pacific/Apia", "Pacific/Chatham", "Pacific/Kiritimati", "Pacific/Kwajalein",
-]  # fmt: skip
 
 
 class TestWhatAlwaysHolds(unittest.TestCase):

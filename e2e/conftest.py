@@ -1,0 +1,71 @@
+"""The world of the end-to-end tests: real servers, started once, and looked at after each fault."""
+
+import pytest
+from devenv.odoo import OdooServer
+from devenv.postgres import Cluster
+from devenv.seed import Seed
+from devenv.stack import SHOP, addon_dependencies
+from world import BACKUPS, MASTER_PASSWORD, World
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    cluster = Cluster("e2e").start()
+    yield cluster
+    cluster.stop()
+
+
+def fresh(cluster, server, database, seed):
+    """Give the server a new database, with nothing left of an earlier session."""
+    cluster.ensure_role(server.role)
+    cluster.drop(database)
+    seed.create(server, database)
+
+
+@pytest.fixture(scope="session")
+def remote(cluster):
+    """A production server: prefork, with a master password of its own and 60 MB of attachments."""
+    server = OdooServer(
+        "e2e-remote", cluster, role="e2e_remote", workers=2, master_password=MASTER_PASSWORD
+    )
+    fresh(cluster, server, "shop", SHOP)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def backup_server(cluster):
+    """The server with the addon, as a user installs it."""
+    server = OdooServer("e2e-backup", cluster, role="e2e_backup", with_addon=True,
+                        master_password=MASTER_PASSWORD)
+    fresh(cluster, server, BACKUPS, Seed(modules=addon_dependencies()))
+    server.install(BACKUPS, "backup_scheduler")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def world(backup_server, remote):
+    """The backup server as a script sees it; every test ends with nothing left over."""
+    world = World(backup_server, remote)
+    yield world
+    world.end()
+
+
+@pytest.fixture
+def server(cluster):
+    """Make other servers for one test: ``server(name, **options)``, started, with a database of
+    that name."""
+    servers = []
+
+    def make(name, **options):
+        other = OdooServer(f"e2e-{name}", cluster, role=f"e2e_{name.replace('-', '_')}", **options)
+        servers.append(other)
+        fresh(cluster, other, name, SHOP)
+        return other.start()
+
+    yield make
+    for other in servers:
+        other.stop()

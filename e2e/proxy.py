@@ -1,0 +1,100 @@
+"""A TCP proxy between backup server and remote: does to a transfer what networks do."""
+
+import contextlib
+import socket
+import threading
+import time
+
+BLOCK = 1 << 16
+
+
+class Proxy:
+    """Forwards to ``port`` of this machine; use it as a context manager.
+
+    :param rate: bytes a second towards the client; the server's are taken at full speed
+    :param cut_at: bytes of one answer after which it ends, as orderly as a complete one
+    :param stall_at: bytes of one answer after which nothing is read from the server any more
+
+    Only answers that are larger than what is small talk (64 kB) are touched.
+    """
+
+    def __init__(self, port, rate=None, cut_at=None, stall_at=None):
+        self._port = port
+        self._rate, self._cut_at, self._stall_at = rate, cut_at, stall_at
+        self._ended = threading.Event()
+        self.stalled = threading.Event()
+
+    def __enter__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error):
+        self.release()
+        self._listener.close()
+
+    def release(self):
+        """Let go of whatever is held up."""
+        self._ended.set()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _address = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+            if self._stall_at:
+                # What the server has sent must be waiting in the server, not in buffers of ours.
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
+            threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
+            with contextlib.suppress(OSError):
+                if self._rate:
+                    self._answer_slowly(server, client)
+                else:
+                    self._answer(server, client)
+
+    def _forward(self, client, server):
+        with contextlib.suppress(OSError):
+            while block := client.recv(BLOCK):
+                server.sendall(block)
+            server.shutdown(socket.SHUT_WR)
+
+    def _answer(self, server, client):
+        passed = 0
+        while block := server.recv(BLOCK):
+            if self._cut_at and passed + len(block) > self._cut_at:
+                client.sendall(block[: self._cut_at - passed])
+                return
+            client.sendall(block)
+            passed += len(block)
+            if self._stall_at and passed > self._stall_at:
+                self.stalled.set()
+                self._ended.wait()
+                self._stall_at = None
+
+    def _answer_slowly(self, server, client):
+        """Read ahead without limit, so that the server notices nothing."""
+        blocks, more, done = [], threading.Event(), threading.Event()
+
+        def read():
+            with contextlib.suppress(OSError):
+                while block := server.recv(BLOCK):
+                    blocks.append(block)
+                    more.set()
+            done.set()
+            more.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        passed = 0
+        while more.wait() and (blocks or not done.is_set()):
+            while blocks:
+                block = blocks.pop(0)
+                client.sendall(block)
+                passed += len(block)
+                if passed > BLOCK and not self._ended.is_set():
+                    time.sleep(len(block) / self._rate)
+            if not done.is_set():
+                more.clear()

@@ -1,0 +1,189 @@
+"""What the tests do to the world, and how they look at it: through the public names only."""
+
+import hashlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from devenv import processes
+
+BACKUPS = "backups"
+MASTER_PASSWORD = "correct horse battery"
+ENDED = ("success", "verified", "failed", "verify_failed", "skipped", "cancelled")
+POLL = 0.2
+
+
+class World:
+    """The backup server over XML-RPC, its files, and its processes."""
+
+    def __init__(self, backup_server, remote):
+        self.server = backup_server
+        self.remote = remote
+        self.rpc = backup_server.rpc(BACKUPS)
+        self._jobs = []
+
+    # --- what a user does -----------------------------------------------------------------------
+
+    def call(self, model, method, *arguments, **named):
+        return self.rpc.call(f"backup.{model}", method, *arguments, **named)
+
+    def create_instance(self, url=None, name="Shop", **values):
+        values = {
+            "name": name,
+            "url": url or self.remote.url,
+            "master_password": MASTER_PASSWORD,
+            **values,
+        }
+        return self.call("instance", "create", [values])[0]
+
+    def create_job(self, instance, **values):
+        """A job on all databases that tries once and is due in a far year, unless told else."""
+        values = {
+            "name": "Test",
+            "instance_id": instance,
+            "cron_expression": "0 0 1 1 *",
+            "max_attempts": 1,
+            "retry_delay": 0,
+            **values,
+        }
+        self._jobs += self.call("job", "create", [values])
+        return self._jobs[-1]
+
+    def adopt(self, jobs):
+        """Take over jobs that a test made by other means, to be ended with it."""
+        self._jobs += jobs
+
+    def run_now(self, url=None, **job):
+        """Make an instance and a job, and run it now; return the id of its one run."""
+        (run,) = self.call("job", "run_now", [self.create_job(self.create_instance(url), **job)])
+        return run
+
+    def back_up(self, url=None, timeout=90, **job):
+        """Run now, and return the run as it ended."""
+        return self.wait_for(self.run_now(url, **job), timeout=timeout)
+
+    def run(self, run):
+        return self.call("run", "read", [run])[0]
+
+    def runs(self, job):
+        return self.call("run", "search_read", [["job_id", "=", job]], order="id")
+
+    def copies(self, run):
+        return self.call("copy", "search_read", [["run_id", "=", run]], order="id")
+
+    def wait_for(self, run, statuses=ENDED, timeout=90, **values):
+        """Wait until the run has one of the statuses, and other fields the values given."""
+
+        def as_wanted():
+            record = self.run(run)
+            matches = all(record[field] == value for field, value in values.items())
+            return record if record["status"] in statuses and matches else None
+
+        return self.wait_until(as_wanted, timeout, f"run {run} is {statuses} {values}")
+
+    def wait_until(self, condition, timeout, what):
+        deadline = time.monotonic() + timeout
+        while not (found := condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never came true in {timeout} s: {what}")
+            time.sleep(POLL)
+        return found
+
+    def configure(self, **settings):
+        """Change Settings → Backups, as its form does."""
+        (wizard,) = self.rpc.call("res.config.settings", "create", [settings])
+        self.rpc.call("res.config.settings", "execute", [wizard])
+
+    def dispatch(self):
+        """Run the dispatcher now, as the button of the scheduled action does."""
+        domain = [["model_name", "=", "backup.dispatcher"], ["code", "ilike", "_cron_dispatch"]]
+        (cron,) = self.rpc.call("ir.cron", "search", domain)
+        self.rpc.call("ir.cron", "method_direct_trigger", [cron])
+
+    # --- what lies on disk ----------------------------------------------------------------------
+
+    @property
+    def home(self):
+        return self.server.data_dir / "backup_scheduler"
+
+    @property
+    def root(self):
+        return self.home / "archives" / BACKUPS
+
+    def archives(self):
+        """Return the paths of all archives with a final name, below the default destination."""
+        return sorted(
+            str(path.relative_to(self.root))
+            for path in self.root.rglob("*")
+            if path.suffix in (".zip", ".dump")
+        )
+
+    def leftovers(self):
+        """Return everything that is neither an archive nor its catalogue: there should be none."""
+        spool = [path for path in (self.home / "spool").rglob("*") if path.is_file()]
+        parts = [
+            path
+            for path in self.root.rglob("*")
+            if path.is_file() and path.suffix not in (".zip", ".dump", ".json")
+        ]
+        orphans = [
+            path for path in self.root.rglob("*.json") if not path.with_suffix("").exists()
+        ]
+        return [str(path) for path in (*spool, *parts, *orphans)]
+
+    def archive(self, run):
+        """Return the file of the run's one copy."""
+        (copy,) = self.copies(run)
+        return Path(self.root / copy["path"])
+
+    def sha256(self, run):
+        return hashlib.sha256(self.archive(run).read_bytes()).hexdigest()
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def worker(self):
+        """Return the id of the worker process, or None."""
+        return self._process("--launched")
+
+    def engine(self):
+        return self._process("backup_scheduler/engine")
+
+    def _process(self, word):
+        found = [pid for pid in self.server.processes() if processes.is_running(pid, word)]
+        return found[0] if found else None
+
+    def end_worker(self):
+        """Tell the worker to end, and wait until it has."""
+        if worker := self.worker():
+            os.kill(worker, signal.SIGTERM)
+            self.wait_until(lambda: not self.worker(), 30, "the worker ended")
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def end(self):
+        """Pause what the test made, wait until nothing moves, and find nothing left over."""
+        self.call("job", "write", self._jobs, {"enabled": False})
+        active = [["status", "in", ["queued", "running"]]]
+        self.call("run", "cancel", self.call("run", "search", active))
+        self.wait_until(
+            lambda: not self.call("run", "search_count", active), 120, "all runs came to an end"
+        )
+        self.wait_until(lambda: not self.leftovers(), 60, f"nothing left of {self.leftovers()}")
+
+
+def good(run):
+    """Assert that the run is what a user hopes for."""
+    assert run["status"] == "verified", (run["error_code"], run["error"], run["log"])
+    assert run["verification_level"] == "2"
+    assert run["size"] > 0
+    assert len(run["sha256"]) == 64
+    return run
+
+
+def failed(run, code):
+    """Assert that the run failed for the reason that ``code`` names, and says so to people."""
+    assert (run["status"], run["error_code"]) == ("failed", code), (run["error"], run["log"])
+    assert run["error"]
+    assert run["error_summary"] == " ".join(run["error"].split())[:160]
+    return run
