@@ -5,6 +5,7 @@ import stat
 import subprocess
 import time
 
+from devenv.paths import ROOT
 from devenv.stack import SHOP
 from proxy import Proxy
 from world import BACKUPS, good
@@ -138,7 +139,9 @@ def test_the_secret_is_in_no_argument_log_or_event(world, backup_server):
 def test_a_worker_of_the_command_line_stays_and_executes(world, backup_server):
     """``odoo-bin backup worker --stay`` takes the place of the one that Odoo would start."""
     world.end_worker()
-    process = backup_server.spawn("backup", "worker", "-d", BACKUPS, "--stay")
+    process = backup_server.spawn(
+        f"--addons-path={ROOT}", "backup", "worker", "-d", BACKUPS, "--stay"
+    )
     try:
         good(world.back_up())
         assert world.worker() is None
