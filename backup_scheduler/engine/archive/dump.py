@@ -1,7 +1,7 @@
 """Verifying a custom dump of pg_dump."""
 
 from ..errors import Damaged, Inconsistent, Truncated
-from .codec import ZLIB, Inflater, Stored
+from .codec import ZLIB, Framed, Inflater, Stored
 from .pgcustom import BLOCK_OF_LARGE_OBJECTS, CustomDump
 from .report import Report
 
@@ -11,7 +11,10 @@ BATCH = 128 * 1024
 _DECODERS = {
     "none": lambda _name: Stored(),
     "gzip": lambda name: Inflater(ZLIB, name),
+    "lz4": lambda name: Framed(b"\x04\x22\x4d\x18", name),
+    "zstd": lambda name: Framed(b"\x28\xb5\x2f\xfd", name),
 }
+_DECODED = ("none", "gzip")
 
 
 def complete(source, database):
@@ -32,21 +35,25 @@ def intact(source, database, checks_of):
     (definitions of tables, names) and the data of an uncompressed dump have no checksum. Only the
     SHA-256 of the archive finds a changed byte there.
 
-    lz4 and zstd, which pg_dump uses when told to, cannot be undone by Python's own library: such a
-    dump is walked as for level 1, and the report says level 1 and why.
+    lz4 and zstd, which pg_dump uses only when told to, cannot be undone by Python's own library:
+    the bytes of such a dump are read, but the report says level 1 and why.
     """
     walk = _Walk(source, database)
-    if walk.header.compression not in _DECODERS:
-        walk.run(walk.skip_stream)
+    compression = walk.header.compression
+    checks = checks_of(walk.report, database)
+
+    def read(entry, name):
+        checkers = checks.of_table(entry) if compression in _DECODED else []
+        walk.read_stream(_DECODERS[compression](name), name, checkers)
+
+    walk.run(read)
+    if compression in _DECODED:
+        walk.report.level = 2
+    else:
         walk.report.notes.append(
-            f"The dump is compressed by {walk.header.compression}, which cannot be undone here: "
+            f"The dump is compressed by {compression}, which cannot be undone here: "
             "it is complete, but its rows were not read."
         )
-        return walk.report
-    checks = checks_of(walk.report, database)
-    decoder_of = _DECODERS[walk.header.compression]
-    walk.run(lambda entry, name: walk.read_stream(decoder_of(name), name, checks.of_table(entry)))
-    walk.report.level = 2
     return walk.report
 
 

@@ -7,7 +7,7 @@ from ..errors import Inconsistent
 # Odoo lists the installed modules in it: tens of KB. Beyond this it is something else (bytes).
 MAX_SIZE = 4 * 1024 * 1024
 
-# Written by ``service.db.dump_db_manifest`` in every Odoo since 9; read by the restore since 8.
+# As ``odoo.service.db.dump_db_manifest`` writes them.
 FIELDS = {
     "odoo_dump": str,
     "db_name": str,

@@ -3,17 +3,66 @@
 import base64
 import io
 import json
+import os
 import random
 import struct
 import zipfile
 import zlib
 
+from engine.archive import codec
+from engine.archive.verify import verify
+from engine.errors import BackupError
+
 DATABASE = "tiny"
+BACKENDS = sorted({codec.backend, zlib}, key=lambda module: module.__name__)
+
+
+def verifier(archive_format):
+    """Return ``check`` and ``fault``: to verify content, and to get what is wrong with it."""
+
+    def check(place, content, level=2, **options):
+        """Verify ``content``, or with None what is in the file ``place`` already."""
+        if content is not None:
+            place.write_bytes(content)
+        return verify(place, archive_format, level, **options)
+
+    def fault(place, content, level=2, **options):
+        """Return the error that the verification ends with, or None."""
+        try:
+            check(place, content, level, **options)
+        except BackupError as error:
+            assert len(str(error)) > 15
+            return error
+        return None
+
+    return check, fault
 
 
 def dice(seed):
     """Return a source of chance that gives the same each time."""
     return random.Random(seed)  # noqa: S311
+
+
+# --- damage, in place, because thousands of files would be slow -----------------------------------
+
+
+def cuts(place, content):
+    """Leave ever shorter beginnings of ``content`` in the file ``place``; yield their lengths."""
+    place.write_bytes(content)
+    for length in reversed(range(len(content))):
+        os.truncate(place, length)
+        yield length
+
+
+def flips(place, content, positions, bits=range(8)):
+    """Leave ``content`` with one bit flipped in the file ``place``; yield its position."""
+    place.write_bytes(content)
+    with place.open("r+b", buffering=0) as file:
+        for position in positions:
+            for bit in bits:
+                os.pwrite(file.fileno(), bytes([content[position] ^ 1 << bit]), position)
+                yield position
+            os.pwrite(file.fileno(), content[position : position + 1], position)
 
 
 # --- Odoo zips ----------------------------------------------------------------------------------
@@ -223,6 +272,7 @@ class CustomDump:
     def _write_stream(self, content, chunk):
         if self.compression == "gzip":
             content = zlib.compress(content)
+        content = FRAMES.get(self.compression, b"") + content
         for start in range(0, len(content), chunk):
             part = content[start : start + chunk]
             self._out += integer(len(part)) + part
@@ -239,6 +289,10 @@ class CustomDump:
         self._put(field + ": length", integer(-1 if text is None else len(text)))
         if text:
             self._put(field + ": text", text.encode())
+
+
+# How streams of the other compressions begin; what follows is made up here.
+FRAMES = {"lz4": bytes.fromhex("04224d18"), "zstd": bytes.fromhex("28b52ffd")}
 
 
 def integer(value):

@@ -1,0 +1,345 @@
+"""Asking an Odoo server before anything is done there: each reason why a backup cannot be made."""
+
+import threading
+
+import pytest
+from engine.control import Control
+from engine.errors import (
+    BackupError,
+    Cancelled,
+    ConnectionFailed,
+    DatabaseManagerDisabled,
+    InsecureRemote,
+    NotOdoo,
+    ProxyTimeout,
+    RemoteError,
+    WrongMasterPassword,
+)
+from engine.sources import http as http_module
+from engine.sources import open_source
+from fake_odoo import (
+    PASSWORD,
+    PROTECTED,
+    UNPROTECTED,
+    FakeOdoo,
+    error_page,
+    json_rpc,
+    not_found,
+    page,
+)
+
+
+@pytest.fixture
+def odoo():
+    with FakeOdoo() as server:
+        yield server
+
+
+@pytest.fixture
+def insecure():
+    with FakeOdoo(insecure=True) as server:
+        yield server
+
+
+def source(odoo, control=None, **settings):
+    order = {"connection": "http", **odoo.settings(**settings)}
+    return open_source(order, control or Control())
+
+
+def probe(odoo, **settings):
+    return source(odoo, **settings).probe()
+
+
+def html(body, status=200):
+    return lambda handler: handler.reply(body, status)
+
+
+def closed(handler):
+    handler.reply(b"<html><title>403 Forbidden</title></html>", 403)
+
+
+# --- servers that can be backed up --------------------------------------------------------------
+
+
+def test_a_server_tells_its_version_and_its_databases(odoo):
+    odoo.databases = ["zeta", "alpha", "My Database", "größe"]
+    server = probe(odoo)
+    assert server.version == "19.0"
+    assert server.databases == ("My Database", "alpha", "größe", "zeta")
+
+
+def test_probing_asks_for_no_backup(odoo):
+    probe(odoo)
+    assert odoo.backup_forms() == []
+
+
+def test_since_odoo_19_the_version_stands_at_a_new_address(odoo):
+    odoo.answers["/web/webclient/version_info"] = not_found
+    odoo.answers["/web/version"] = lambda handler: handler.reply(
+        b'{"version_info": [20, 0, 0, "final", 0, ""], "version": "20.0"}',
+        content_type="application/json",
+    )
+    assert probe(odoo).version == "20.0"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [not_found, closed, html(b"<html>not XML-RPC</html>"), html(b""), html(b"", 500)],
+    ids=["404", "403", "a page", "nothing", "500"],
+)
+def test_a_closed_xml_rpc_leaves_the_page_to_tell_that_the_server_is_protected(odoo, answer):
+    """A proxy may close it, and it goes away with Odoo 20."""
+    odoo.answers["/xmlrpc/2/db"] = answer
+    assert probe(odoo).databases == ("tiny",)
+
+
+def test_a_page_that_is_not_utf_8_is_read_all_the_same(odoo):
+    odoo.answers["/web/database/manager"] = html(page("gr\xf6\xdfe").decode().encode("latin-1"))
+    assert probe(odoo).databases == ("tiny",)
+
+
+def test_a_page_with_a_thousand_databases_is_read_to_its_end(odoo):
+    rows = "<div class='list-group-item'>some-database" + " " * 1300 + "</div>"
+    odoo.answers["/web/database/manager"] = html(page(rows * 1000))
+    assert probe(odoo).databases == ("tiny",)
+
+
+# --- a server that is not protected -------------------------------------------------------------
+
+
+def test_a_server_with_the_default_password_is_refused_and_no_password_is_sent_there(insecure):
+    with pytest.raises(InsecureRemote) as raised:
+        probe(insecure)
+    assert not insecure.sent(PASSWORD)
+    assert not insecure.sent("admin")
+    assert insecure.master_password == "admin"
+    assert not raised.value.retryable
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        UNPROTECTED,
+        # Odoo 14 as resellers sell it, and the two halves of the page each alone.
+        UNPROTECTED.replace("Odoo", "GalexERP"),
+        UNPROTECTED.replace("is not protected", "n'est pas protégé"),
+        PROTECTED + UNPROTECTED[UNPROTECTED.index("<div") :],
+    ],
+    ids=["Odoo", "renamed", "translated", "warning alone"],
+)
+def test_each_sign_that_a_server_is_not_protected_is_enough(insecure, shown):
+    insecure.answers["/web/database/manager"] = html(page("", shown))
+    insecure.answers["/xmlrpc/2/db"] = not_found
+    with pytest.raises(InsecureRemote):
+        probe(insecure)
+    assert not insecure.sent(PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (page("", UNPROTECTED)[:60], ConnectionFailed),
+        (b"", ConnectionFailed),
+        (b"<html><title>Log in with your company account</title></html>", DatabaseManagerDisabled),
+    ],
+    ids=["cut", "empty", "somebody's login"],
+)
+def test_a_page_that_does_not_prove_protection_is_not_believed(insecure, body, error):
+    """With XML-RPC closed too, the backup would set the server's master password."""
+    insecure.answers["/web/database/manager"] = html(body)
+    insecure.answers["/xmlrpc/2/db"] = not_found
+    with pytest.raises(error):
+        probe(insecure)
+    assert not insecure.sent(PASSWORD)
+
+
+def test_a_page_that_is_no_page_is_not_believed(insecure):
+    insecure.answers["/web/database/manager"] = json_rpc({"error": "try later"})
+    insecure.answers["/xmlrpc/2/db"] = not_found
+    with pytest.raises(BackupError):
+        probe(insecure)
+    assert not insecure.sent(PASSWORD)
+
+
+def test_a_server_that_may_keep_its_default_password_is_only_ever_sent_that_one(insecure):
+    asked = source(insecure, allow_insecure=True)
+    assert asked.probe().databases == ("tiny",)
+    asked.fetch("tiny", "zip", True, lambda block: None)
+    assert not insecure.sent(PASSWORD)
+    assert [form["master_pwd"] for form in insecure.backup_forms()] == ["admin"]
+    assert insecure.master_password == "admin"
+
+
+def test_a_default_password_that_the_page_does_not_show_is_found_by_its_use(odoo):
+    """The page of a reseller that shows no warning, and the user entered the default."""
+    odoo.master_password = "admin"
+    with pytest.raises(InsecureRemote):
+        probe(odoo, master_password="admin")
+    assert probe(odoo, master_password="admin", allow_insecure=True).databases == ("tiny",)
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("password", ["wrong", "", None, "admin", "sécret & <b>"])
+def test_a_wrong_master_password_is_told(odoo, password):
+    with pytest.raises(WrongMasterPassword):
+        probe(odoo, master_password=password)
+    assert odoo.backup_forms() == []
+
+
+def test_a_database_manager_that_is_switched_off_is_told(odoo):
+    odoo.list_db = False
+    with pytest.raises(DatabaseManagerDisabled, match="switched off"):
+        probe(odoo)
+    assert not odoo.sent(PASSWORD)
+
+
+@pytest.mark.parametrize("status", [403, 404, 401, 500, 303])
+def test_a_database_manager_that_a_proxy_closed_is_told(odoo, status):
+    odoo.answers["/web/database/manager"] = html(b"<html>closed</html>", status)
+    with pytest.raises(DatabaseManagerDisabled, match=str(status)):
+        probe(odoo)
+    assert not odoo.sent(PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"jsonrpc": "2.0", "error": {"code": 200, "message": "Odoo Server Error"}}',
+        b'{"jsonrpc": "2.0", "result": null}',
+        b"<html>no</html>",
+        b"[]",
+        b"",
+    ],
+    ids=["denied", "null", "page", "list", "nothing"],
+)
+def test_a_list_of_databases_that_is_denied_is_told(odoo, body):
+    odoo.answers["/web/database/list"] = html(body)
+    with pytest.raises(DatabaseManagerDisabled, match="does not list"):
+        probe(odoo)
+
+
+def test_a_failure_of_the_server_at_the_password_is_its_own_text(odoo):
+    def fault(handler):
+        text = "Traceback (most recent call last):\n  File ...\nOperationalError: too many clients"
+        body = http_module.xmlrpc.client.dumps(http_module.xmlrpc.client.Fault(1, text))
+        handler.reply(body.encode(), content_type="text/xml")
+
+    odoo.answers["/xmlrpc/2/db"] = fault
+    with pytest.raises(RemoteError, match=r"^OperationalError: too many clients$"):
+        probe(odoo)
+
+
+def test_a_server_without_databases_has_none(odoo):
+    odoo.databases = []
+    assert probe(odoo).databases == ()
+
+
+# --- what is not an Odoo ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        not_found,
+        html(b"<html>Welcome to nginx!</html>"),
+        html(b"\xff\xfe\x00garbage"),
+        html(b"[1, 2]"),
+        html(b'"text"'),
+        json_rpc("text"),
+        json_rpc({}),
+        html(b"", 500),
+    ],
+    ids=["404", "nginx", "bytes", "list", "text", "rpc text", "rpc empty", "500"],
+)
+def test_a_web_server_that_is_not_odoo_is_told(odoo, answer):
+    odoo.answers["/web/webclient/version_info"] = odoo.answers["/web/version"] = answer
+    with pytest.raises(NotOdoo):
+        probe(odoo)
+    assert not odoo.sent(PASSWORD)
+
+
+@pytest.mark.parametrize("status", [502, 504])
+@pytest.mark.parametrize(
+    "path", ["/web/webclient/version_info", "/web/database/manager", "/web/database/backup"]
+)
+def test_a_proxy_that_gave_up_waiting_is_told(odoo, status, path):
+    odoo.answers[path] = html(b"<html><title>Gateway</title></html>", status)
+    with pytest.raises(ProxyTimeout, match=str(status)) as raised:
+        asked = source(odoo)
+        asked.probe()
+        asked.fetch("tiny", "zip", True, lambda block: None)
+    assert raised.value.retryable
+
+
+# --- the backup's own refusals ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Access Denied", "wrong_master_password"),
+        ("Database 'tiny' is not known", "unknown_database"),
+        ("Database &#39;tiny&#39; is not known", "unknown_database"),
+        (
+            "connection to server at &#34;db&#34;, port 5432 failed: FATAL: database "
+            "&#34;tiny&#34; does not exist",
+            "unknown_database",
+        ),
+        ('FATAL:  database "tiny" does not exist\n', "unknown_database"),
+        ("Command `pg_dump` not found.", "remote_error"),
+        ("[Errno 28] No space left on device", "remote_error"),
+    ],
+)
+def test_the_page_that_comes_instead_of_a_backup_is_read(odoo, text, code):
+    odoo.answers["/web/database/backup"] = html(error_page(text))
+    with pytest.raises(BackupError) as raised:
+        source(odoo).fetch("tiny", "zip", True, lambda block: None)
+    assert raised.value.code == code
+    if code == "remote_error":
+        assert raised.value.message == text
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "text"),
+    [
+        (b"<html><title>Please  log in</title></html>", 200, "remote_error", "Please log in"),
+        (b"<p>Sorry,<br/>gone</p>", 200, "remote_error", "Sorry, gone"),
+        (b"", 200, "remote_error", "200"),
+        (error_page("Access Denied"), 400, "wrong_master_password", "Access Denied"),
+        (error_page("database x does not exist"), 404, "unknown_database", "'tiny'"),
+        (b"<html>", 403, "database_manager_disabled", "403"),
+        (b"<html>", 404, "database_manager_disabled", "404"),
+        (b"<title>Internal</title>", 500, "remote_error", "Internal"),
+        (b"\xe9\xff", 503, "remote_error", "\ufffd\ufffd"),
+    ],
+)
+def test_other_answers_to_a_backup_are_told_in_their_own_words(odoo, body, status, code, text):
+    odoo.answers["/web/database/backup"] = html(body, status)
+    with pytest.raises(BackupError, match=text) as raised:
+        source(odoo).fetch("tiny", "zip", True, lambda block: None)
+    assert raised.value.code == code
+
+
+def test_a_question_that_is_cancelled_says_cancelled_and_not_that_this_is_no_odoo(odoo):
+    """The headers are here and the body is not: an interrupted read looks like its end."""
+
+    def half(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.end_headers()
+        odoo.hold(handler)
+
+    for path in ("/web/webclient/version_info", "/web/database/manager", "/web/database/list"):
+        odoo.answers = {path: half}
+        odoo.reached.clear()
+        control = Control()
+        threading.Thread(target=cancel_when_reached, args=(odoo, control), daemon=True).start()
+        with pytest.raises(Cancelled):
+            source(odoo, control).probe()
+
+
+def cancel_when_reached(odoo, control):
+    odoo.reached.wait(5)
+    control.cancel()
