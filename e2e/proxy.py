@@ -1,6 +1,7 @@
 """A TCP proxy between backup server and remote: does to a transfer what networks do."""
 
 import contextlib
+import queue
 import socket
 import threading
 import time
@@ -50,11 +51,15 @@ class Proxy:
                 # What the server has sent must be waiting in the server, not in buffers of ours.
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
             threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-            with contextlib.suppress(OSError):
-                if self._rate:
-                    self._answer_slowly(server, client)
-                else:
-                    self._answer(server, client)
+            try:
+                with contextlib.suppress(OSError):
+                    if self._rate:
+                        self._answer_slowly(server, client)
+                    else:
+                        self._answer(server, client)
+            finally:
+                hang_up(client)
+                hang_up(server)
 
     def _forward(self, client, server):
         with contextlib.suppress(OSError):
@@ -77,24 +82,23 @@ class Proxy:
 
     def _answer_slowly(self, server, client):
         """Read ahead without limit, so that the server notices nothing."""
-        blocks, more, done = [], threading.Event(), threading.Event()
-
-        def read():
-            with contextlib.suppress(OSError):
-                while block := server.recv(BLOCK):
-                    blocks.append(block)
-                    more.set()
-            done.set()
-            more.set()
-
-        threading.Thread(target=read, daemon=True).start()
+        blocks = queue.Queue()
+        threading.Thread(target=self._read_ahead, args=(server, blocks), daemon=True).start()
         passed = 0
-        while more.wait() and (blocks or not done.is_set()):
-            while blocks:
-                block = blocks.pop(0)
-                client.sendall(block)
-                passed += len(block)
-                if passed > BLOCK and not self._ended.is_set():
-                    time.sleep(len(block) / self._rate)
-            if not done.is_set():
-                more.clear()
+        while block := blocks.get():
+            client.sendall(block)
+            passed += len(block)
+            if passed > BLOCK and not self._ended.is_set():
+                time.sleep(len(block) / self._rate)
+
+    def _read_ahead(self, server, blocks):
+        with contextlib.suppress(OSError):
+            while block := server.recv(BLOCK):
+                blocks.put(block)
+        blocks.put(b"")
+
+
+def hang_up(sock):
+    """End the connection also for a thread that waits on it: closing alone does not."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -101,8 +101,9 @@ def test_a_proxy_that_cuts_with_status_200_is_found_out(world, remote):
 def test_a_remote_that_is_back_is_backed_up_by_the_next_attempt(world, server):
     absent = server("absent", master_password=MASTER_PASSWORD, workers=2)
     absent.stop()
-    run = world.run_now(absent.url, max_attempts=3)
-    waiting = world.wait_for(run, ["queued"], attempt=1)
-    assert waiting["error_code"] == "connection_failed"
+    run = world.run_now(absent.url, max_attempts=100)
+    world.wait_until(lambda: world.run(run)["error_code"] == "connection_failed", 30, "a failure")
     absent.start()
-    assert good(world.wait_for(run))["attempt"] > 1
+    ended = good(world.wait_for(run))
+    assert ended["attempt"] > 1
+    assert "connection_failed" in ended["log"]

@@ -1,0 +1,14 @@
+# Every command does the set-up it needs. Everything lies in .dev; ODOO=path uses your own Odoo 19.
+export ODOO PYTHON PORT ONLY
+
+help:
+	@echo "make demo    back up a real Odoo server, by hand and on schedule, and verify it"
+	@echo "make run     the demo's two servers left running (PORT=8069)"
+	@echo "make test    all tests (ONLY=engine|addon|e2e)"
+	@echo "make lint    ruff and pylint-odoo"
+	@echo "make clean   end what runs and delete .dev"
+
+demo run test lint clean:
+	@sh tools/bootstrap.sh $@
+
+.PHONY: help demo run test lint clean

@@ -1,0 +1,28 @@
+"""make lint: ruff on everything, pylint with Odoo's rules on the addons."""
+
+import subprocess
+
+from . import environment
+from .fail import say
+from .paths import PYTHON, ROOT
+
+TIMEOUT = 600
+README_IS_AT_ROOT = "--disable=missing-readme"
+
+
+def lint():
+    environment.ensure()
+    addons = sorted(path.parent.name for path in ROOT.glob("*/__manifest__.py"))
+    failed = [
+        name
+        for name, arguments in (("ruff", ["check", "."]), ("pylint", [README_IS_AT_ROOT, *addons]))
+        if not _clean(name, arguments)
+    ]
+    say(f"Not clean: {', '.join(failed)}" if failed else "All clean")
+    return 1 if failed else 0
+
+
+def _clean(name, arguments):
+    say(name)
+    command = [PYTHON, "-m", name, *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False, timeout=TIMEOUT).returncode == 0
