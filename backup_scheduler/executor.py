@@ -22,6 +22,8 @@ from .engine.errors import BackupError, InternalError
 _logger = logging.getLogger(__name__)
 
 COLLISIONS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.errors.UniqueViolation)
+# These say nothing about the record at hand.
+DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 TRIES = 5
 # Seconds, longer each time.
 COLLISION_PAUSE = 0.1
@@ -73,8 +75,22 @@ class Executor:
         return self._transaction(lambda env: env["backup.run"]._renew_leases(tokens))
 
     def record(self, task, event):
-        """Write down what the engine tells; return False when the run is no longer ours."""
-        return self._transaction(lambda env: self._record(env, task, event))
+        """Write down what the engine tells; return False when the run is no longer ours.
+
+        What cannot be written down ends the run, and not whoever executes it.
+        """
+        event = storable(event)
+        try:
+            return self._transaction(lambda env: self._record(env, task, event))
+        except DATABASE_ERRORS:
+            raise
+        except Exception as error:
+            _logger.exception(
+                "Backup run %s: the event %r cannot be recorded", task.run_id, event["event"]
+            )
+            failure = internal(error)
+            self._transaction(lambda env: self._give_up(env, task, failure))
+            return False
 
     def release(self, task):
         """Give the run back: this executor was told to stop."""
@@ -126,12 +142,22 @@ class Executor:
         """Return the task; a run that cannot even be ordered ends here, and the next is tried."""
         task = Task(run.id, kind, run.lease_token, {})
         try:
-            task.order = make_order()
-        except (BackupError, UserError, ValueError, KeyError) as error:
-            failure = InternalError(str(error)).as_dict()
-            self._record(run.env, task, {"event": "failed", **failure})
+            with run.env.cr.savepoint():
+                task.order = make_order()
+        except (*COLLISIONS, *DATABASE_ERRORS):
+            raise
+        except Exception as error:  # noqa: BLE001 - one broken run must not stop the others
+            self._record(run.env, task, {"event": "failed", **internal(error)})
             task.kind = "broken"
         return task
+
+    def _give_up(self, env, task, failure):
+        """End what cannot be recorded. An archive may be there: its copies stay to be discarded."""
+        if task.kind == "run":
+            run = env["backup.run"]._held(task.run_id, task.token)
+            run and run._mark_failed(failure)
+        else:
+            self._record(env, task, {"event": "failed", **failure})
 
     def _record(self, env, task, event):
         run = env["backup.run"]
@@ -168,3 +194,24 @@ class Executor:
         # A cursor of our own, committed on leaving: the executor has no other transaction.
         with self.registry.cursor() as cr:
             yield api.Environment(cr, SUPERUSER_ID, {})
+
+
+def internal(error):
+    """Return a failure that nobody foresaw as an engine would tell it."""
+    if isinstance(error, BackupError):
+        return error.as_dict()
+    if isinstance(error, UserError):
+        # It says itself what to do.
+        return InternalError(str(error), hint="").as_dict()
+    return InternalError(f"{type(error).__name__}: {error}").as_dict()
+
+
+def storable(value):
+    """Return plain values without the one character that PostgreSQL's text cannot hold."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: storable(item) for key, item in value.items()}
+    return value

@@ -48,7 +48,8 @@ class InlineRun:
         order = self._task.order
         try:
             result = transfer.ACTIONS[order["action"]](order, self._control)
-            self._record({"event": "done", **result})
+            if not self._record({"event": "done", **result}):
+                self._executor.disown(self._task)
         except BackupError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so
@@ -62,14 +63,19 @@ class InlineRun:
         self._record({"event": "failed", **error.as_dict(), "traceback": trace})
 
     def _record(self, event):
-        if not self._executor.record(self._task, event):
+        held = self._executor.record(self._task, event)
+        if not held:
             _logger.warning("Backup run %s is no longer ours", self._task.run_id)
             self._control.cancel()
+        return held
 
     def _ask(self):
         """Return the moment at which the run was still ours, or None."""
         asked_at = time.monotonic()
-        return asked_at if self._renew() else None
+        if self._renew():
+            return asked_at
+        self._control.cancel()
+        return None
 
     def _renew(self):
         """Return whether the run is still ours and wanted."""

@@ -7,9 +7,9 @@ UPDATE ir_cron
      WHERE module = 'backup_scheduler' AND model = 'ir.cron'
 );
 UPDATE backup_job SET enabled = false, next_run_at = NULL;
+UPDATE backup_run SET status = 'cancelled' WHERE status IN ('queued', 'running');
 UPDATE backup_run
-   SET status = 'cancelled', lease_token = NULL, lease_until = NULL,
-       verification_requested_at = NULL
- WHERE status IN ('queued', 'running');
+   SET lease_token = NULL, lease_until = NULL, worker = NULL, verification_requested_at = NULL
+ WHERE lease_token IS NOT NULL OR verification_requested_at IS NOT NULL;
 UPDATE backup_copy SET status = 'failed' WHERE status = 'uploading';
 UPDATE backup_instance SET master_password_sealed = NULL, active = false;

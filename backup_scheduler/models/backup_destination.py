@@ -35,7 +35,7 @@ class BackupDestination(models.Model):
         [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
     )
     check_error = fields.Text(readonly=True, copy=False)
-    last_check_at = fields.Datetime(readonly=True, copy=False)
+    last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
     copy_ids = fields.One2many("backup.copy", "destination_id")
     copy_count = fields.Integer(compute="_compute_copy_totals")
     copy_size = fields.Float(

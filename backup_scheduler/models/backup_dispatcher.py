@@ -22,8 +22,7 @@ class BackupDispatcher(models.AbstractModel):
     @api.model
     def _cron_dispatch(self):
         """Reap lost runs, plan the jobs that are due, hand over what is queued."""
-        self.env["backup.run"]._reap()
-        self.env["ir.cron"]._commit_progress()
+        self._reap()
         self._plan_due_jobs(fields.Datetime.now())
         if self._has_work():
             self._hand_over()
@@ -32,6 +31,15 @@ class BackupDispatcher(models.AbstractModel):
     def _wake(self):
         """Have the dispatcher run as soon as this transaction is committed."""
         self.env.ref("backup_scheduler.ir_cron_dispatch").sudo()._trigger()
+
+    @api.model
+    def _reap(self):
+        try:
+            self.env["backup.run"]._reap()
+            self.env["ir.cron"]._commit_progress()
+        except psycopg2.errors.SerializationFailure:
+            # A worker was at the same runs.
+            self.env.cr.rollback()
 
     # --- planning -------------------------------------------------------------------------------
 
@@ -107,8 +115,12 @@ class BackupDispatcher(models.AbstractModel):
         if self._executor() == "inline":
             self.env.ref("backup_scheduler.ir_cron_execute").sudo()._trigger()
             self.env["ir.cron"]._commit_progress()
-        else:
+            return
+        try:
             launcher.ensure_worker(self.env.cr.dbname)
+        except OSError as error:
+            # The runs stay queued, and the next minute tries again.
+            _logger.error("The backup worker cannot be started: %s", error)
 
     @api.model
     def _executor(self):

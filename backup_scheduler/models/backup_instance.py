@@ -67,6 +67,7 @@ class BackupInstance(models.Model):
         "that password; nothing is changed there.",
     )
     max_parallel_runs = fields.Integer(
+        "Backups at a Time",
         default=1,
         help="How many databases of this server are backed up at the same time; 0 for no limit. "
         "Each backup costs the server a dump and the disk space of one archive.",
@@ -76,7 +77,7 @@ class BackupInstance(models.Model):
         [("ok", "Reachable"), ("error", "Failing")], readonly=True, copy=False
     )
     check_error = fields.Text(readonly=True, copy=False)
-    last_check_at = fields.Datetime(readonly=True, copy=False)
+    last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
     database_ids = fields.One2many("backup.database", "instance_id")
     job_ids = fields.One2many("backup.job", "instance_id")
     run_ids = fields.One2many("backup.run", "instance_id")
@@ -98,6 +99,8 @@ class BackupInstance(models.Model):
         for instance in self:
             sealed = instance._seal(instance.master_password)
             instance.sudo().master_password_sealed = sealed
+        # Otherwise whoever wrote it reads it back in the same request.
+        self.invalidate_recordset(["master_password"], flush=False)
 
     @api.depends("master_password_sealed")
     def _compute_has_master_password(self):

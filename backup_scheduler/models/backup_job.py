@@ -1,5 +1,4 @@
 import datetime
-import logging
 import traceback
 
 import pytz
@@ -8,8 +7,7 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..engine.schedule import ScheduleError, cached_schedule
-
-_logger = logging.getLogger(__name__)
+from .backup_run import STATUSES, VERIFICATION_LEVELS
 
 # The cron looks once a minute, and is late when Odoo is busy: up to here a fire counts as on time.
 ON_TIME = datetime.timedelta(minutes=5)
@@ -40,7 +38,8 @@ class BackupJob(models.Model):
         "day at 02:00, “30 4 * * mon,thu” Monday and Thursday at 04:30.",
     )
     timezone = fields.Selection(
-        lambda self: [(name, name) for name in pytz.all_timezones],
+        string="Time Zone",
+        selection=lambda self: [(name, name) for name in pytz.all_timezones],
         tracking=True,
         help="The zone in which the schedule is meant. Empty: the one in Settings → Backups.",
     )
@@ -80,7 +79,7 @@ class BackupJob(models.Model):
         tracking=True,
     )
     verify_after_backup = fields.Selection(
-        lambda self: self.env["backup.run"]._verification_levels(),
+        VERIFICATION_LEVELS,
         required=True,
         default="2",
         tracking=True,
@@ -121,10 +120,7 @@ class BackupJob(models.Model):
     planning_error = fields.Text(readonly=True, copy=False)
     run_ids = fields.One2many("backup.run", "job_id")
     run_count = fields.Integer(compute="_compute_run_count")
-    last_run_status = fields.Selection(
-        lambda self: self.env["backup.run"]._fields["status"].selection,
-        compute="_compute_last_run_status",
-    )
+    last_run_status = fields.Selection(STATUSES, compute="_compute_last_run_status")
     schedule_description = fields.Char(
         "In Words", compute="_compute_schedule_description", help="What the schedule means."
     )
@@ -218,7 +214,8 @@ class BackupJob(models.Model):
         self.env["backup.run"]._require_operator()
         now = fields.Datetime.now()
         runs = self.env["backup.run"].sudo()
-        for job in self:
+        # A run has all destinations of its job, also those that who asks may not see.
+        for job in self.sudo():
             names = job._database_names() or [""]
             runs += runs._create_for(job, names, now, trigger="manual")
         self.env["backup.dispatcher"]._wake()
@@ -253,11 +250,11 @@ class BackupJob(models.Model):
         """
         try:
             moment = parse_moment(start)
+            count = parse_count(count)
             schedule = cached_schedule(cron_expression or "", timezone or self._default_timezone())
-        except (ScheduleError, ValueError) as error:
+        except ValueError as error:
             raise ValidationError(str(error)) from error
         zone = pytz.timezone(schedule.timezone)
-        count = max(1, min(int(count), PREVIEW_LIMIT))
         return {
             "next_runs": [
                 fire.astimezone(zone).isoformat() for fire in schedule.upcoming(count, moment)
@@ -280,11 +277,21 @@ class BackupJob(models.Model):
         return self.enabled and self.instance_id.active
 
     def _plan(self):
-        """Compute the next fire from now on; of a job that makes no backups there is none."""
-        now = utc(fields.Datetime.now())
+        """Compute the next fire from now on; of a job that makes no backups there is none.
+
+        A job whose schedule became invalid says so, and leaves a failed run within the hour.
+        """
+        now = fields.Datetime.now()
         for job in self.sudo():
             job.planning_error = False
-            job.next_run_at = naive(job._schedule().next_after(now)) if job._is_planned() else False
+            job.next_run_at = job._is_planned() and job._next_fire(now)
+
+    def _next_fire(self, now):
+        try:
+            return naive(self._schedule().next_after(utc(now)))
+        except ScheduleError as error:
+            self.planning_error = str(error)
+            return now + BROKEN_PAUSE
 
     def _database_names(self):
         """Return the names to back up; none for a server whose databases are not known yet."""
@@ -303,9 +310,10 @@ class BackupJob(models.Model):
         schedule = self._schedule()
         first = utc(self.next_run_at)
         fires = [first, *schedule.fires_between(first, utc(now), MISSED_LIMIT)]
-        latest = fires[-1] if len(fires) <= MISSED_LIMIT else utc(now).replace(second=0)
-        self.next_run_at = naive(schedule.next_after(utc(now)))
+        latest = fires[-1] if len(fires) <= MISSED_LIMIT else latest_fire(schedule, utc(now))
         missed = len(fires) - 1
+        self.next_run_at = naive(schedule.next_after(utc(now)))
+        self.planning_error = False
         if utc(now) - latest > ON_TIME and not self.catch_up:
             self._record_missed(naive(latest), missed + 1)
             return
@@ -317,7 +325,7 @@ class BackupJob(models.Model):
         )
         if missed and self.catch_up:
             for run in runs:
-                run._log(f"This run also stands for {missed} fires that were missed before it.")
+                run._log(f"This run also stands for {tell(missed)} fires missed before it.")
 
     def _record_missed(self, scheduled_at, count):
         runs = self.env["backup.run"]._create_for(self, [""], scheduled_at, trigger="schedule")
@@ -326,7 +334,7 @@ class BackupJob(models.Model):
             self.env._(
                 "%(count)s fires were missed while the scheduler was not running. The job does not "
                 "catch up.",
-                count=count if count <= MISSED_LIMIT else f"> {MISSED_LIMIT}",
+                count=tell(count),
             ),
         )
 
@@ -336,7 +344,6 @@ class BackupJob(models.Model):
         It is looked at again later: a broken record neither loops nor stops the others.
         """
         self.ensure_one()
-        _logger.warning("Backup job %s cannot be planned: %s", self.id, error, exc_info=error)
         scheduled_at = self.next_run_at or now
         self.planning_error = str(error)
         self.next_run_at = self._next_after_failure(now)
@@ -367,9 +374,35 @@ def naive(moment):
     return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
 
 
+def latest_fire(schedule, now):
+    """Return the last fire up to ``now``, where there are too many to count from the first.
+
+    Looks back twice as far each time, so that it costs little however long ago that is.
+    """
+    window = ON_TIME
+    while not (fires := schedule.fires_between(now - window, now, MISSED_LIMIT)):
+        window *= 2
+    return fires[-1]
+
+
+def tell(count):
+    return str(count) if count < MISSED_LIMIT else f"{MISSED_LIMIT} or more"
+
+
 def parse_moment(text):
     """Return the aware datetime that ``text`` names; now when there is none."""
     if not text:
         return datetime.datetime.now(datetime.timezone.utc)
-    moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    try:
+        moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError as error:
+        problem = f"start: {text!r} is not a time such as 2026-11-20T04:00:00+01:00"
+        raise ValueError(problem) from error
     return moment if moment.tzinfo else utc(moment)
+
+
+def parse_count(count):
+    try:
+        return max(1, min(int(count), PREVIEW_LIMIT))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"count: {count!r} is not a number") from error

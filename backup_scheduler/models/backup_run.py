@@ -7,13 +7,24 @@ from odoo.exceptions import AccessError, UserError
 
 _logger = logging.getLogger(__name__)
 
+STATUSES = [
+    ("queued", "Queued"),
+    ("running", "Running"),
+    ("success", "Success"),
+    ("failed", "Failed"),
+    ("verified", "Verified"),
+    ("verify_failed", "Verification Failed"),
+    ("skipped", "Skipped"),
+    ("cancelled", "Cancelled"),
+]
+VERIFICATION_LEVELS = [("1", "1 – Complete"), ("2", "2 – Intact")]
 GOOD = ("success", "verified")
 ACTIVE = ("queued", "running")
 SUMMARY_LENGTH = 160
 LOG_LIMIT = 20000
-# A retry comes no later than this, however often the delay was doubled.
-RETRY_DELAY_LIMIT = datetime.timedelta(hours=6)
-# Jobs that failed together must not come back together.
+# Minutes. The delay before a retry grows no further than this, however often it was doubled.
+RETRY_DELAY_LIMIT = 6 * 60
+# Jobs that failed together must not come back together: up to this part is added to the delay.
 JITTER = 0.2
 
 
@@ -29,7 +40,7 @@ class BackupRun(models.Model):
     _order = "scheduled_at desc, id desc"
 
     job_id = fields.Many2one("backup.job", readonly=True, index=True, ondelete="set null")
-    job_name = fields.Char(readonly=True)
+    job_name = fields.Char("Job Name", readonly=True)
     instance_id = fields.Many2one(
         "backup.instance", required=True, readonly=True, index=True, ondelete="restrict"
     )
@@ -43,21 +54,12 @@ class BackupRun(models.Model):
     trigger = fields.Selection(
         [("schedule", "Schedule"), ("manual", "Manual")], required=True, readonly=True
     )
-    scheduled_at = fields.Datetime(required=True, readonly=True, index=True)
-    started_at = fields.Datetime(readonly=True, help="When the last attempt began.")
-    finished_at = fields.Datetime(readonly=True)
+    scheduled_at = fields.Datetime("Due", required=True, readonly=True, index=True)
+    started_at = fields.Datetime("Started", readonly=True, help="When the last attempt began.")
+    finished_at = fields.Datetime("Finished", readonly=True)
     duration = fields.Float(readonly=True, help="Seconds that the last attempt took.")
     status = fields.Selection(
-        [
-            ("queued", "Queued"),
-            ("running", "Running"),
-            ("success", "Success"),
-            ("failed", "Failed"),
-            ("verified", "Verified"),
-            ("verify_failed", "Verification Failed"),
-            ("skipped", "Skipped"),
-            ("cancelled", "Cancelled"),
-        ],
+        STATUSES,
         required=True,
         readonly=True,
         default="queued",
@@ -87,11 +89,11 @@ class BackupRun(models.Model):
     traceback = fields.Text(readonly=True)
     log = fields.Text(readonly=True)
     verification_level = fields.Selection(
-        lambda self: self._verification_levels(),
+        VERIFICATION_LEVELS,
         readonly=True,
         help="How far the archive was checked when it was last read.",
     )
-    verified_at = fields.Datetime(readonly=True)
+    verified_at = fields.Datetime("Last Read", readonly=True)
     verification_report = fields.Json(readonly=True)
     odoo_version = fields.Char(readonly=True)
     pinned = fields.Boolean(readonly=True, help="A pinned archive is never deleted.")
@@ -100,7 +102,7 @@ class BackupRun(models.Model):
     # The policy under which the run was planned.
     archive_format = fields.Selection([("zip", "Zip"), ("dump", "Dump")], readonly=True)
     include_filestore = fields.Boolean(readonly=True)
-    wanted_level = fields.Selection(lambda self: self._verification_levels(), readonly=True)
+    wanted_level = fields.Selection(VERIFICATION_LEVELS, readonly=True)
     in_order = fields.Boolean(readonly=True)
     max_attempts = fields.Integer(readonly=True)
     retry_delay = fields.Integer(readonly=True, help="Minutes.")
@@ -126,10 +128,6 @@ class BackupRun(models.Model):
     )
 
     # --- fields ---------------------------------------------------------------------------------
-
-    @api.model
-    def _verification_levels(self):
-        return [("1", "1 – Complete"), ("2", "2 – Intact")]
 
     @api.depends("error")
     def _compute_error_summary(self):
@@ -252,6 +250,9 @@ class BackupRun(models.Model):
 
     @api.model
     def _names_of_fire(self, job, scheduled_at, trigger):
+        if not job:
+            # Deleted: its runs can no longer be told from those of other deleted ones.
+            return set()
         domain = [
             ("job_id", "=", job.id),
             ("scheduled_at", "=", scheduled_at),
@@ -398,7 +399,7 @@ class BackupRun(models.Model):
 
     def _end(self, status, **values):
         now = fields.Datetime.now()
-        started = self.started_at
+        started = self.status == "running" and self.started_at
         self.write(
             {
                 "status": status,
@@ -438,8 +439,10 @@ class BackupRun(models.Model):
         now = fields.Datetime.now()
         if code == "worker_lost":
             return now
-        delay = datetime.timedelta(minutes=self.retry_delay) * 2 ** (self.attempt - 1)
-        return now + min(delay, RETRY_DELAY_LIMIT) * random.uniform(1, 1 + JITTER)  # noqa: S311
+        # Bounded as a number: a timedelta overflows after some forty doublings.
+        minutes = min(self.retry_delay * 2 ** (self.attempt - 1), RETRY_DELAY_LIMIT)
+        delay = datetime.timedelta(minutes=minutes)
+        return now + delay * random.uniform(1, 1 + JITTER)  # noqa: S311
 
     def _log(self, line):
         """Add a line to the run's own log, with its time (UTC)."""

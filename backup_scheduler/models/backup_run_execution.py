@@ -1,11 +1,15 @@
+import logging
 import os
 import uuid
 
 from odoo import api, fields, models, tools
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import SQL
 
-from ..engine.errors import Cancelled, NoDatabase, WorkerLost
+from ..engine.errors import Cancelled, InternalError, NoDatabase, WorkerLost
 from ..engine.naming import archive_path
+
+_logger = logging.getLogger(__name__)
 
 # Seconds. A worker renews its leases well within the time after which a run counts as lost.
 LEASE = 45
@@ -41,7 +45,6 @@ class BackupRunExecution(models.Model):
         run = self.browse(row[0] for row in self.env.cr.fetchall())
         if run:
             run._mark_running(worker, uuid.uuid4().hex, run._lease_end())
-            run._place_copies()
         return run
 
     @api.model
@@ -175,20 +178,48 @@ class BackupRunExecution(models.Model):
     def _mark_lost(self):
         """Count the attempt of a worker that is gone, and go on where the policy allows it."""
         for run in self:
-            if run.status != "running":
-                run._log(f"The worker {run.worker} ended while it read the archive: ask again.")
-                run._end_verification()
-            elif run.cancel_requested:
-                run._mark_cancelled(self.env._("Cancelled; its worker was gone."))
-            else:
-                error = WorkerLost(f"The worker {run.worker} ended in the middle of the run.")
-                run._mark_failed(error.as_dict())
+            run._try_to_mark_lost()
+
+    def _try_to_mark_lost(self):
+        try:
+            with self.env.cr.savepoint():
+                self._end_lost_attempt()
+        except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+            raise
+        except Exception as error:
+            _logger.exception("Backup run %s is lost beyond its own record", self.id)
+            self._mark_unrecordable(error)
+
+    def _end_lost_attempt(self):
+        if self.status != "running":
+            self._log(f"The worker {self.worker} ended while it read the archive: ask again.")
+            self._end_verification()
+        elif self.cancel_requested:
+            self._mark_cancelled(self.env._("Cancelled; its worker was gone."))
+        else:
+            error = WorkerLost(f"The worker {self.worker} ended in the middle of the run.")
+            self._mark_failed(error.as_dict())
+
+    def _mark_unrecordable(self, error):
+        """End a run that breaks whoever touches it; by SQL, since its record may be why."""
+        self.env.cr.execute(
+            """
+            UPDATE backup_run
+               SET status = CASE WHEN status = 'running' THEN 'failed' ELSE status END,
+                   error_code = %s, error = %s, finished_at = %s, worker = NULL,
+                   lease_token = NULL, lease_until = NULL, verification_requested_at = NULL
+             WHERE id = %s
+            """,
+            (InternalError.code, f"{type(error).__name__}: {error}", self._clock(), self.id),
+        )
+        self.invalidate_recordset()
 
     # --- ordering -------------------------------------------------------------------------------
 
     def _engine_order(self):
-        """Return what an engine process is told to do, secrets included."""
+        """Return what an engine process is told to do, secrets included; its copies get a place."""
         self.ensure_one()
+        self._place_copies()
         source = self.instance_id._source_order()
         if not self.database_name:
             return {"action": "discover", "source": source}
@@ -330,9 +361,10 @@ class BackupRunExecution(models.Model):
         if not event["databases"]:
             self._mark_failed(NoDatabase("The server has no database.").as_dict())
             return
-        names = set(event["databases"]) - self._names_of_fire(
-            self.job_id, self.scheduled_at, self.trigger
-        )
+        wanted = event["databases"]
+        if self.job_id.database_scope == "selected":
+            wanted = self.job_id._database_names()
+        names = set(wanted) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)
         first, *others = sorted(names) or [False]
         if not first:
             self._mark_skipped("overlap", "All databases of this fire have their runs already.")

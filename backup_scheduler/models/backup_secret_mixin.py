@@ -52,7 +52,18 @@ class BackupSecretMixin(models.AbstractModel):
             ) from error
 
     def _cipher(self):
-        return MultiFernet([Fernet(key) for key in load_keys()])
+        try:
+            return MultiFernet([Fernet(key) for key in load_keys()])
+        except ValueError:
+            # Without its cause, in which the key might be read.
+            raise UserError(
+                self.env._(
+                    "The secret key of this server cannot be used. Mend %(variable)s or %(file)s: "
+                    "keys as Fernet.generate_key() makes them, separated by commas.",
+                    variable=KEY_VARIABLE,
+                    file=key_path(),
+                )
+            ) from None
 
 
 def key_path():

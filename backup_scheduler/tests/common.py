@@ -1,0 +1,173 @@
+"""What the tests of the addon share: a server, a destination, jobs, and ways to let time pass.
+
+No test reaches a server or starts a process: both are put in at their one seam.
+"""
+
+import datetime
+import os
+import tempfile
+from unittest.mock import patch
+
+from cryptography.fernet import Fernet
+
+from odoo import fields
+from odoo.tests import TransactionCase, new_test_user
+
+from ..models.backup_secret_mixin import KEY_VARIABLE
+
+LAUNCHER = "odoo.addons.backup_scheduler.launcher.ensure_worker"
+RUN_LOGGER = "odoo.addons.backup_scheduler.models.backup_run"
+DIGEST = "ab" * 32
+PASSWORD = "correct horse battery staple"
+SIZE = 5000
+
+
+def ago(**duration):
+    """Return a moment of the past as Odoo keeps it; whole seconds."""
+    return fields.Datetime.now() - datetime.timedelta(**duration)
+
+
+def archive(level=2, **values):
+    """Return what an engine tells of an archive that it has made."""
+    return {"size": SIZE, "sha256": DIGEST, "report": {"level": level}, **values}
+
+
+def failure(code="connection_failed", retryable=True, **values):
+    """Return an engine's last word on an attempt that failed."""
+    return {
+        "event": "failed",
+        "error_code": code,
+        "error": "It did not work.",
+        "hint": "Mend it.",
+        "retryable": retryable,
+        **values,
+    }
+
+
+class BackupCase(TransactionCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        key = patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()})
+        key.start()
+        cls.addClassCleanup(key.stop)
+        # Whatever a database in use has is none of the tests' business.
+        cls.env["backup.job"].search([]).write({"enabled": False})
+        cls.env["backup.run"].search([("status", "=", "queued")]).cancel()
+        cls.destination = cls._make_destination("Vault")
+        cls.instance = cls._make_instance("Shop", ["sales", "stock"])
+        cls.Run = cls.env["backup.run"]
+        cls.Job = cls.env["backup.job"]
+        cls.dispatcher = cls.env["backup.dispatcher"]
+
+    def setUp(self):
+        super().setUp()
+        launcher = patch(LAUNCHER)
+        self.launched = launcher.start()
+        self.addCleanup(launcher.stop)
+
+    @classmethod
+    def _make_destination(cls, name, **values):
+        path = os.path.join(tempfile.gettempdir(), "backup_scheduler_tests")
+        return cls.env["backup.destination"].create({"name": name, "path": path, **values})
+
+    @classmethod
+    def _make_instance(cls, name, databases=(), **values):
+        instance = cls.env["backup.instance"].create(
+            {
+                "name": name,
+                "url": "http://127.0.0.1:1",
+                "master_password": PASSWORD,
+                "max_parallel_runs": 0,
+                **values,
+            }
+        )
+        cls.env["backup.database"].create(
+            [{"instance_id": instance.id, "name": name} for name in databases]
+        )
+        return instance
+
+    @classmethod
+    def _make_job(cls, **values):
+        return cls.env["backup.job"].create(
+            {
+                "name": "Nightly",
+                "instance_id": cls.instance.id,
+                "cron_expression": "0 2 * * *",
+                "destination_ids": [(6, 0, cls.destination.ids)],
+                **values,
+            }
+        )
+
+    def _make_due(self, job, moment):
+        """Let the job be due since ``moment``, as if it had been planned before."""
+        job.next_run_at = moment
+        job.flush_recordset()
+        return job
+
+    def _plan(self, now):
+        """Plan what is due at ``now``, with real commits' effects on this test's transaction."""
+        with self.enter_registry_test_mode(), self.registry.cursor() as cr:
+            return self.dispatcher.with_env(self.env(cr=cr))._plan_due_jobs(now)
+
+    def _dispatch(self):
+        """Run the dispatcher as the cron does."""
+        with self.enter_registry_test_mode(), self.registry.cursor() as cr:
+            self.dispatcher.with_env(self.env(cr=cr))._cron_dispatch()
+
+    def _make_run(self, database="sales", job=None, **values):
+        """Return the queued run of a fire of a minute ago."""
+        job = job or self._make_job()
+        scheduled_at = values.pop("scheduled_at", ago(minutes=1))
+        run = self.Run._create_for(job, [database], scheduled_at, values.pop("trigger", "manual"))
+        run.write(values)
+        return run
+
+    def _claim(self, worker="tester"):
+        """Return the run that a worker takes next, ready for the engine."""
+        run = self.Run._claim(worker)
+        if run:
+            run._engine_order()
+        self.env.flush_all()
+        return run
+
+    def _running(self, database="sales", job=None, **values):
+        """Return a run in the middle of its first attempt."""
+        run = self._make_run(database, job, scheduled_at=ago(days=365), **values)
+        self.assertEqual(self._claim(), run)
+        return run
+
+    def _stored(self, database="sales", job=None, level=2):
+        """Return a run that ended well, its archive in each destination."""
+        run = self._running(database, job)
+        run._record(self._done(run, level))
+        return run
+
+    def _done(self, run, level=2, failed=()):
+        """Return the last word of an engine that stored the archive in all but ``failed``."""
+        copies = [
+            {"id": copy.id, "stored": False, "error_code": "no_space", "error": "Disk full."}
+            if copy in failed
+            else {"id": copy.id, "stored": True, "size": SIZE}
+            for copy in run.copy_ids
+        ]
+        return {"event": "done", **archive(level), "copies": copies}
+
+    def _expire_lease(self, run):
+        run.flush_recordset()
+        self.env.cr.execute(
+            "UPDATE backup_run SET lease_until = lease_until - interval '1 day' WHERE id IN %s",
+            (tuple(run.ids),),
+        )
+        run.invalidate_recordset()
+
+    def _sql(self, query, *parameters):
+        """Change rows behind the back of the ORM, as a broken record comes about."""
+        self.env.flush_all()
+        self.env.cr.execute(query, parameters)
+        self.env.invalidate_all()
+
+    def _user(self, group, **values):
+        """Return a user with one of our groups: ``user``, ``operator``, ``manager``; or none."""
+        groups = f"backup_scheduler.group_backup_{group}" if group else "base.group_user"
+        return new_test_user(self.env, f"{group or 'nobody'}{len(values)}", groups, **values)

@@ -1,0 +1,170 @@
+import datetime
+import os
+from unittest.mock import patch
+
+import psycopg2
+from cryptography.fernet import Fernet
+
+from odoo import SUPERUSER_ID, api, fields
+from odoo.modules.registry import Registry
+from odoo.tests import tagged
+from odoo.tests.common import BaseCase, get_db_name
+from odoo.tools import mute_logger
+
+from ..executor import Executor
+from ..models.backup_secret_mixin import KEY_VARIABLE
+
+
+@tagged("post_install", "-at_install")
+class TestConcurrency(BaseCase):
+    """Two real transactions, as two processes have them; what is made here is committed."""
+
+    def setUp(self):
+        super().setUp()
+        key = patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()})
+        key.start()
+        self.addCleanup(key.stop)
+        self.registry = Registry(get_db_name())
+        self.addCleanup(self._remove)
+        with self._environment() as env:
+            instance = env["backup.instance"].create(
+                {"name": "Concurrent", "url": "http://127.0.0.1:1", "max_parallel_runs": 0}
+            )
+            env["backup.database"].create({"instance_id": instance.id, "name": "sales"})
+            job = env["backup.job"].create({"name": "Concurrent", "instance_id": instance.id})
+            job.next_run_at = fields.Datetime.now() - datetime.timedelta(minutes=1)
+            self.instance_id, self.job_id = instance.id, job.id
+
+    def _environment(self):
+        return Transaction(self.registry)
+
+    def _remove(self):
+        with self._environment() as env:
+            env["backup.run"].search([("instance_id", "=", self.instance_id)]).unlink()
+            env["backup.job"].browse(self.job_id).unlink()
+            env["backup.instance"].browse(self.instance_id).unlink()
+
+    def _job(self, env):
+        return env["backup.job"].browse(self.job_id)
+
+    def _queue(self, count):
+        with self._environment() as env:
+            names = [f"db{number}" for number in range(count)]
+            # Of a distant past: they come before whatever a database in use has queued.
+            moment = fields.Datetime.to_datetime("2001-01-01 00:00:00")
+            return env["backup.run"]._create_for(self._job(env), names, moment, "manual").ids
+
+    def test_two_transactions_never_claim_the_same_run(self):
+        first, second = self._queue(2)
+        with self._environment() as one:
+            self.assertEqual(one["backup.run"]._claim("one").id, first)
+            with self._environment() as two:
+                self.assertFalse(two["backup.run"]._claim("two"), "One claims at a time")
+        with self._environment() as two:
+            self.assertEqual(two["backup.run"]._claim("two").id, second)
+
+    def test_a_claim_on_an_outdated_view_fails_instead_of_claiming_twice(self):
+        first, second = self._queue(2)
+        two = self._environment()
+        with two as env, mute_logger("odoo.sql_db"):
+            env.cr.execute("SELECT 1 FROM backup_run LIMIT 1")  # its view begins here
+            with self._environment() as one:
+                self.assertEqual(one["backup.run"]._claim("one").id, first)
+            with self.assertRaises(psycopg2.errors.SerializationFailure):
+                env["backup.run"]._claim("two")
+            env.cr.rollback()
+            self.assertEqual(env["backup.run"]._claim("two").id, second)
+
+    def test_two_executors_share_the_queue_without_taking_a_run_twice(self):
+        queued = self._queue(6)
+        executors = [Executor(self.registry, name) for name in ("one", "two")]
+        claimed = [executors[number % 2].claim().run_id for number in range(6)]
+        self.assertEqual(sorted(claimed), queued)
+
+    def test_a_job_that_another_dispatcher_plans_is_left_to_it(self):
+        now = fields.Datetime.now()
+        with self._environment() as one:
+            one["backup.dispatcher"]._plan_job(self._job(one), now)
+            one.flush_all()
+            with self._environment() as two:
+                two["backup.dispatcher"]._plan_job(self._job(two), now)
+        self._assert_one_fire()
+
+    def test_a_job_that_another_dispatcher_has_planned_meanwhile_is_not_planned_again(self):
+        now = fields.Datetime.now()
+        with self._environment() as two:
+            job = two["backup.dispatcher"]._due_jobs(now).browse(self.job_id)
+            self.assertTrue(job.next_run_at <= now)  # its view begins here
+            with self._environment() as one:
+                one["backup.dispatcher"]._plan_job(self._job(one), now)
+            with mute_logger("odoo.sql_db"):
+                two["backup.dispatcher"]._plan_job(job, now)
+        self._assert_one_fire()
+
+    def _assert_one_fire(self):
+        with self._environment() as env:
+            job = self._job(env)
+            self.assertEqual(job.run_ids.mapped("status"), ["queued"])
+            self.assertFalse(job.planning_error)
+            self.assertGreater(job.next_run_at, fields.Datetime.now())
+
+    def test_a_kill_before_the_commit_leaves_the_job_due(self):
+        now = fields.Datetime.now()
+        with self._environment() as env:
+            env["backup.dispatcher"]._plan_job(self._job(env), now)
+            env.flush_all()
+            env.cr.rollback()
+        with self._environment() as env:
+            self.assertFalse(self._job(env).run_ids)
+            self.assertLessEqual(self._job(env).next_run_at, now)
+
+    def _lose_a_run(self):
+        """Return the id of a run whose lease has run out."""
+        self._queue(1)
+        task = Executor(self.registry, "one").claim()
+        with self._environment() as env:
+            env.cr.execute(
+                "UPDATE backup_run SET lease_until = '2001-01-01' WHERE id = %s", (task.run_id,)
+            )
+        return task.run_id
+
+    def _assert_lost_once(self, run_id):
+        with self._environment() as env:
+            run = env["backup.run"].browse(run_id)
+            self.assertEqual((run.status, run.attempt), ("queued", 1))
+            self.assertEqual(run.log.count("worker_lost"), 1)
+
+    def test_a_run_is_reaped_by_one_of_two(self):
+        run_id = self._lose_a_run()
+        with self._environment() as one:
+            self.assertEqual(one["backup.run"]._reap(), 1)
+            one.flush_all()
+            with self._environment() as two:
+                self.assertEqual(two["backup.run"]._reap(), 0)
+        self._assert_lost_once(run_id)
+
+    def test_a_dispatcher_goes_on_when_a_worker_has_reaped_meanwhile(self):
+        run_id = self._lose_a_run()
+        with self._environment() as two:
+            two.cr.execute("SELECT 1 FROM backup_run LIMIT 1")  # its view begins here
+            with self._environment() as one:
+                self.assertEqual(one["backup.run"]._reap(), 1)
+            with mute_logger("odoo.sql_db"):
+                two["backup.dispatcher"]._reap()
+            self.assertTrue(two["backup.dispatcher"]._due_jobs(fields.Datetime.now()))
+        self._assert_lost_once(run_id)
+
+
+class Transaction:
+    """A transaction of its own, committed on leaving."""
+
+    def __init__(self, registry):
+        self._registry = registry
+
+    def __enter__(self):
+        self._cursor = self._registry.cursor()
+        self._cursor.__enter__()
+        return api.Environment(self._cursor, SUPERUSER_ID, {})
+
+    def __exit__(self, *error):
+        self._cursor.__exit__(*error)

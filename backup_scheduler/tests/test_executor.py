@@ -1,0 +1,166 @@
+import logging
+import os
+from unittest.mock import patch
+
+import psycopg2
+from cryptography.fernet import Fernet
+
+from odoo.tools import mute_logger
+
+from .. import executor as executor_module
+from ..executor import Executor
+from ..models.backup_secret_mixin import KEY_VARIABLE
+from .common import RUN_LOGGER, BackupCase, failure
+
+
+class TestExecutor(BackupCase):
+    """Each step of an executor on a cursor of its own, as a worker takes them."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_record = self._make_run()
+        self.executor = Executor(self.registry, "seat")
+        self._entered = self.enter_registry_test_mode()
+        self._entered.__enter__()
+        self.addCleanup(self._entered.__exit__, None, None, None)
+
+    def _fresh(self):
+        self.env.invalidate_all()
+        return self.run_record
+
+    def test_a_task_holds_the_order_and_the_token_of_its_run(self):
+        task = self.executor.claim()
+        self.assertEqual((task.run_id, task.kind), (self.run_record.id, "run"))
+        self.assertEqual(task.order["action"], "backup")
+        self.assertEqual(task.token, self._fresh().lease_token)
+        self.assertTrue(self.run_record.worker.startswith("seat:"), "So that it can be told")
+
+    def test_there_is_no_task_where_nothing_is_queued(self):
+        self.executor.claim()
+        self.assertIsNone(self.executor.claim())
+
+    def test_runs_come_before_archives_that_are_to_be_read_again(self):
+        self._stored("stock").verify()
+        self.env.flush_all()
+        kinds = [self.executor.claim().kind for _time in range(2)]
+        self.assertEqual(kinds, ["run", "verification"])
+
+    def test_what_is_recorded_is_the_run_of_the_task(self):
+        task = self.executor.claim()
+        self.assertTrue(self.executor.record(task, {"event": "stage", "stage": "connect"}))
+        self.assertEqual(self._fresh().stage, "connect")
+
+    def test_an_executor_that_lost_its_lease_records_nothing(self):
+        task = self.executor.claim()
+        self._expire_lease(self.run_record)
+        self.executor.reap()
+        done = self._done(self._fresh())
+        self.assertFalse(self.executor.record(task, done))
+        self.assertRecordValues(self._fresh(), [{"status": "queued", "sha256": False}])
+        self.assertNotIn("stored", self.run_record.copy_ids.mapped("status"))
+
+    def test_a_lost_lease_is_not_renewed(self):
+        task = self.executor.claim()
+        self.assertEqual(self.executor.renew([task]), {task.run_id: False})
+        self._expire_lease(self.run_record)
+        self.executor.reap()
+        self.assertEqual(self.executor.renew([task]), {})
+
+    def test_whoever_takes_the_seat_ends_the_attempts_of_whoever_had_it(self):
+        self.executor.claim()
+        Executor(self.registry, "sea").reap(predecessors=True)
+        self.assertEqual(self._fresh().status, "running")
+        Executor(self.registry, "seat").reap()
+        self.assertEqual(self._fresh().status, "running")
+        Executor(self.registry, "seat").reap(predecessors=True)
+        self.assertRecordValues(
+            self._fresh(), [{"status": "queued", "attempt": 1, "error_code": "worker_lost"}]
+        )
+
+    def test_an_executor_that_was_told_to_stop_gives_its_run_back(self):
+        self.executor.release(self.executor.claim())
+        self.assertRecordValues(self._fresh(), [{"status": "queued", "attempt": 0}])
+
+    def test_an_executor_gives_back_only_what_it_holds(self):
+        task = self.executor.claim()
+        task.token = "0" * 32
+        self.executor.release(task)
+        self.assertEqual(self._fresh().status, "running")
+
+    def test_a_run_that_another_one_sees_to_is_not_discarded(self):
+        task = self.executor.claim()
+        with mute_logger(RUN_LOGGER):
+            self.executor.record(task, failure(retryable=False))
+        self._fresh().copy_ids._mark_uploading()
+        self.env.flush_all()
+        self.assertEqual(self.executor.discards(busy={task.run_id}), [])
+        self.assertEqual([task.kind for task in self.executor.discards(busy=())], ["discard"])
+
+    def test_the_number_of_parallel_runs_is_that_of_the_settings(self):
+        for value, expected in ((False, 2), ("5", 5), ("0", 1)):
+            self.env["ir.config_parameter"].set_param("backup_scheduler.workers", value)
+            self.env.flush_all()
+            with self.subTest(value):
+                self.assertEqual(self.executor.parallel_runs(), expected)
+
+    @mute_logger(RUN_LOGGER)
+    def test_a_secret_that_cannot_be_read_ends_the_run_with_what_to_do(self):
+        with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
+            self.assertEqual(self.executor.claim().kind, "broken")
+        self.assertRecordValues(self._fresh(), [{"status": "failed", "lease_token": False}])
+        self.assertIn("enter the secret again", self.run_record.error)
+        self.assertNotIn("defect", self.run_record.hint or "")
+        self.assertEqual(self.run_record.copy_ids.status, "failed", "Nothing was written")
+
+
+class TestCollisions(BackupCase):
+    def setUp(self):
+        super().setUp()
+        self.patch(executor_module, "COLLISION_PAUSE", 0)
+        self.executor = Executor(self.registry, "seat")
+
+    def _step(self, failures, error):
+        """Return a step that fails a number of times, and the list of its calls."""
+        calls = []
+
+        def step(env):
+            calls.append(env)
+            if len(calls) <= failures:
+                raise error
+            return "done"
+
+        return step, calls
+
+    def test_a_step_that_collides_is_taken_again(self):
+        errors = (psycopg2.errors.SerializationFailure, psycopg2.errors.UniqueViolation)
+        for error in errors:
+            with self.subTest(error.__name__), self.enter_registry_test_mode():
+                step, calls = self._step(2, error())
+                self.assertEqual(self.executor._transaction(step), "done")
+                self.assertEqual(len(calls), 3)
+
+    def test_a_step_that_always_collides_is_given_up(self):
+        step, calls = self._step(99, psycopg2.errors.SerializationFailure())
+        with (
+            self.enter_registry_test_mode(),
+            self.assertRaises(psycopg2.errors.SerializationFailure),
+        ):
+            self.executor._transaction(step)
+        self.assertEqual(len(calls), executor_module.TRIES)
+
+    def test_an_absent_database_is_the_business_of_the_caller(self):
+        run = self._make_run()
+        with self.enter_registry_test_mode():
+            task = self.executor.claim()
+            self.patch(
+                type(self.Run), "_held", lambda *_arguments: self._raise(psycopg2.OperationalError)
+            )
+            with (
+                self.assertRaises(psycopg2.OperationalError),
+                self.assertNoLogs("odoo.addons.backup_scheduler", logging.WARNING),
+            ):
+                self.executor.record(task, {"event": "stage", "stage": "connect"})
+        self.assertEqual(run.status, "running")
+
+    def _raise(self, error):
+        raise error

@@ -1,0 +1,56 @@
+from odoo.tools import file_open, mute_logger
+
+from .common import RUN_LOGGER, BackupCase
+
+
+class TestNeutralize(BackupCase):
+    """A copy of this database must not back up production, nor touch its archives."""
+
+    def setUp(self):
+        super().setUp()
+        self.job = self._make_job()
+        self.queued = self._make_run(job=self.job)
+        self.good = self._stored(job=self.job)
+        self.asked = self._stored("stock", self.job)
+        self.asked.verify()
+        self.running = self._running(job=self.job)
+        lost = self._running(job=self._make_job(max_attempts=1))
+        with mute_logger(RUN_LOGGER):
+            lost._record({"event": "lost", "exit_code": -9, "tail": ""})
+        self.assertTrue(self.Run._abandoned())
+        self.env.flush_all()
+        with file_open("backup_scheduler/data/neutralize.sql") as file:
+            self.env.cr.execute(file.read())
+        self.env.invalidate_all()
+
+    def test_no_job_is_enabled_or_due(self):
+        self.assertFalse(self.Job.search([("enabled", "=", True)]))
+        self.assertFalse(self.Job.search([("next_run_at", "!=", False)]))
+
+    def test_no_cron_is_active(self):
+        for name in ("ir_cron_dispatch", "ir_cron_execute"):
+            with self.subTest(name):
+                self.assertFalse(self.env.ref(f"backup_scheduler.{name}").active)
+
+    def test_no_run_is_queued_or_running_or_held(self):
+        self.assertEqual((self.queued + self.running).mapped("status"), ["cancelled"] * 2)
+        self.assertFalse(self.Run.search([("status", "in", ("queued", "running"))]))
+        self.assertFalse(self.Run.search([("lease_token", "!=", False)]))
+
+    def test_no_archive_is_read_or_removed(self):
+        self.assertFalse(self.Run.search([("verification_requested_at", "!=", False)]))
+        self.assertFalse(self.Run._claim_verification("worker"))
+        self.assertFalse(self.Run._abandoned())
+
+    def test_no_secret_is_left(self):
+        self.assertFalse(self.instance.has_master_password)
+        self.assertEqual(self.instance._source_order()["master_password"], "")
+
+    def test_a_worker_that_is_started_by_hand_has_nothing_to_do(self):
+        self.assertFalse(self.dispatcher._has_work())
+        self.assertFalse(self.Run._claim("worker"))
+
+    def test_the_history_stays(self):
+        self.assertEqual(self.good.status, "verified")
+        self.assertEqual(self.asked.status, "verified")
+        self.assertEqual(self.good.copy_ids.status, "stored")

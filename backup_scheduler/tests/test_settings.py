@@ -1,0 +1,70 @@
+from freezegun import freeze_time
+
+from odoo import fields
+from odoo.exceptions import ValidationError
+
+from .common import BackupCase
+
+EVENING = fields.Datetime.to_datetime("2026-03-10 20:00:00")
+TOMORROW_TWO = fields.Datetime.to_datetime("2026-03-11 02:00:00")
+
+
+@freeze_time(EVENING)
+class TestSettings(BackupCase):
+    def _save(self, **values):
+        self.env["res.config.settings"].create(values).execute()
+
+    def test_the_time_zone_moves_the_jobs_that_have_none_of_their_own(self):
+        ours, own, off = (
+            self._make_job(),
+            self._make_job(timezone="UTC"),
+            self._make_job(enabled=False),
+        )
+        self._save(backup_timezone="Europe/Paris")
+        self.assertEqual(ours.next_run_at, fields.Datetime.to_datetime("2026-03-11 01:00:00"))
+        self.assertEqual(own.next_run_at, TOMORROW_TWO)
+        self.assertFalse(off.next_run_at)
+
+    def test_saving_the_settings_without_a_new_zone_moves_nothing(self):
+        job = self._make_due(self._make_job(), EVENING)
+        self._save(backup_workers=3)
+        self.assertEqual(job.next_run_at, EVENING)
+
+    def test_one_broken_job_does_not_keep_the_settings_from_being_saved(self):
+        broken, sound = self._make_job(name="Broken"), self._make_job()
+        self._sql("UPDATE backup_job SET cron_expression = 'x' WHERE id = %s", broken.id)
+        self._save(backup_timezone="Europe/Paris")
+        self.assertEqual(sound.next_run_at, fields.Datetime.to_datetime("2026-03-11 01:00:00"))
+        self.assertIn("expression", broken.planning_error)
+
+    def test_the_defaults_are_utc_two_workers_and_a_process(self):
+        self.assertRecordValues(
+            self.env["res.config.settings"].create({}),
+            [{"backup_timezone": "UTC", "backup_workers": 2, "backup_executor": "process"}],
+        )
+
+    def test_values_that_cannot_work_are_refused(self):
+        cases = (
+            ({"backup_workers": 0}, "Parallel Backups"),
+            ({"backup_workers": 65}, "Parallel Backups"),
+            ({"backup_spool_folder": "spool"}, "Spool Folder"),
+        )
+        for values, complaint in cases:
+            with self.subTest(**values), self.assertRaisesRegex(ValidationError, complaint):
+                self._save(**values)
+
+    def test_the_spool_folder_of_the_settings_is_used_with_a_part_for_each_database(self):
+        self._save(backup_spool_folder="/var/spool/odoo-backups")
+        folder = self.Run._spool_folder()
+        self.assertEqual(folder, f"/var/spool/odoo-backups/{self.env.cr.dbname}")
+
+    def test_the_executor_of_the_settings_decides_who_makes_the_backups(self):
+        self._make_run()
+        execute = self.env.ref("backup_scheduler.ir_cron_execute")
+        domain = [("cron_id", "=", execute.id)]
+        self._dispatch()
+        self.launched.assert_called_once_with(self.env.cr.dbname)
+        self._save(backup_executor="inline")
+        self._dispatch()
+        self.launched.assert_called_once()
+        self.assertTrue(self.env["ir.cron.trigger"].search_count(domain))

@@ -1,0 +1,133 @@
+from odoo.tools import mute_logger
+
+from .common import RUN_LOGGER, BackupCase, failure
+
+
+class TestVerification(BackupCase):
+    def _asked(self, level=1):
+        """Return a run with an archive that somebody asked to read again, claimed."""
+        run = self._stored(level=level)
+        run.verify()
+        self.assertEqual(self.Run._claim_verification("reader"), run)
+        run.flush_recordset()
+        return run
+
+    def _read(self, run, ok, **values):
+        result = {"id": run.copy_ids[0].id, "ok": ok, **values}
+        return {"event": "done", "copies": [result]}
+
+    def _assert_over(self, run):
+        self.assertRecordValues(
+            run,
+            [
+                {
+                    "verification_requested_at": False, "lease_token": False,
+                    "lease_until": False, "worker": False, "stage": False,
+                }
+            ],
+        )  # fmt: skip
+        self.assertFalse(self.Run._claim_verification("reader"))
+
+    def test_only_what_was_asked_for_is_claimed(self):
+        self._stored()
+        self.assertFalse(self.Run._claim_verification("reader"))
+
+    def test_what_was_asked_for_is_claimed_once_under_a_lease(self):
+        run = self._asked()
+        self.assertRecordValues(run, [{"worker": "reader", "stage": "verify"}])
+        self.assertTrue(self.Run._held(run.id, run.lease_token))
+        self.assertFalse(self.Run._claim_verification("other"))
+
+    def test_the_one_who_asked_first_comes_first(self):
+        first, second = self._stored(), self._stored("stock")
+        (first + second).verify()
+        second.verification_requested_at = "2026-01-01 00:00:00"
+        self.assertEqual(self.Run._claim_verification("reader"), second)
+
+    def test_the_order_names_the_archive_and_its_digest(self):
+        order = self._asked()._verification_order()
+        self.assertEqual((order["action"], order["database"]), ("verify", "sales"))
+        self.assertEqual(order["sha256"], "ab" * 32)
+        self.assertEqual([copy["kind"] for copy in order["copies"]], ["local"])
+        self.assertNotIn("source", order, "It needs no secret of the server")
+
+    def test_an_intact_archive_makes_the_run_verified(self):
+        run = self._asked()
+        self.assertEqual(run.status, "success")
+        run._record_verification(self._read(run, True, report={"level": 2}))
+        self.assertRecordValues(run, [{"status": "verified", "verification_level": "2"}])
+        self._assert_over(run)
+
+    def test_a_damaged_archive_makes_the_run_verify_failed(self):
+        run = self._asked()
+        run._record_verification(self._read(run, False, error_code="damaged", error="Bad CRC."))
+        self.assertRecordValues(
+            run, [{"status": "verify_failed", "error_code": "damaged", "error": "Bad CRC."}]
+        )
+        self.assertRecordValues(run.copy_ids, [{"status": "failed", "error_code": "damaged"}])
+        self.assertTrue(run.copy_ids.path, "It can be looked for, and read again")
+        self._assert_over(run)
+
+    def test_a_damaged_archive_is_no_longer_the_last_good_one(self):
+        run = self._asked()
+        run._record_verification(self._read(run, False, error_code="damaged", error="Bad CRC."))
+        self.assertFalse(self.instance.database_ids[0].last_good_run_id)
+
+    def test_a_copy_that_is_readable_again_makes_the_run_good_again(self):
+        run = self._asked()
+        run._record_verification(self._read(run, False, error_code="damaged", error="Gone."))
+        run.verify()
+        self.Run._claim_verification("reader")
+        run._record_verification(self._read(run, True, report={"level": 2}))
+        self.assertRecordValues(run, [{"status": "verified", "error": False}])
+        self.assertRecordValues(run.copy_ids, [{"status": "stored", "error": False}])
+
+    def test_one_good_copy_of_two_is_enough(self):
+        second = self._make_destination("Second")
+        job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
+        run = self._stored(job=job)
+        good, bad = run.copy_ids
+        run._record_verification(
+            {
+                "event": "done",
+                "copies": [
+                    {"id": bad.id, "ok": False, "error_code": "damaged", "error": "Bad."},
+                    {"id": good.id, "ok": True, "report": {"level": 2}},
+                ],
+            }
+        )
+        self.assertEqual((run.status, good.status, bad.status), ("verified", "stored", "failed"))
+
+    def test_a_verification_that_was_not_done_changes_nothing_but_the_log(self):
+        events = (failure("no_space"), {"event": "lost", "exit_code": -9, "tail": ""})
+        for event in events:
+            with self.subTest(event["event"]):
+                run = self._asked(level=2)
+                run._record_verification(event)
+                self.assertEqual((run.status, run.copy_ids.status), ("verified", "stored"))
+                self.assertIn("erification", run.log.splitlines()[-1])
+                self._assert_over(run)
+
+    def test_a_lost_reader_leaves_the_run_as_good_as_it_was(self):
+        run = self._asked(level=2)
+        self._expire_lease(run)
+        self.assertEqual(self.Run._reap(), 1)
+        self.assertEqual((run.status, run.attempt), ("verified", 1))
+        self.assertIn("ask again", run.log)
+        self._assert_over(run)
+
+    def test_a_verification_that_is_given_back_is_claimed_again(self):
+        run = self._asked()
+        run._return_verification()
+        self.assertEqual(self.Run._claim_verification("other"), run)
+
+    def test_progress_of_a_verification_does_not_touch_the_run(self):
+        run = self._asked()
+        run._record_verification({"event": "progress", "stage": "verify", "done": 1, "total": 2})
+        self.assertEqual(run.stage, "verify")
+
+    @mute_logger(RUN_LOGGER)
+    def test_a_run_that_failed_has_nothing_to_read(self):
+        run = self._running()
+        run._record(failure(retryable=False))
+        self.assertFalse(run.copy_ids._readable())
