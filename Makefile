@@ -6,9 +6,11 @@ help:
 	@echo "make run     the demo's two servers left running (PORT=8069)"
 	@echo "make test    all tests (ONLY=engine|addon|e2e)"
 	@echo "make lint    ruff and pylint-odoo"
+	@echo "make screenshots  the pictures of the documentation, from real runs"
+	@echo "make i18n    the template of the translations"
 	@echo "make clean   end what runs and delete .dev"
 
-demo run test lint clean:
+demo run test lint screenshots i18n clean:
 	@sh tools/bootstrap.sh $@
 
-.PHONY: help demo run test lint clean
+.PHONY: help demo run test lint screenshots i18n clean

@@ -41,8 +41,6 @@ setup(
     install_requires=["boto3", "croniter", "pytz"],
     extras_require={
         "describe": ["cron-descriptor"],
-        "encryption": ["pyrage"],
         "fast": ["isal"],
-        "sftp": ["paramiko"],
     },
 )

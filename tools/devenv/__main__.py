@@ -45,6 +45,10 @@ def _command(name):
         from .lint import lint as command
     elif name == "clean":
         from .clean import clean as command
+    elif name == "screenshots":
+        from .screenshots import screenshots as command
+    elif name == "i18n":
+        from .i18n import i18n as command
     elif name == "setup":
         from .environment import ensure as command
     else:
