@@ -57,9 +57,12 @@ class Executor:
         self.seat = seat
         self.name = f"{seat}:{socket.gethostname()}:{os.getpid()}"
 
-    def claim(self):
-        """Take the next thing to do; return its :class:`Task`, or None."""
-        return self._transaction(self._claim)
+    def claim(self, run_id=None):
+        """Take the next thing to do; return its :class:`Task`, or None.
+
+        :param run_id: only what is to be done for this run
+        """
+        return self._transaction(lambda env: self._claim(env, run_id))
 
     def reap(self, predecessors=False):
         """End the attempts of executors that are gone.
@@ -105,11 +108,14 @@ class Executor:
         self._transaction(step)
 
     def parallel_runs(self):
-        """Return how many things this machine does at the same time."""
+        """Return how many things this machine's worker does at the same time: none when another
+        executor was chosen."""
 
         def step(env):
-            value = env["ir.config_parameter"].get_param("backup_scheduler.workers")
-            return max(1, int(value or DEFAULT_PARALLEL_RUNS))
+            if env["backup.dispatcher"]._executor() != "process":
+                return 0
+            value = env["ir.config_parameter"].get_param("backup_scheduler.workers") or ""
+            return max(1, int(value)) if value.isdigit() else DEFAULT_PARALLEL_RUNS
 
         return self._transaction(step)
 
@@ -131,10 +137,10 @@ class Executor:
 
         return self._transaction(step)
 
-    def _claim(self, env):
-        if run := env["backup.run"]._claim(self.name):
+    def _claim(self, env, run_id):
+        if run := env["backup.run"]._claim(self.name, run_id):
             return self._task(run, "run", run._engine_order)
-        if run := env["backup.run"]._claim_verification(self.name):
+        if run := env["backup.run"]._claim_verification(self.name, run_id):
             return self._task(run, "verification", run._verification_order)
         return None
 

@@ -8,6 +8,7 @@ import traceback
 from .engine import transfer
 from .engine.control import Control
 from .engine.errors import BackupError, InternalError
+from .engine.masking import masked, secrets_of
 from .executor import Executor
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class InlineRun:
     def __init__(self, executor, task):
         self._executor = executor
         self._task = task
+        self._secrets = secrets_of(task.order)
         self._ended = threading.Event()
         self._control = Control(
             self._record, task.order.get("time_limit", 0), lambda timeout: self._ask()
@@ -63,7 +65,7 @@ class InlineRun:
         self._record({"event": "failed", **error.as_dict(), "traceback": trace})
 
     def _record(self, event):
-        held = self._executor.record(self._task, event)
+        held = self._executor.record(self._task, masked(event, self._secrets))
         if not held:
             _logger.warning("Backup run %s is no longer ours", self._task.run_id)
             self._control.cancel()

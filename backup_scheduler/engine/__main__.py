@@ -2,8 +2,8 @@
 
 The first line of input is the order as JSON, with its secrets (an argument list can be read by
 every user of the machine). Lines that follow are commands: ``{"command": "cancel"}`` and
-``{"command": "publish"}``. The end of the input means that the parent is gone: then the run is
-stopped, and everything it made is removed.
+``{"command": "publish", "at": <time.monotonic() of the owner>}``. The end of the input means that
+the parent is gone: then the run is stopped, and everything it made is removed.
 
 Each line of output is an event: ``stage``, ``progress``, ``source``, ``ready``, and at last
 ``done`` with the result or ``failed`` with the error. Secrets never appear in an event.
@@ -16,13 +16,9 @@ import signal
 import sys
 import threading
 import traceback
-import urllib.parse
 
-# Seconds. What hangs in cleaning up after the parent has gone (a dead NFS server) is left.
+# Seconds. What hangs in cleaning up after the run was stopped (a dead NFS server) is left.
 CLEANUP_LIMIT = 30
-MASK = "********"
-# The keys of events whose values may quote what another program said.
-PROSE = ("error", "hint", "traceback")
 
 
 def load_engine():
@@ -46,6 +42,7 @@ if not __package__:
 from . import transfer  # noqa: E402 - the package has its name only now
 from .control import Control  # noqa: E402
 from .errors import BackupError, Cancelled, InternalError  # noqa: E402
+from .masking import masked, secrets_of  # noqa: E402
 
 
 class Process:
@@ -56,7 +53,7 @@ class Process:
         self._sink = sink
         self._lock = threading.Lock()
         self._permission = threading.Event()
-        self._may_publish = False
+        self._permitted_at = None
         self._secrets = ()
         self.control = None
 
@@ -65,10 +62,12 @@ class Process:
         order = json.loads(self._source.readline())
         self._secrets = secrets_of(order)
         self.control = Control(self.emit, order.get("time_limit", 0), self._await_permission)
-        signal.signal(signal.SIGTERM, lambda number, frame: self._stop_soon())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, frame: self._stop_soon())
         threading.Thread(target=self._obey, daemon=True).start()
         try:
-            result = transfer.ACTIONS[order["action"]](order, self.control)
+            with self.control.interrupted_by(self._limit_cleanup):
+                result = transfer.ACTIONS[order["action"]](order, self.control)
         except BackupError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the owner must hear of it
@@ -98,58 +97,23 @@ class Process:
     def _await_permission(self, timeout):
         with self.control.interrupted_by(self._permission.set):
             self._permission.wait(timeout)
-        return self._may_publish
+        return self._permitted_at
 
-    def _obey(self):
-        for line in self._source:
-            command = json.loads(line)["command"]
-            if command == "publish":
-                self._may_publish = True
-                self._permission.set()
-            elif command == "cancel":
-                self.control.cancel()
-        self.control.cancel(Cancelled("The worker that had this run is gone."))
+    def _limit_cleanup(self):
+        """The run was stopped: what hangs in cleaning up after it is left, and swept later."""
         limit = threading.Timer(CLEANUP_LIMIT, os._exit, [1])
         limit.daemon = True
         limit.start()
 
-
-def secrets_of(order):
-    """Return every spelling of the order's secrets, longest first."""
-    values = [str(value) for value in find_secrets(order) if value]
-    spellings = {
-        spelling
-        for value in values
-        for spelling in (value, urllib.parse.quote(value), urllib.parse.quote_plus(value))
-    }
-    return sorted(spellings, key=len, reverse=True)
-
-
-def find_secrets(node):
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if "password" in key or "secret" in key:
-                yield value
-            else:
-                yield from find_secrets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from find_secrets(value)
-
-
-def masked(node, secrets, told=False):
-    """Return ``node`` with the secrets blotted out of every text that is written for people.
-
-    Names and paths stay as they are: a database may well be called like somebody's password.
-    """
-    if isinstance(node, dict):
-        return {key: masked(value, secrets, key in PROSE) for key, value in node.items()}
-    if isinstance(node, list):
-        return [masked(value, secrets, told) for value in node]
-    if told and isinstance(node, str):
-        for secret in secrets:
-            node = node.replace(secret, MASK)
-    return node
+    def _obey(self):
+        for line in self._source:
+            message = json.loads(line)
+            if message["command"] == "publish":
+                self._permitted_at = message["at"]
+                self._permission.set()
+            elif message["command"] == "cancel":
+                self.control.cancel()
+        self.control.cancel(Cancelled("The worker that had this run is gone."))
 
 
 if __name__ == "__main__":

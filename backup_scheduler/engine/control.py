@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 
-from .errors import Cancelled, TimeLimit
+from .errors import Cancelled, TimeLimit, WorkerLost
 
 # Progress is for people: more often than this only costs.
 PROGRESS_INTERVAL = 0.5
@@ -24,8 +24,9 @@ class Control:
 
     :param emit: called with one dict of plain values for each event
     :param time_limit: seconds after which the run is stopped with ``time_limit``; 0 for none
-    :param permission: called before the archive gets its final name, returns True when the owner
-        still holds the run; None when nobody needs to be asked
+    :param permission: called with the seconds it may take before the archive gets its final name;
+        returns the moment (of time.monotonic, one clock for all processes of a machine) at which
+        the owner said that it still holds the run, or None. None when nobody needs to be asked
     """
 
     def __init__(self, emit=None, time_limit=0, permission=None):
@@ -59,7 +60,7 @@ class Control:
     def check(self):
         """Raise the reason to stop, if there is one."""
         if self._error is None and self._deadline and time.monotonic() > self._deadline:
-            self.cancel(TimeLimit(f"The run took longer than its limit of {self._time_limit} s."))
+            self._expire()
         if self._error is not None:
             raise self._error
 
@@ -70,10 +71,29 @@ class Control:
             self._interrupts.append(interrupt)
         try:
             self.check()
-            yield
+            with self._alarm():
+                yield
         finally:
             with self._lock:
                 self._interrupts.remove(interrupt)
+
+    @contextlib.contextmanager
+    def _alarm(self):
+        """While inside, the time limit interrupts too: a wait that makes no progress, or little,
+        does not come to :meth:`check`."""
+        if self._deadline is None:
+            yield
+            return
+        timer = threading.Timer(max(0, self._deadline - time.monotonic()), self._expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _expire(self):
+        self.cancel(TimeLimit(f"The run took longer than its limit of {self._time_limit} s."))
 
     def remaining(self, bound):
         """Return ``bound`` seconds, or less when the time limit comes first."""
@@ -111,7 +131,7 @@ class Control:
     # --- publishing -----------------------------------------------------------------------------
 
     def ask_to_publish(self, **archive):
-        """Wait for the owner's word that this run is still ours; raise :class:`Cancelled` if not.
+        """Wait for the owner's word that this run is still ours; raise :class:`WorkerLost` if not.
 
         An owner that was stopped past its lease has lost the run to another attempt: what this
         attempt made must not get a final name.
@@ -119,14 +139,20 @@ class Control:
         self.tell("ready", **archive)
         if self._permission is None:
             return
-        if not self._permission(self.remaining(PERMISSION_TIMEOUT)):
-            self.check()
-            raise Cancelled("The worker no longer holds this run; its archive was not kept.")
-        self._permitted_until = time.monotonic() + PERMISSION_LASTS
+        given_at = self._permission(self.remaining(PERMISSION_TIMEOUT))
         self.check()
+        if given_at is None:
+            raise WorkerLost(
+                "The worker did not confirm that this run is still its own.",
+                hint="The worker, or the database that it works for, was away for too long.",
+            )
+        self._permitted_until = given_at + PERMISSION_LASTS
 
     def check_permission(self):
         """Raise when the owner's word is too old to be acted on: this process was stopped."""
         self.check()
         if self._permission is not None and time.monotonic() > self._permitted_until:
-            raise Cancelled("The run was held up too long to be sure that it is still ours.")
+            raise WorkerLost(
+                "The run was held up too long to be sure that it is still ours.",
+                hint="The machine was stopped, or too busy to go on, when the archive was ready.",
+            )

@@ -112,7 +112,11 @@ class RemoteError(RetryableError):
 # --- the archive --------------------------------------------------------------------------------
 
 
-class Truncated(RetryableError):
+class ArchiveError(RetryableError):
+    """Something is wrong with the archive itself, not with the way to it."""
+
+
+class Truncated(ArchiveError):
     code = "truncated"
     hint = (
         "The transfer was cut although the server reported success. A proxy that limits the size "
@@ -120,19 +124,24 @@ class Truncated(RetryableError):
     )
 
 
-class NotAnArchive(RetryableError):
+class NotAnArchive(ArchiveError):
     code = "not_an_archive"
     hint = "What came back is no backup. Open the address in a browser to see what answers there."
 
 
-class Damaged(RetryableError):
+class Damaged(ArchiveError):
     code = "damaged"
     hint = "Bytes were changed on their way or on disk. If it happens again, check disk and memory."
 
 
-class Inconsistent(RetryableError):
+class Inconsistent(ArchiveError):
     code = "inconsistent"
     hint = "The archive is readable, but its parts do not belong together."
+
+
+class ArchiveMissing(ArchiveError):
+    code = "archive_missing"
+    hint = "Somebody deleted or moved it. If the folder is a mounted one, see that it is mounted."
 
 
 # --- this side ----------------------------------------------------------------------------------

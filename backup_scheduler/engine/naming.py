@@ -8,6 +8,8 @@ EXTENSIONS = {"zip": "zip", "dump": "dump"}
 # Some file systems end at 255 bytes a name, some object stores and tools well before.
 NAME_LIMIT = 80
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+# What ends like this may be the safe spelling of another name, and is not taken as it is.
+HASHED = re.compile(r"-[0-9a-f]{8}$")
 
 
 def archive_path(instance, database, moment, archive_format, number=1):
@@ -31,7 +33,7 @@ def safe_name(name):
     their hash, so that two different names never share a folder.
     """
     safe = UNSAFE.sub("_", name).lstrip(".-")[:NAME_LIMIT].rstrip(".")
-    if safe == name:
+    if safe and safe == name and not HASHED.search(name):
         return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"{safe or '_'}-{digest}"

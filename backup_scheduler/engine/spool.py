@@ -79,6 +79,8 @@ class Spool:
             position = 0
             while self._wait_beyond(position):
                 read = file.readinto(buffer)
+                if not read:
+                    raise SpoolFailed(f"{self.path} became shorter while it was read.")
                 position += read
                 yield buffer[:read]
 
@@ -123,7 +125,13 @@ def create_locked(path):
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            # A file system without locks: what is made there could never be told from remains.
+            os.close(descriptor)
+            os.unlink(path)
+            raise
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)
@@ -140,7 +148,8 @@ def remove_abandoned(path):
     """Remove ``path`` unless a living process holds its lock; return whether it was removed."""
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
+        # It is gone already, or another user's and none of our business.
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -173,6 +182,7 @@ def check_space(folder, needed):
 
 def free_space(folder):
     """Return the bytes that this user may still write below ``folder``, existing or not yet."""
+    folder = os.path.abspath(folder)
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     status = os.statvfs(folder)

@@ -11,7 +11,7 @@ import threading
 
 from .archive.verify import verify
 from .destinations import open_destination
-from .errors import BackupError, DestinationFailed, NoDatabase, UnknownDatabase
+from .errors import ArchiveError, BackupError, DestinationFailed, NoDatabase, UnknownDatabase
 from .sources import open_source
 from .spool import Digest, Spool, check_space, sweep
 
@@ -57,8 +57,7 @@ def backup(order, control):
         control.enter("publish")
         catalogue = catalogue_of(order, archive)
         for copy in copies:
-            control.check_permission()
-            copy.publish(catalogue)
+            copy.publish(catalogue, control)
         require(copies)
     return {**archive, "copies": [copy.result(archive["size"]) for copy in copies]}
 
@@ -131,11 +130,13 @@ class Copy:
         destination.check_space(order["expected_size"] * SPACE_MARGIN)
         owner = order["catalogue"]["run"]
         path = self._order["archive_path"]
-        self._upload = stack.enter_context(destination.begin(path, owner, order["token"], spool))
+        self._upload = destination.begin(path, owner, order["token"], spool)
+        stack.callback(self._abort)
 
     def _follow(self, spool):
         for block in spool.follow():
             self._upload.write(block)
+        self._upload.flush()
 
     def _keep(self, step, *arguments):
         try:
@@ -150,15 +151,27 @@ class Copy:
         spool.fail(BackupError("The run ended before the copy did."))
         self._thread.join()
 
+    def _abort(self):
+        # The run's own outcome stays: an archive at rest elsewhere, or the reason of its failure.
+        # What cannot be removed now is unlocked, and goes with the next attempt or a discard.
+        with contextlib.suppress(BackupError, OSError):
+            self._upload.abort()
+
     def join(self, control):
         """Wait until everything the spool received is in the destination too."""
         while self._thread.is_alive():
             self._thread.join(JOIN_INTERVAL)
             control.check()
 
-    def publish(self, catalogue):
+    def publish(self, catalogue, control):
         if self.error is None:
-            self._keep(self._upload.commit, catalogue)
+            self._keep(self._publish, catalogue, control)
+
+    def _publish(self, catalogue, control):
+        # For each copy anew, and as its own failure: others may be at rest already, and the result
+        # has to say so.
+        control.check_permission()
+        self._upload.commit(catalogue)
 
     def result(self, size):
         """Return the copy as plain values, by the id of its order."""
@@ -172,7 +185,8 @@ def verify_copies(order, control):
     """Read copies at rest to their end, to ``verify_level``; return each one's state.
 
     Order: ``copies`` (each ``id kind settings archive_path``), ``archive_format database sha256
-    verify_level spool``. Result: ``copies``, each ``id ok report`` or an error.
+    verify_level spool``. Result: ``copies``, each ``id ok`` with a ``report``, or with an error and
+    ``bad``: whether the archive itself is, and not just the way to it.
     """
     control.enter("verify")
     return {"copies": [verify_copy(copy, order, control) for copy in order["copies"]]}
@@ -192,7 +206,11 @@ def verify_copy(copy, order, control):
             )
     except BackupError as error:
         control.check()
-        return {"id": copy["id"], "ok": False, **error.as_dict()}
+        bad = isinstance(error, ArchiveError)
+        return {"id": copy["id"], "ok": False, "bad": bad, **error.as_dict()}
+    except OSError as error:
+        unreadable = DestinationFailed(f"{copy['archive_path']} cannot be read: {error.strerror}")
+        return {"id": copy["id"], "ok": False, "bad": False, **unreadable.as_dict()}
     return {"id": copy["id"], "ok": True, "report": report.as_dict()}
 
 

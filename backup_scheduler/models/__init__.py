@@ -3,8 +3,11 @@ from . import backup_instance
 from . import backup_database
 from . import backup_destination
 from . import backup_job
+from . import backup_job_planning
 from . import backup_run
+from . import backup_run_status
 from . import backup_run_execution
+from . import backup_run_archive
 from . import backup_copy
 from . import backup_dispatcher
 from . import res_config_settings

@@ -21,7 +21,9 @@ class BackupCopy(models.Model):
     run_id = fields.Many2one(
         "backup.run", required=True, readonly=True, index=True, ondelete="cascade"
     )
-    company_id = fields.Many2one(related="run_id.company_id", store=True, index=True)
+    company_id = fields.Many2one(
+        related="run_id.company_id", store=True, index=True, precompute=True
+    )
     destination_id = fields.Many2one(
         "backup.destination", required=True, readonly=True, index=True, ondelete="restrict"
     )

@@ -1,3 +1,4 @@
+import datetime
 import logging
 
 import psycopg2
@@ -7,6 +8,9 @@ from odoo import api, fields, models
 from .. import inline, launcher
 
 _logger = logging.getLogger(__name__)
+
+# Machines that share a database never agree to the second.
+CLOCK_TOLERANCE = datetime.timedelta(minutes=2)
 
 
 class BackupDispatcher(models.AbstractModel):
@@ -22,8 +26,10 @@ class BackupDispatcher(models.AbstractModel):
     @api.model
     def _cron_dispatch(self):
         """Reap lost runs, plan the jobs that are due, hand over what is queued."""
+        now = fields.Datetime.now()
         self._reap()
-        self._plan_due_jobs(fields.Datetime.now())
+        self._replan_after_a_clock_set_back(now)
+        self._plan_due_jobs(now)
         if self._has_work():
             self._hand_over()
 
@@ -44,6 +50,14 @@ class BackupDispatcher(models.AbstractModel):
     # --- planning -------------------------------------------------------------------------------
 
     @api.model
+    def _replan_after_a_clock_set_back(self, now):
+        """Compute anew what was computed while the clock was ahead: it may lie years away."""
+        domain = [("enabled", "=", True), ("planned_at", ">", now + CLOCK_TOLERANCE)]
+        if jobs := self.env["backup.job"].search(domain):
+            jobs._plan()
+            self.env["ir.cron"]._commit_progress()
+
+    @api.model
     def _plan_due_jobs(self, now):
         """Plan each job that is due; return how many there were.
 
@@ -51,9 +65,11 @@ class BackupDispatcher(models.AbstractModel):
         """
         due = self._due_jobs(now).ids
         self.env["ir.cron"]._commit_progress(remaining=len(due))
+        # Planning changes no tracked field: the chatter need not compare what is written.
+        jobs = self.env["backup.job"].with_context(tracking_disable=True)
         for planned, job_id in enumerate(due, 1):
             # One by one: a commit empties the cache, and would have all of them read again.
-            self._plan_job(self.env["backup.job"].browse(job_id), now)
+            self._plan_job(jobs.browse(job_id), now)
             if not self.env["ir.cron"]._commit_progress(1):
                 return planned
         return len(due)

@@ -149,6 +149,8 @@ class BackupInstance(models.Model):
         return instances
 
     def write(self, vals):
+        if "active" in vals:
+            self.job_ids._plan_due_fires()
         result = super().write(vals)
         if "active" in vals:
             self._plan_jobs()

@@ -1,5 +1,4 @@
 import datetime
-import traceback
 
 import pytz
 
@@ -9,12 +8,6 @@ from odoo.exceptions import ValidationError
 from ..engine.schedule import ScheduleError, cached_schedule
 from .backup_run import STATUSES, VERIFICATION_LEVELS
 
-# The cron looks once a minute, and is late when Odoo is busy: up to here a fire counts as on time.
-ON_TIME = datetime.timedelta(minutes=5)
-# What can no longer be counted cheaply is told as "more than".
-MISSED_LIMIT = 1000
-# A job that cannot even be planned is looked at again after this.
-BROKEN_PAUSE = datetime.timedelta(hours=1)
 PREVIEW_LIMIT = 100
 
 
@@ -23,6 +16,7 @@ class BackupJob(models.Model):
     _description = "Backup Job"
     _inherit = ["mail.thread"]
     _order = "name, id"
+    _check_company_auto = True
 
     name = fields.Char(required=True, tracking=True)
     instance_id = fields.Many2one(
@@ -76,6 +70,7 @@ class BackupJob(models.Model):
         string="Destinations",
         default=lambda self: self.env["backup.destination"].search([], limit=1),
         required=True,
+        check_company=True,
         tracking=True,
     )
     verify_after_backup = fields.Selection(
@@ -117,6 +112,12 @@ class BackupJob(models.Model):
     )
     next_run_at = fields.Datetime("Next Run", readonly=True, index=True, copy=False)
     last_run_at = fields.Datetime("Last Run", readonly=True, copy=False)
+    planned_at = fields.Datetime(
+        readonly=True,
+        index=True,
+        copy=False,
+        help="When the next run was computed. If that lies in the future, the clock was set back.",
+    )
     planning_error = fields.Text(readonly=True, copy=False)
     run_ids = fields.One2many("backup.run", "job_id")
     run_count = fields.Integer(compute="_compute_run_count")
@@ -201,8 +202,11 @@ class BackupJob(models.Model):
         return jobs
 
     def write(self, vals):
+        moved = {"cron_expression", "timezone", "enabled", "instance_id"} & vals.keys()
+        if moved:
+            self._plan_due_fires()
         result = super().write(vals)
-        if {"cron_expression", "timezone", "enabled", "instance_id"} & vals.keys():
+        if moved:
             self._plan()
         return result
 
@@ -262,132 +266,6 @@ class BackupJob(models.Model):
             "description": schedule.describe(self.env.lang or "en_US"),
         }
 
-    # --- planning -------------------------------------------------------------------------------
-
-    @api.model
-    def _default_timezone(self):
-        return self.env["ir.config_parameter"].sudo().get_param("backup_scheduler.timezone", "UTC")
-
-    def _schedule(self):
-        self.ensure_one()
-        zone = self.timezone or self._default_timezone()
-        return cached_schedule(self.cron_expression or "", zone)
-
-    def _is_planned(self):
-        return self.enabled and self.instance_id.active
-
-    def _plan(self):
-        """Compute the next fire from now on; of a job that makes no backups there is none.
-
-        A job whose schedule became invalid says so, and leaves a failed run within the hour.
-        """
-        now = fields.Datetime.now()
-        for job in self.sudo():
-            job.planning_error = False
-            job.next_run_at = job._is_planned() and job._next_fire(now)
-
-    def _next_fire(self, now):
-        try:
-            return naive(self._schedule().next_after(utc(now)))
-        except ScheduleError as error:
-            self.planning_error = str(error)
-            return now + BROKEN_PAUSE
-
-    def _database_names(self):
-        """Return the names to back up; none for a server whose databases are not known yet."""
-        self.ensure_one()
-        if self.database_scope == "selected":
-            return self.database_ids.mapped("name")
-        return self.instance_id.database_ids.filtered("present").mapped("name")
-
-    def _plan_fire(self, now):
-        """Make the runs of the fire that is due, and move ``next_run_at`` past ``now``.
-
-        Fires that were missed before it come together in one: see ``catch_up``. Both changes are
-        one transaction, which is what makes a fire happen once.
-        """
-        self.ensure_one()
-        schedule = self._schedule()
-        first = utc(self.next_run_at)
-        fires = [first, *schedule.fires_between(first, utc(now), MISSED_LIMIT)]
-        latest = fires[-1] if len(fires) <= MISSED_LIMIT else latest_fire(schedule, utc(now))
-        missed = len(fires) - 1
-        self.next_run_at = naive(schedule.next_after(utc(now)))
-        self.planning_error = False
-        if utc(now) - latest > ON_TIME and not self.catch_up:
-            self._record_missed(naive(latest), missed + 1)
-            return
-        if missed and not self.catch_up:
-            self._record_missed(naive(fires[-2]), missed)
-        self.last_run_at = now
-        runs = self.env["backup.run"]._create_for(
-            self, self._database_names() or [""], naive(latest), trigger="schedule"
-        )
-        if missed and self.catch_up:
-            for run in runs:
-                run._log(f"This run also stands for {tell(missed)} fires missed before it.")
-
-    def _record_missed(self, scheduled_at, count):
-        runs = self.env["backup.run"]._create_for(self, [""], scheduled_at, trigger="schedule")
-        runs._mark_skipped(
-            "missed",
-            self.env._(
-                "%(count)s fires were missed while the scheduler was not running. The job does not "
-                "catch up.",
-                count=tell(count),
-            ),
-        )
-
-    def _record_broken(self, error, now):
-        """Record on the job, and as a failed run, that its fire could not be planned.
-
-        It is looked at again later: a broken record neither loops nor stops the others.
-        """
-        self.ensure_one()
-        scheduled_at = self.next_run_at or now
-        self.planning_error = str(error)
-        self.next_run_at = self._next_after_failure(now)
-        runs = self.env["backup.run"]._create_for(self, [""], scheduled_at, trigger="schedule")
-        runs._mark_unplannable(str(error), "".join(traceback.format_exception(error)))
-
-    def _postpone(self, now):
-        """Keep a job that breaks everything from being due; by SQL, since its record may be why."""
-        self.env.cr.execute(
-            "UPDATE backup_job SET next_run_at = %s WHERE id = %s", (now + BROKEN_PAUSE, self.id)
-        )
-        self.invalidate_recordset()
-
-    def _next_after_failure(self, now):
-        try:
-            return max(naive(self._schedule().next_after(utc(now))), now + BROKEN_PAUSE)
-        except ScheduleError:
-            return now + BROKEN_PAUSE
-
-
-def utc(moment):
-    """Return one of Odoo's naive UTC datetimes as an aware one."""
-    return moment.replace(tzinfo=datetime.timezone.utc)
-
-
-def naive(moment):
-    """Return an aware datetime as Odoo keeps it."""
-    return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-
-
-def latest_fire(schedule, now):
-    """Return the last fire up to ``now``, where there are too many to count from the first.
-
-    Looks back twice as far each time, so that it costs little however long ago that is.
-    """
-    window = ON_TIME
-    while not (fires := schedule.fires_between(now - window, now, MISSED_LIMIT)):
-        window *= 2
-    return fires[-1]
-
-
-def tell(count):
-    return str(count) if count < MISSED_LIMIT else f"{MISSED_LIMIT} or more"
-
 
 def parse_moment(text):
     """Return the aware datetime that ``text`` names; now when there is none."""
@@ -398,7 +276,7 @@ def parse_moment(text):
     except ValueError as error:
         problem = f"start: {text!r} is not a time such as 2026-11-20T04:00:00+01:00"
         raise ValueError(problem) from error
-    return moment if moment.tzinfo else utc(moment)
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
 def parse_count(count):

@@ -2,7 +2,7 @@ import logging
 import os
 import uuid
 
-from odoo import api, fields, models, tools
+from odoo import api, models, tools
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import SQL
 
@@ -31,8 +31,10 @@ class BackupRunExecution(models.Model):
     # --- claiming -------------------------------------------------------------------------------
 
     @api.model
-    def _claim(self, worker):
+    def _claim(self, worker, run_id=None):
         """Take the next run that is due and allowed; return it, or an empty recordset.
+
+        :param run_id: take this one or none
 
         The caller commits. Runs come in the order of their fires; limits per instance and jobs
         whose runs wait for each other are respected, also between several workers.
@@ -41,20 +43,20 @@ class BackupRunExecution(models.Model):
         self.env.cr.execute("SELECT pg_try_advisory_xact_lock(%s)", (CLAIM_LOCK,))
         if not self.env.cr.fetchone()[0]:
             return self.browse()
-        self.env.cr.execute(self._claimable())
+        self.env.cr.execute(self._claimable(run_id))
         run = self.browse(row[0] for row in self.env.cr.fetchall())
         if run:
             run._mark_running(worker, uuid.uuid4().hex, run._lease_end())
         return run
 
     @api.model
-    def _claimable(self):
+    def _claimable(self, run_id=None):
         return SQL(
             """
             SELECT run.id
               FROM backup_run run
               JOIN backup_instance instance ON instance.id = run.instance_id
-             WHERE run.status = 'queued'
+             WHERE run.status = 'queued'%(only)s
                AND (run.retry_at IS NULL OR run.retry_at <= %(now)s)
                AND (
                     COALESCE(instance.max_parallel_runs, 0) = 0
@@ -80,6 +82,7 @@ class BackupRunExecution(models.Model):
                FOR UPDATE OF run SKIP LOCKED
             """,
             now=self._clock(),
+            only=SQL(" AND run.id = %s", run_id) if run_id else SQL(),
         )
 
     @api.model
@@ -347,7 +350,10 @@ class BackupRunExecution(models.Model):
         """The engine ended without a word: what it left is still where it was."""
         tail = f"\n{event['tail']}" if event["tail"] else ""
         error = WorkerLost(f"The engine process ended with code {event['exit_code']}.{tail}")
-        self._mark_failed(error.as_dict())
+        if self.cancel_requested:
+            self._mark_cancelled(self.env._("Cancelled."))
+        else:
+            self._mark_failed(error.as_dict())
 
     def _settle_copies(self):
         """The engine ended in order: it has removed what it wrote."""
@@ -375,120 +381,7 @@ class BackupRunExecution(models.Model):
 
     def _complete_fire(self, names):
         """Make the runs of databases that appeared on the server since it was last asked."""
-        if self.job_id.database_scope != "all":
+        if self.job_id.database_scope != "all" or self.attempt > 1:
             return
         missing = set(names) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)
         self._create_for(self.job_id, missing, self.scheduled_at, self.trigger)
-
-    # --- reading stored archives again ----------------------------------------------------------
-
-    @api.model
-    def _claim_verification(self, worker):
-        """Take the next archive that somebody asked to read again; return its run or nothing."""
-        self.flush_model()
-        self.env.cr.execute(
-            """
-            SELECT id FROM backup_run
-             WHERE verification_requested_at IS NOT NULL AND lease_token IS NULL
-             ORDER BY verification_requested_at, id
-             LIMIT 1 FOR UPDATE SKIP LOCKED
-            """
-        )
-        run = self.browse(row[0] for row in self.env.cr.fetchall())
-        if run:
-            run.write(
-                {
-                    "worker": worker,
-                    "lease_token": uuid.uuid4().hex,
-                    "lease_until": self._lease_end(),
-                    "stage": "verify",
-                }
-            )
-        return run
-
-    def _record_verification(self, event):
-        """Write down one event of reading the copies again."""
-        if event["event"] == "done":
-            self._record_verified_copies(event["copies"])
-        elif event["event"] == "failed":
-            self._log(f"The verification was not done: {event['error_code']}: {event['error']}")
-        elif event["event"] == "lost":
-            self._log(f"The verification's process ended with code {event['exit_code']}.")
-        if event["event"] in ("done", "failed", "lost"):
-            self._end_verification()
-
-    def _record_verified_copies(self, results):
-        for result in results:
-            copy = self.copy_ids.browse(result["id"])
-            if result["ok"]:
-                copy._mark_stored(self.size)
-                self._log(f"{copy.destination_id.name}: the archive is intact.")
-            else:
-                copy._mark_damaged(result["error_code"], result["error"])
-                self._log(f"{copy.destination_id.name}: {result['error']}")
-        if good := [result for result in results if result["ok"]]:
-            self._mark_verified(str(good[0]["report"]["level"]), good[0]["report"])
-        else:
-            self._mark_verify_failed(results[0])
-
-    def _return_verification(self):
-        """Give it back: whoever comes next reads the copies."""
-        self.write({"worker": False, "lease_token": False, "lease_until": False, "stage": False})
-
-    def _end_verification(self):
-        self.write(
-            {
-                "verification_requested_at": False,
-                "worker": False,
-                "lease_token": False,
-                "lease_until": False,
-                "stage": False,
-            }
-        )
-
-    # --- what lost attempts leave ---------------------------------------------------------------
-
-    @api.model
-    def _abandoned(self):
-        """Return ended runs of which a lost attempt may have left something in a destination."""
-        copies = self.env["backup.copy"].search(
-            [
-                ("status", "=", "uploading"),
-                ("run_id.status", "in", ("failed", "cancelled")),
-                "|",
-                ("next_attempt_at", "=", False),
-                ("next_attempt_at", "<=", fields.Datetime.now()),
-            ],
-            limit=10,
-        )
-        return copies.run_id
-
-    def _discard_order(self):
-        uploading = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
-        return {
-            "action": "discard",
-            "spool": self._spool_folder(),
-            "owner": self._owner(),
-            "copies": uploading._engine_orders(),
-        }
-
-    def _record_discard(self, event):
-        """Write down what became of the remains. A run that was queued again is left alone: its
-        next attempt replaces them."""
-        if self.status not in ("failed", "cancelled"):
-            return
-        if event["event"] in ("failed", "lost"):
-            remains = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
-            remains._postpone(event.get("error"))
-        elif event["event"] == "done":
-            for result in event["copies"]:
-                copy = self.copy_ids.browse(result["id"])
-                if result["ok"]:
-                    copy._mark_failed(self.error_code, self.error)
-                else:
-                    copy._postpone(result["error"])
-
-    def _disown_archive(self):
-        """Have the archive removed that was stored after its run had been given up."""
-        if self.status in ("failed", "cancelled"):
-            self.copy_ids.filtered("path")._mark_uploading()

@@ -62,8 +62,10 @@ class ResConfigSettings(models.TransientModel):
     def set_values(self):
         """Move every job that has no zone of its own, in the transaction that moves the zone."""
         jobs = self.env["backup.job"].sudo()
-        before = jobs._default_timezone()
+        if self.backup_timezone == jobs._default_timezone():
+            return super().set_values()
+        moved = jobs.search([("timezone", "=", False)])
+        moved._plan_due_fires()
         result = super().set_values()
-        if jobs._default_timezone() != before:
-            jobs.search([("timezone", "=", False)])._plan()
+        moved._plan()
         return result

@@ -12,11 +12,12 @@ from cryptography.fernet import Fernet
 
 from odoo import fields
 from odoo.tests import TransactionCase, new_test_user
+from odoo.tools import mute_logger
 
 from ..models.backup_secret_mixin import KEY_VARIABLE
 
 LAUNCHER = "odoo.addons.backup_scheduler.launcher.ensure_worker"
-RUN_LOGGER = "odoo.addons.backup_scheduler.models.backup_run"
+RUN_LOGGER = "odoo.addons.backup_scheduler.models.backup_run_status"
 DIGEST = "ab" * 32
 PASSWORD = "correct horse battery staple"
 SIZE = 5000
@@ -45,12 +46,19 @@ def failure(code="connection_failed", retryable=True, **values):
 
 
 class BackupCase(TransactionCase):
+    # Whether the tests are about what failures leave in the log.
+    listens = False
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         key = patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()})
         key.start()
         cls.addClassCleanup(key.stop)
+        if not cls.listens:
+            told = mute_logger(RUN_LOGGER)
+            told.__enter__()
+            cls.addClassCleanup(told.__exit__, None, None, None)
         # Whatever a database in use has is none of the tests' business.
         cls.env["backup.job"].search([]).write({"enabled": False})
         cls.env["backup.run"].search([("status", "=", "queued")]).cancel()
@@ -101,9 +109,15 @@ class BackupCase(TransactionCase):
 
     def _make_due(self, job, moment):
         """Let the job be due since ``moment``, as if it had been planned before."""
+        job.planned_at = min(job.planned_at or moment, moment)
         job.next_run_at = moment
         job.flush_recordset()
         return job
+
+    def _fires(self, job, status):
+        """Return the moments of the job's runs of a status, oldest first."""
+        runs = job.run_ids.filtered(lambda run: run.status == status)
+        return sorted(set(runs.mapped("scheduled_at")))
 
     def _plan(self, now):
         """Plan what is due at ``now``, with real commits' effects on this test's transaction."""

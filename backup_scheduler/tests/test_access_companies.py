@@ -1,4 +1,4 @@
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, UserError
 from odoo.tests import new_test_user
 
 from .common import BackupCase
@@ -80,13 +80,10 @@ class TestCompanies(BackupCase):
             with self.subTest(record._name):
                 self.assertEqual(record.company_id, self.theirs)
 
-    def test_run_now_uses_each_destination_of_the_job_whoever_asks(self):
-        hidden = self._make_destination("Hidden", company_id=self.theirs.id)
-        job = self._make_job(destination_ids=[(6, 0, (self.destination + hidden).ids)])
-        self.env.flush_all()
-        self.env.invalidate_all()
-        runs = self.Run.browse(job.with_user(self.user).run_now())
-        self.assertEqual(runs[0].copy_ids.destination_id, self.destination + hidden)
+    def test_a_job_stores_nothing_in_the_destination_of_another_company(self):
+        foreign = self._make_destination("Foreign", company_id=self.theirs.id)
+        with self.assertRaisesRegex(UserError, "Foreign"):
+            self._make_job(destination_ids=[(6, 0, foreign.ids)])
 
     def test_each_model_has_a_rule(self):
         ruled = self.env["ir.rule"].search([("model_id.model", "in", MODELS)])

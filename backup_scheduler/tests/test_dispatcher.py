@@ -34,8 +34,7 @@ class Idempotent(BackupCase):
         self.assertFalse(job.run_ids)
 
     def test_a_job_that_was_paused_after_it_was_listed_is_left_alone(self):
-        job = self._make_due(self._make_job(), NOON)
-        job.enabled = False
+        job = self._make_job(enabled=False)
         self.dispatcher._plan_job(job, NOON)
         self.assertFalse(job.run_ids)
 
@@ -118,6 +117,8 @@ class Incremental(BackupCase):
 
 
 class Verbose(BackupCase):
+    listens = True
+
     def _lines(self, logs, level):
         return [record for record in logs.records if record.levelno == level]
 

@@ -19,11 +19,6 @@ class Complete(BackupCase):
         super().setUp()
         self.enterContext(mute_logger(RUN_LOGGER))
 
-    def _fires(self, job, status):
-        """Return the moments of the job's runs of a status, oldest first."""
-        runs = job.run_ids.filtered(lambda run: run.status == status)
-        return sorted(set(runs.mapped("scheduled_at")))
-
     def test_missed_fires_come_together_in_one_late_run_where_the_job_catches_up(self):
         job = self._make_due(self._make_job(), at("2026-03-05 02:00:00"))
         self._plan(NOON)
@@ -162,3 +157,33 @@ class Overlap(BackupCase):
         job = self._make_due(self._make_job(name="Other", overlap_policy="skip"), ago(minutes=1))
         self._plan(fields.Datetime.now())
         self.assertEqual(set(job.run_ids.mapped("status")), {"queued"})
+
+
+class Changes(BackupCase):
+    def test_a_fire_that_is_due_when_its_job_is_changed_leaves_its_runs(self):
+        changes = (
+            lambda job: job.write({"cron_expression": "0 5 * * *"}),
+            lambda job: job.write({"enabled": False}),
+            lambda job: job.instance_id.write({"active": False}),
+            lambda job: self.env["res.config.settings"]
+            .create({"backup_timezone": "Asia/Tokyo"})
+            .execute(),
+        )
+        for number, change in enumerate(changes):
+            with self.subTest(number), self.cr.savepoint() as savepoint:
+                due = ago(seconds=30)
+                job = self._make_due(self._make_job(), due)
+                change(job)
+                self.assertEqual(self._fires(job, "queued"), [due])
+                self.assertEqual(len(job.run_ids), 2, "One for each database")
+                savepoint.rollback()
+                self.env.invalidate_all(flush=False)
+
+    def test_a_job_planned_while_the_clock_was_ahead_is_planned_anew(self):
+        with freeze_time("2031-05-05 12:00:00"):
+            job = self._make_job()
+        self.assertEqual(job.next_run_at, at("2031-05-06 02:00:00"))
+        with freeze_time(NOON):
+            self._dispatch()
+        self.assertEqual(job.next_run_at, at("2026-03-11 02:00:00"))
+        self.assertFalse(job.run_ids)

@@ -16,6 +16,9 @@ class TestVerification(BackupCase):
         result = {"id": run.copy_ids[0].id, "ok": ok, **values}
         return {"event": "done", "copies": [result]}
 
+    def _bad(self, run, error):
+        return self._read(run, False, bad=True, error_code="damaged", error=error)
+
     def _assert_over(self, run):
         self.assertRecordValues(
             run,
@@ -60,7 +63,7 @@ class TestVerification(BackupCase):
 
     def test_a_damaged_archive_makes_the_run_verify_failed(self):
         run = self._asked()
-        run._record_verification(self._read(run, False, error_code="damaged", error="Bad CRC."))
+        run._record_verification(self._bad(run, "Bad CRC."))
         self.assertRecordValues(
             run, [{"status": "verify_failed", "error_code": "damaged", "error": "Bad CRC."}]
         )
@@ -70,12 +73,12 @@ class TestVerification(BackupCase):
 
     def test_a_damaged_archive_is_no_longer_the_last_good_one(self):
         run = self._asked()
-        run._record_verification(self._read(run, False, error_code="damaged", error="Bad CRC."))
+        run._record_verification(self._bad(run, "Bad CRC."))
         self.assertFalse(self.instance.database_ids[0].last_good_run_id)
 
     def test_a_copy_that_is_readable_again_makes_the_run_good_again(self):
         run = self._asked()
-        run._record_verification(self._read(run, False, error_code="damaged", error="Gone."))
+        run._record_verification(self._bad(run, "Gone."))
         run.verify()
         self.Run._claim_verification("reader")
         run._record_verification(self._read(run, True, report={"level": 2}))
@@ -91,12 +94,29 @@ class TestVerification(BackupCase):
             {
                 "event": "done",
                 "copies": [
-                    {"id": bad.id, "ok": False, "error_code": "damaged", "error": "Bad."},
+                    {
+                        "id": bad.id,
+                        "ok": False,
+                        "bad": True,
+                        "error_code": "damaged",
+                        "error": "Bad.",
+                    },
                     {"id": good.id, "ok": True, "report": {"level": 2}},
                 ],
             }
         )
         self.assertEqual((run.status, good.status, bad.status), ("verified", "stored", "failed"))
+
+    def test_a_copy_that_cannot_be_reached_is_as_good_as_it_was(self):
+        run = self._asked(level=2)
+        run._record_verification(
+            self._read(
+                run, False, bad=False, error_code="destination_failed", error="Not mounted."
+            )
+        )
+        self.assertEqual((run.status, run.copy_ids.status), ("verified", "stored"))
+        self.assertIn("Not mounted.", run.log)
+        self._assert_over(run)
 
     def test_a_verification_that_was_not_done_changes_nothing_but_the_log(self):
         events = (failure("no_space"), {"event": "lost", "exit_code": -9, "tail": ""})

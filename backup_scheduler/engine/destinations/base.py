@@ -43,24 +43,22 @@ class Destination(abc.ABC):
 
 
 class Upload(abc.ABC):
-    """One archive on its way into one destination. Leaving the ``with`` block aborts what was not
-    committed, so that nothing unfinished stays."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        self.abort()
+    """One archive on its way into one destination. Whoever began it calls :meth:`abort` at the end
+    in any case, so that nothing unfinished stays."""
 
     @abc.abstractmethod
     def write(self, block):
         """Take the next bytes."""
 
+    def flush(self):  # noqa: B027 - a kind that keeps nothing back has nothing to flush
+        """All bytes were written: bring them to the medium, however long that takes."""
+
     @abc.abstractmethod
     def commit(self, catalogue):
         """Give the archive its final name and put ``catalogue`` (bytes of JSON) beside it.
 
-        Everything is at rest, flushed to the medium, when this returns.
+        Called after :meth:`flush`, and quick: the right to publish does not last. Everything is at
+        rest, on the medium, when this returns; when it raises, nothing of the run is left there.
         """
 
     @abc.abstractmethod

@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 
-from ..errors import DestinationFailed, NoSpace
+from ..errors import ArchiveMissing, DestinationFailed, NoSpace
 from ..spool import (
     FULL,
     check_space,
@@ -39,11 +39,11 @@ class LocalDestination(Destination):
     """:param path: the folder, absolute"""
 
     def __init__(self, path):
+        if not os.path.isabs(path or ""):
+            raise DestinationFailed(f"The folder {path!r} is not an absolute path.")
         self.path = path
 
     def check(self):
-        if not os.path.isabs(self.path):
-            raise DestinationFailed(f"The folder {self.path!r} is not an absolute path.")
         marker = os.path.join(self.path, f".check-{uuid.uuid4().hex}")
         with failures_named(f"The folder {self.path} cannot be written to"):
             os.makedirs(self.path, mode=0o700, exist_ok=True)
@@ -70,11 +70,10 @@ class LocalDestination(Destination):
     @contextlib.contextmanager
     def local_file(self, path, spool_folder):
         final = self._locate(path)
+        if not os.path.isdir(self.path):
+            raise DestinationFailed(f"The folder {self.path} is not there.")
         if not os.path.isfile(final):
-            raise DestinationFailed(
-                f"{final} is not there any more.",
-                hint="Somebody deleted or moved the archive, or its folder is not mounted.",
-            )
+            raise ArchiveMissing(f"{final} is not there any more.")
         yield final
 
     def _locate(self, path):
@@ -106,6 +105,9 @@ class LocalUpload(Upload):
                 self._file = create_locked(self._part)
 
     def _linked_to(self, spool_path):
+        if os.stat(spool_path).st_nlink > 1:
+            # Another destination has its bytes already: two copies are two sets of bytes.
+            return False
         try:
             os.link(spool_path, self._part)
         except OSError as error:
@@ -120,15 +122,23 @@ class LocalUpload(Upload):
         with failures_named(f"{self._part} cannot be written"):
             write_all(self._file, block)
 
+    def flush(self):
+        with failures_named(f"{self._part} cannot be written"):
+            sync(self._part)
+
     def commit(self, catalogue):
         """The catalogue goes first: the archive's own name is the last thing to appear, and what
         has that name can always be told to be ours."""
         with failures_named(f"{self.final} cannot be written"):
-            sync(self._part)
             owned(self.final, self._owner)
-            self._write_catalogue(catalogue)
-            os.replace(self._part, self.final)
-            sync(os.path.dirname(self.final))
+            try:
+                self._write_catalogue(catalogue)
+                os.replace(self._part, self.final)
+                sync(os.path.dirname(self.final))
+            except OSError:
+                remove(self.final)
+                remove(self.final + CATALOGUE)
+                raise
 
     def _write_catalogue(self, catalogue):
         part = f"{self._part}{CATALOGUE}"

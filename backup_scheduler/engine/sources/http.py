@@ -19,6 +19,7 @@ import xmlrpc.client
 from xml.parsers.expat import ExpatError
 
 from ..errors import (
+    ConnectionFailed,
     DatabaseManagerDisabled,
     InsecureRemote,
     NotOdoo,
@@ -40,8 +41,11 @@ NEXT_BYTE_TIMEOUT = 300
 
 ALERT = re.compile(r'<div[^>]*class="[^"]*alert-danger[^"]*"[^>]*>(.*?)</div>', re.DOTALL)
 TAGS = re.compile(r"<[^>]+>")
-NO_SUCH_DATABASE = re.compile(r"database .{1,80} (does not exist|is not known)", re.IGNORECASE)
-UNPROTECTED = "is not protected"
+NO_SUCH_DATABASE = re.compile(r"database .{1,80} (does not exist|is not known)", re.I)
+# What the page's own form sends as the old password, and the warning that it shows.
+UNPROTECTED = (re.compile(r'name="master_pwd"[^>]*value="admin"'), re.compile("is not protected"))
+# What a page must have to be believed when it shows none of the two: a cut one may lack them.
+MANAGER, WHOLE = 'name="master_pwd"', "</html>"
 DISABLED = "disabled by the administrator"
 DENIED = "Access Denied"
 # Odoo's fault code of the same.
@@ -144,7 +148,15 @@ class HttpSource(Source):
             )
         if DISABLED in page:
             raise DatabaseManagerDisabled("The server's database manager is switched off.")
-        return UNPROTECTED in page
+        if any(sign.search(page) for sign in UNPROTECTED):
+            return True
+        if WHOLE not in page:
+            raise ConnectionFailed("The page /web/database/manager came without its end.")
+        if MANAGER not in page:
+            raise DatabaseManagerDisabled(
+                "What answers at /web/database/manager is not Odoo's database manager."
+            )
+        return False
 
     def _check_insecure(self):
         if not self._allow_insecure:
@@ -187,7 +199,8 @@ class HttpSource(Source):
         """Return the result of a JSON-RPC route; LookupError or ValueError when there is none."""
         body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
         with self._client.request("POST", path, body, "application/json") as answer:
-            return json.loads(answer.page())["result"]
+            page = answer.page()
+        return json.loads(page)["result"]
 
 
 def last_line(text):

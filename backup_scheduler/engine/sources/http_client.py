@@ -7,6 +7,7 @@ the first byte and the next ones, and bytes read into a buffer of ours.
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 import urllib.parse
@@ -19,8 +20,10 @@ CONNECT_TIMEOUT = 15
 ANSWER_TIMEOUT = 60
 REDIRECTS = (301, 302, 307, 308)
 PROXY_TIMEOUTS = (502, 504)
-# A page that explains an error is a few kB; more than this nobody reads.
-PAGE_LIMIT = 1 << 20
+# An error's page is a few kB; that of a database manager grows by some 1.3 kB a database.
+PAGE_LIMIT = 8 << 20
+# The first byte of an alert, which is how a TLS server answers plain HTTP.
+TLS_ALERT = "\x15"
 
 
 class Answer:
@@ -96,6 +99,8 @@ class HttpClient:
                         f"{answer.reason} instead of the server."
                     )
                 yield answer
+                # What was interrupted may have looked like the end of the answer.
+                self._control.check()
 
     def _connection(self):
         if self._base.scheme == "https":
@@ -114,7 +119,7 @@ class HttpClient:
         target = urllib.parse.urlsplit(urllib.parse.urljoin(self._base.geturl() + path, location))
         if target.path != self._base.path + path:
             return False
-        if target.hostname != self._base.hostname or target.scheme == "http":
+        if target.hostname != self._base.hostname or target.scheme != "https":
             raise ConnectionFailed(
                 f"The server sends its visitors on to {target.scheme}://{target.netloc}.",
                 hint="If that is the server, enter that address on the instance.",
@@ -148,6 +153,10 @@ def named(error, place):  # noqa: PLR0911 - a table
         return ConnectionFailed(f"The name of {place} cannot be resolved: {error.strerror}.")
     if isinstance(error, ConnectionError | OSError):
         return ConnectionFailed(f"No connection to {place}: {error.strerror or error}.")
+    if isinstance(error, http.client.BadStatusLine) and error.line.startswith(TLS_ALERT):
+        return TLSError(
+            f"{place} answers in TLS only.", hint="Let the address begin with https:// instead."
+        )
     if isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol):
         return NotOdoo(f"What answers at {place} does not speak HTTP.")
     return ConnectionFailed(f"The answer of {place} is broken: {error!r}.")
@@ -155,12 +164,18 @@ def named(error, place):  # noqa: PLR0911 - a table
 
 def checked_url(url):
     """Return ``url`` without what may not be in it; raise :class:`ConnectionFailed` if unusable."""
-    parts = urllib.parse.urlsplit((url or "").strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit((url or "").strip())
+        # Both raise ValueError: a port that is no number, labels of a name that are empty or long.
+        usable = parts.hostname and parts.port != 0 and parts.hostname.encode("idna")
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in ("http", "https") or re.search(r"\s", parts.netloc):
         raise ConnectionFailed(f"{url!r} is not an address such as https://odoo.example.com.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConnectionFailed("The address may hold no user, password, query or fragment.")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    path = urllib.parse.quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def keep_alive(sock):

@@ -8,7 +8,7 @@ import places
 import pytest
 from engine.destinations import local as local_module
 from engine.destinations import open_destination
-from engine.errors import DestinationFailed, NoSpace
+from engine.errors import ArchiveMissing, DestinationFailed, NoSpace
 from engine.spool import Spool
 
 PATH = "Shop/db/2026-11-20T02-00-00Z.zip"
@@ -309,9 +309,35 @@ def test_an_archive_is_read_where_it_lies(destination, root):
         assert name == os.path.join(root, PATH)
 
 
-def test_an_archive_that_is_gone_is_told(destination):
-    with pytest.raises(DestinationFailed, match="not there any more"):
+def test_an_archive_that_is_gone_is_told(destination, root):
+    put(root, {".json": CATALOGUE})
+    with pytest.raises(ArchiveMissing, match="not there any more"):
         destination.local_file(PATH, "unused").__enter__()
+
+
+def test_a_folder_that_is_gone_says_nothing_about_its_archives(tmp_path):
+    gone = open_destination("local", {"path": str(tmp_path / "gone")})
+    with pytest.raises(DestinationFailed, match="is not there"):
+        gone.local_file(PATH, "unused").__enter__()
+
+
+def test_two_destinations_on_one_file_system_hold_two_sets_of_bytes(tmp_path):
+    destinations = [
+        open_destination("local", {"path": str(tmp_path / name)}) for name in ("one", "two")
+    ]
+    with Spool(str(tmp_path / "spool"), "run-1") as spool:
+        uploads = [
+            destination.begin(PATH, OWNER, "1", spool) for destination in destinations
+        ]
+        spool.write(CONTENT)
+        for upload in uploads:
+            upload.write(CONTENT)
+            upload.flush()
+            upload.commit(CATALOGUE)
+            upload.abort()
+    files = [tmp_path / name / PATH for name in ("one", "two")]
+    assert [file.read_bytes() for file in files] == [CONTENT, CONTENT]
+    assert len({file.stat().st_ino for file in files}) == 2
 
 
 if places.can_mount():

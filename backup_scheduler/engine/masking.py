@@ -1,0 +1,55 @@
+"""Keeps the secrets of an order out of everything that is told about it."""
+
+import html
+import json
+import urllib.parse
+
+MASK = "********"
+# The keys of events whose values may quote what another program said.
+PROSE = ("error", "hint", "traceback")
+
+
+def secrets_of(order):
+    """Return every spelling of the order's secrets, longest first."""
+    values = [str(value) for value in find_secrets(order) if value]
+    spellings = {spelling for value in values for spelling in spellings_of(value)}
+    return sorted(spellings, key=len, reverse=True)
+
+
+def spellings_of(value):
+    """Return how a text may quote ``value``: as it is, in an address, Python, JSON or HTML."""
+    return (
+        value,
+        urllib.parse.quote(value),
+        urllib.parse.quote_plus(value),
+        repr(value)[1:-1],
+        json.dumps(value)[1:-1],
+        html.escape(value),
+    )
+
+
+def find_secrets(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if "password" in key or "secret" in key:
+                yield value
+            else:
+                yield from find_secrets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from find_secrets(value)
+
+
+def masked(node, secrets, told=False):
+    """Return ``node`` with the secrets blotted out of every text that is written for people.
+
+    Names and paths stay as they are: a database may well be called like somebody's password.
+    """
+    if isinstance(node, dict):
+        return {key: masked(value, secrets, key in PROSE) for key, value in node.items()}
+    if isinstance(node, list):
+        return [masked(value, secrets, told) for value in node]
+    if told and isinstance(node, str):
+        for secret in secrets:
+            node = node.replace(secret, MASK)
+    return node
