@@ -1,0 +1,148 @@
+"""What the benchmarks share: real servers of their own, an engine process with a clock, a table."""
+
+import argparse
+import contextlib
+import queue
+import re
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "backup_scheduler")]
+
+from devenv import environment  # noqa: E402 - found on the path only now
+from devenv.odoo import OdooServer  # noqa: E402
+from devenv.paths import DEV  # noqa: E402
+from devenv.postgres import Cluster  # noqa: E402
+from devenv.seed import Seed  # noqa: E402
+from engine_process import EngineProcess  # noqa: E402
+
+MASTER_PASSWORD = "bench-master-password"  # noqa: S105
+DATABASE = "bench"
+# As many as the remote of `make demo`: a small production server.
+REMOTE_WORKERS = 2
+LAST = ("done", "failed", "lost")
+# Seconds without any word of the engine.
+PATIENCE = 900
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a smaller database, fewer rounds")
+    return parser.parse_args()
+
+
+def say(text=""):
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def table(head, rows):
+    """Print rows in columns, numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        first, *others = zip(row, widths, strict=True)
+        say("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]))
+
+
+def verdict(name, value, bound, good):
+    """Print whether a figure is within its bound; return the exit code."""
+    say(f"{'ok' if good else 'MISSED'}: {name} {value} (bound: {bound})")
+    return 0 if good else 1
+
+
+def median(values):
+    return statistics.median(values)
+
+
+@contextlib.contextmanager
+def remote(seed, **databases):
+    """Yield a real prefork Odoo with the database ``bench``, and more of them by keyword."""
+    environment.ensure()
+    cluster = Cluster("bench").start()
+    server = OdooServer(
+        "bench-remote", cluster, role="bench_remote", workers=REMOTE_WORKERS,
+        master_password=MASTER_PASSWORD,
+    )  # fmt: skip
+    try:
+        cluster.ensure_role(server.role)
+        for name, content in {DATABASE: seed, **databases}.items():
+            cluster.drop(name)
+            content.create(server, name)
+        yield server.start()
+    finally:
+        server.stop()
+        for name in (DATABASE, *databases):
+            cluster.drop(name)
+            shutil.rmtree(server.filestore(name), ignore_errors=True)
+        cluster.stop()
+
+
+@contextlib.contextmanager
+def scratch():
+    """Yield an empty folder on the disk of the checkout, removed afterwards."""
+    DEV.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DEV, prefix="bench-") as folder:
+        yield Path(folder)
+
+
+def backup_order(url, folder):
+    """Return the order of a backup into ``folder``, as the worker gives it."""
+    copy = {"id": 1, "kind": "local", "settings": {"path": str(folder / "archives")}}
+    return {
+        "action": "backup",
+        "source": {"connection": "http", "url": url, "master_password": MASTER_PASSWORD},
+        "database": DATABASE,
+        "archive_format": "zip",
+        "include_filestore": True,
+        "expected_size": 0,
+        "verify_level": 2,
+        "spool": str(folder / "spool"),
+        "token": "bench",
+        "time_limit": 0,
+        "destinations": [{**copy, "archive_path": "bench/bench/archive.zip"}],
+        "catalogue": {"run": "bench"},
+    }
+
+
+def carry_out(order):
+    """Carry out an order; return its events, each with the moment of its coming (``at``)."""
+    events, coming = [], queue.Queue()
+    process = EngineProcess(order, lambda event: coming.put({**event, "at": time.monotonic()}))
+    try:
+        while not events or events[-1]["event"] not in LAST:
+            events.append(coming.get(timeout=PATIENCE))
+            if events[-1]["event"] == "ready":
+                process.publish()
+    finally:
+        process.end()
+    if events[-1]["event"] != "done":
+        raise SystemExit(f"the backup failed: {events[-1]}")
+    return events
+
+
+def moment(events, name, **values):
+    """Return when the first such event came."""
+    return next(
+        event["at"]
+        for event in events
+        if event["event"] == name and values.items() <= event.items()
+    )
+
+
+def memory(pid, field):
+    """Return a size of /proc/PID/status in bytes: VmRSS now, VmHWM its peak."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024
+
+
+def megabytes(size):
+    return f"{size / 1e6:.1f}"
+
+
+__all__ = ["DATABASE", "MASTER_PASSWORD", "OdooServer", "Seed"]
