@@ -26,7 +26,8 @@ class Backup(Command):
         )  # by Odoo itself, which hands its configuration over on standard input
         options, odoo_arguments = parser.parse_known_args(args)
         database = self._configure(options, odoo_arguments)
-        # Only now: the addon is imported under its own name once the addons path is known.
+        # Only now is the addons path known; and absolute, since Odoo loads this file as odoo.cli's.
+        # pylint: disable-next=odoo-addons-relative-import
         from odoo.addons.backup_scheduler.worker import Worker, lift_limits
 
         lift_limits()

@@ -196,7 +196,8 @@ class BackupInstance(models.Model):
         """
         answer = self.test_connection()
         if not answer["ok"]:
-            raise ValidationError(f"{answer['error']}\n\n{answer['hint']}")
+            reason = {"error": answer["error"], "hint": answer["hint"]}
+            raise ValidationError(self.env._("%(error)s\n\n%(hint)s", **reason))
         return answer["databases"]
 
     def action_test_connection(self):

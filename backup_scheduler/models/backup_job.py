@@ -67,7 +67,6 @@ class BackupJob(models.Model):
     )
     destination_ids = fields.Many2many(
         "backup.destination",
-        string="Destinations",
         default=lambda self: self.env["backup.destination"].search([], limit=1),
         required=True,
         check_company=True,
@@ -93,7 +92,6 @@ class BackupJob(models.Model):
         help="What happens when the job is due while its last run of the database is not done.",
     )
     catch_up = fields.Boolean(
-        "Catch Up",
         default=True,
         tracking=True,
         help="After a time in which the scheduler was down: make one late backup. Otherwise one "

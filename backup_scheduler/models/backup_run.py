@@ -29,7 +29,7 @@ class BackupRun(models.Model):
     _order = "scheduled_at desc, id desc"
 
     job_id = fields.Many2one("backup.job", readonly=True, index=True, ondelete="set null")
-    job_name = fields.Char("Job Name", readonly=True)
+    job_name = fields.Char(readonly=True)
     instance_id = fields.Many2one(
         "backup.instance", required=True, readonly=True, index=True, ondelete="restrict"
     )

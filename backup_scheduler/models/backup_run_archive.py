@@ -7,6 +7,8 @@ class BackupRunArchive(models.Model):
     """The half of a run that begins when its attempts are over: reading again what is at rest, and
     removing what a lost attempt may have left."""
 
+    # A run is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.run"
 
     # --- reading stored archives again ----------------------------------------------------------

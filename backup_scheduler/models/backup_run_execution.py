@@ -26,6 +26,8 @@ class BackupRunExecution(models.Model):
     writes nothing.
     """
 
+    # A run is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.run"
 
     # --- claiming -------------------------------------------------------------------------------

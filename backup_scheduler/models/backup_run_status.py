@@ -18,6 +18,8 @@ JITTER = 0.2
 class BackupRunStatus(models.Model):
     """The transitions of a run: its status changes here and nowhere else."""
 
+    # A run is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.run"
 
     # --- the transitions ------------------------------------------------------------------------
