@@ -10,4 +10,5 @@ from . import backup_run_execution
 from . import backup_run_archive
 from . import backup_copy
 from . import backup_dispatcher
+from . import backup_doctor
 from . import res_config_settings

@@ -67,6 +67,7 @@ class BackupJob(models.Model):
     )
     destination_ids = fields.Many2many(
         "backup.destination",
+        string="Destinations",
         default=lambda self: self.env["backup.destination"].search([], limit=1),
         required=True,
         check_company=True,

@@ -45,6 +45,19 @@ class ResConfigSettings(models.TransientModel):
         "limits for scheduled actions, one at a time.",
     )
 
+    backup_last_dispatch_at = fields.Datetime(
+        "Dispatcher Last Ran", compute="_compute_backup_health"
+    )
+    backup_problems = fields.Text(compute="_compute_backup_health")
+
+    @api.depends("company_id")
+    def _compute_backup_health(self):
+        health = self.env["backup.doctor"].health()
+        told = "\n".join(f"{found['problem']} {found['hint']}" for found in health["problems"])
+        for settings in self:
+            settings.backup_last_dispatch_at = health["last_dispatch_at"]
+            settings.backup_problems = told
+
     @api.constrains("backup_workers")
     def _check_backup_workers(self):
         for settings in self:

@@ -5,12 +5,14 @@ from . import test_copies
 from . import test_dispatcher
 from . import test_dispatcher_missed
 from . import test_dispatcher_robust
+from . import test_doctor
 from . import test_execution
 from . import test_executor
 from . import test_inline
 from . import test_job
 from . import test_job_preview
 from . import test_neutralize
+from . import test_previewed_year
 from . import test_recording
 from . import test_run
 from . import test_run_failures

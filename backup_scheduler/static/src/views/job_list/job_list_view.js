@@ -1,0 +1,32 @@
+import { registry } from "@web/core/registry";
+import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
+import { useService } from "@web/core/utils/hooks";
+import { ListController } from "@web/views/list/list_controller";
+import { listView } from "@web/views/list/list_view";
+
+import { onWillStart, useState } from "@odoo/owl";
+
+/** The list of jobs says above it whether the dispatcher, on which all of them depend, is at work. */
+export class BackupJobListController extends ListController {
+    static template = "backup_scheduler.JobListView";
+
+    setup() {
+        super.setup();
+        this.orm = useService("orm");
+        this.health = useState({ problems: [], lastDispatchAt: "" });
+        onWillStart(() => this.loadHealth());
+    }
+
+    async loadHealth() {
+        const health = await this.orm.call("backup.doctor", "health", []);
+        this.health.problems = health.problems;
+        this.health.lastDispatchAt = health.last_dispatch_at
+            ? formatDateTime(deserializeDateTime(health.last_dispatch_at))
+            : "";
+    }
+}
+
+registry.category("views").add("backup_job_list", {
+    ...listView,
+    Controller: BackupJobListController,
+});

@@ -1,0 +1,127 @@
+import datetime
+import os
+import tempfile
+from unittest.mock import patch
+
+from cryptography.fernet import Fernet
+
+from odoo import fields
+from odoo.exceptions import AccessError
+
+from ..models.backup_secret_mixin import KEY_VARIABLE
+from .common import BackupCase, ago
+
+MODULE = "odoo.addons.backup_scheduler.models.backup_doctor"
+
+
+class TestDoctor(BackupCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.doctor = cls.env["backup.doctor"]
+        cls.cron = cls.env.ref("backup_scheduler.ir_cron_dispatch")
+        # Destinations that come with the installation may lie where these tests cannot write.
+        cls.env["backup.destination"].search([("id", "!=", cls.destination.id)]).active = False
+
+    def setUp(self):
+        super().setUp()
+        self._set_cron(lastcall=fields.Datetime.now())
+
+    def _set_cron(self, **values):
+        """Write to the cron as Odoo itself does: by SQL, since a form refuses a running one."""
+        for name, value in values.items():
+            self.env.cr.execute(f"UPDATE ir_cron SET {name} = %s WHERE id = %s",  # noqa: S608
+                                (value, self.cron.id))
+        self.cron.invalidate_recordset()
+
+    def _checks(self):
+        return [found["check"] for found in self.doctor._examine()]
+
+    def test_where_all_is_well_there_is_nothing_to_tell(self):
+        self.assertEqual(self.doctor._examine(), [])
+        health = self.doctor.health()
+        self.assertEqual((health["ok"], health["problems"]), (True, []))
+        self.assertEqual(
+            health["last_dispatch_at"], fields.Datetime.to_string(self.cron.lastcall)
+        )
+
+    def test_a_dispatcher_that_is_more_than_five_minutes_late_is_told(self):
+        created_at = ago(days=1)
+        for minutes, late in ((4, False), (6, True)):
+            with self.subTest(minutes):
+                self._set_cron(lastcall=ago(minutes=minutes), create_date=created_at)
+                self.assertEqual(self.doctor.health()["ok"], not late)
+        self.assertIn("6 minutes", self.doctor.health()["problems"][0]["problem"])
+
+    def test_a_dispatcher_that_never_ran_is_late_from_its_installation_on(self):
+        self._set_cron(lastcall=None, create_date=ago(minutes=1))
+        self.assertTrue(self.doctor.health()["ok"])
+        self._set_cron(create_date=ago(minutes=10))
+        self.assertFalse(self.doctor.health()["ok"])
+
+    def test_a_dispatcher_that_is_off_is_told_and_by_whom(self):
+        for failures, words in ((0, "is switched off"), (5, "Odoo has switched")):
+            with self.subTest(words):
+                self._set_cron(active=False, failure_count=failures)
+                (found,) = self.doctor.health()["problems"]
+                self.assertIn(words, found["problem"])
+                self.assertIn("set it active", found["hint"])
+
+    def test_only_who_may_look_at_jobs_hears_of_it(self):
+        stranger = self.env["res.users"].create({"name": "Stranger", "login": "stranger"})
+        with self.assertRaises(AccessError):
+            self.doctor.with_user(stranger).health()
+
+    def test_an_unknown_executor_is_told(self):
+        self.env["ir.config_parameter"].set_param("backup_scheduler.executor", "horses")
+        self.assertEqual(self._checks(), ["executor"])
+
+    def test_a_run_that_waits_without_a_worker_is_told(self):
+        run = self._make_run()
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE backup_run SET create_date = %s WHERE id = %s", (ago(minutes=10), run.id)
+        )
+        self.assertEqual(self._checks(), ["worker"])
+
+    def test_folders_that_cannot_be_used_are_told(self):
+        with tempfile.NamedTemporaryFile() as file:
+            self.destination.path = os.path.join(file.name, "below a file")
+            self.env["ir.config_parameter"].set_param("backup_scheduler.spool_folder", file.name)
+            self.assertEqual(self._checks(), ["spool", "destination"])
+
+    def test_a_disk_that_is_all_but_full_is_told(self):
+        with patch(f"{MODULE}.free_space", return_value=1000):
+            self.assertEqual(self._checks(), ["spool"])
+
+    def test_a_key_that_opens_no_secret_is_told(self):
+        with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
+            self.assertEqual(self._checks(), ["key"])
+
+    def test_a_key_that_others_can_read_is_told(self):
+        with tempfile.NamedTemporaryFile() as file:
+            os.chmod(file.name, 0o644)
+            with (
+                patch.dict(os.environ, {KEY_VARIABLE: ""}),
+                patch(f"{MODULE}.key_path", return_value=file.name),
+                patch.object(type(self.env["backup.instance"]), "_unseal", return_value=""),
+            ):
+                self.assertEqual(self._checks(), ["key"])
+
+    def test_a_missing_library_is_told_with_the_command_that_brings_it(self):
+        with patch(f"{MODULE}.REQUIRED", ("no_such_library",)):
+            (found,) = self.doctor._examine()
+        self.assertEqual(found["hint"], "pip install no_such_library")
+
+    def test_clocks_that_are_apart_are_told(self):
+        ahead = fields.Datetime.now() + datetime.timedelta(minutes=5)
+        with patch.object(type(self.env["backup.run"]), "_clock", return_value=ahead):
+            self.assertEqual(self._checks(), ["clock"])
+
+    def test_settings_show_when_the_dispatcher_ran_and_what_is_wrong(self):
+        settings = self.env["res.config.settings"].create({})
+        self.assertEqual(settings.backup_last_dispatch_at, self.cron.lastcall)
+        self.assertFalse(settings.backup_problems)
+        self._set_cron(active=False)
+        settings.invalidate_recordset()
+        self.assertIn("switched off", settings.backup_problems)
