@@ -180,11 +180,19 @@ class Worker:
                 task.engine.cancel()
 
     def _end_all(self):
-        """Stop the engines, and give their runs back."""
+        """Stop the engines. Give their runs back when we were told to stop.
+
+        After a failure of our own they are found lost instead, which counts as an attempt: a run
+        that brings down each worker that takes it must come to its end.
+        """
         for task in self.tasks.values():
             task.engine.abandon()
         for task in self.tasks.values():
             task.engine.end()
+        if self._stopping:
+            self._give_all_back()
+
+    def _give_all_back(self):
         self._collect()
         try:
             for task in self.tasks.values():

@@ -46,7 +46,7 @@ class Proxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
-        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+        with client, contextlib.suppress(ConnectionRefusedError), self._connect() as server:
             if self._stall_at:
                 # What the server has sent must be waiting in the server, not in buffers of ours.
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
@@ -60,6 +60,9 @@ class Proxy:
             finally:
                 hang_up(client)
                 hang_up(server)
+
+    def _connect(self):
+        return socket.create_connection(("127.0.0.1", self._port))
 
     def _forward(self, client, server):
         with contextlib.suppress(OSError):

@@ -1,5 +1,7 @@
 """What the tests do to the world, and how they look at it: through the public names only."""
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import signal
@@ -17,10 +19,11 @@ POLL = 0.2
 class World:
     """The backup server over XML-RPC, its files, and its processes."""
 
-    def __init__(self, backup_server, remote):
+    def __init__(self, backup_server, remote, database=BACKUPS):
         self.server = backup_server
         self.remote = remote
-        self.rpc = backup_server.rpc(BACKUPS)
+        self.database = database
+        self.rpc = backup_server.rpc(database)
         self._jobs = []
 
     # --- what a user does -----------------------------------------------------------------------
@@ -97,9 +100,28 @@ class World:
 
     def dispatch(self):
         """Run the dispatcher now, as the button of the scheduled action does."""
-        domain = [["model_name", "=", "backup.dispatcher"], ["code", "ilike", "_cron_dispatch"]]
+        self.rpc.call("ir.cron", "method_direct_trigger", [self._cron()])
+
+    def _cron(self):
+        domain = [["code", "=", "model._cron_dispatch()"], ["active", "in", [True, False]]]
         (cron,) = self.rpc.call("ir.cron", "search", domain)
-        self.rpc.call("ir.cron", "method_direct_trigger", [cron])
+        return cron
+
+    @contextlib.contextmanager
+    def no_cron(self):
+        """Inside, the dispatcher only runs when it is told to."""
+        self.rpc.call("ir.cron", "write", [self._cron()], {"active": False})
+        yield
+        self.rpc.call("ir.cron", "write", [self._cron()], {"active": True})
+
+    @contextlib.contextmanager
+    def no_worker(self):
+        """Inside, nothing that is queued is executed: somebody else has the worker's seat."""
+        self.end_worker()
+        self.home.mkdir(exist_ok=True)
+        with (self.home / f"{BACKUPS}.worker").open("a") as seat:
+            fcntl.flock(seat, fcntl.LOCK_EX)
+            yield
 
     # --- what lies on disk ----------------------------------------------------------------------
 
@@ -109,7 +131,7 @@ class World:
 
     @property
     def root(self):
-        return self.home / "archives" / BACKUPS
+        return self.home / "archives" / self.database
 
     def archives(self):
         """Return the paths of all archives with a final name, below the default destination."""

@@ -1,0 +1,239 @@
+"""Backups on several Odoo servers, through the real queue_job: shared, and none lost or made twice.
+
+Two prefork servers serve one database behind a load balancer, as queue_job is run in production:
+one of them has the job runner, which asks the balancer to have each job done.
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import threading
+
+import pytest
+from devenv import oca, processes
+from devenv.odoo import OdooServer
+from devenv.seed import Seed
+from devenv.stack import addon_dependencies
+from proxy import Proxy, hang_up
+from world import MASTER_PASSWORD, World, failed, good
+
+DATABASE = "queued"
+RUNS = 40
+CHANNELS = "root:4,root.backup:3"
+# Seconds for all 40, with what one server takes down: its runs are found lost within two minutes.
+ALL = 420
+FOUND_LOST = 120
+BLOCK = 1 << 16
+SLOW = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def small_remote(cluster):
+    """A production server with a small database: a backup takes about a second."""
+    server = OdooServer("e2e-small", cluster, role="e2e_small", workers=4,
+                        master_password=MASTER_PASSWORD)
+    fresh(cluster, server, "small")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def pair(cluster):
+    """Two servers of one database, of which the first has the job runner; and their balancer."""
+    with Balancer() as balancer:
+        first = queue_server(cluster, "queue-1")
+        second = queue_server(cluster, "queue-2", data_dir=first.data_dir)
+        second.folder.mkdir(parents=True, exist_ok=True)
+        second.data_dir = first.data_dir
+        fresh(cluster, first, DATABASE)
+        first.install(DATABASE, "backup_scheduler", "queue_job")
+        for server in (first, second):
+            start(server, balancer)
+        yield first, second, balancer
+        for server in (first, second):
+            server.stop()
+
+
+def fresh(cluster, server, database):
+    """Give the server a new, small database."""
+    cluster.ensure_role(server.role)
+    cluster.drop(database)
+    Seed(modules=addon_dependencies()).create(server, database)
+
+
+def queue_server(cluster, name, **config):
+    config = {
+        "server_wide_modules": "base,rpc,web,queue_job",
+        "db_name": DATABASE,
+        "max_cron_threads": 1,
+        "limit_time_real": 3600,
+        "limit_time_real_cron": 120,
+        **config,
+    }
+    return OdooServer(f"e2e-{name}", cluster, role="e2e_queue", workers=5, with_addon=True,
+                      addons=[oca.addons()], master_password=MASTER_PASSWORD, config=config)
+
+
+def start(server, balancer):
+    """Start the server; return once it takes jobs, or waits for the other's runner to end."""
+    server.start(
+        ODOO_QUEUE_JOB_CHANNELS=CHANNELS,
+        ODOO_QUEUE_JOB_HOST="127.0.0.1",
+        ODOO_QUEUE_JOB_PORT=str(balancer.port),
+    )
+    balancer.add(server.port)
+    if len(balancer.ports) == 1:
+        ready = "queue job runner ready"
+        assert processes.wait_until(lambda: ready in server.log.read_text(), 30)
+
+
+@pytest.fixture
+def queued(pair, small_remote):
+    """The world as the second server shows it, which no test kills, with queue_job chosen."""
+    first, second, balancer = pair
+    if not first.running:
+        balancer.ports.clear()
+        balancer.add(second.port)
+        start(first, balancer)
+    world = QueueWorld(second, small_remote, DATABASE)
+    world.configure(backup_executor="queue_job")
+    yield world
+    world.end()
+
+
+class QueueWorld(World):
+    def queue_jobs(self, *domain):
+        return self.rpc.call(
+            "queue.job", "search_read", [["channel", "=", "root.backup"], *domain],
+            fields=["state", "identity_key", "retry", "worker_pid", "result", "exc_info"],
+        )
+
+
+def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair):
+    first, second, _balancer = pair
+    before = queued.archives()
+    jobs = make_jobs(queued, RUNS)
+    runs = [run for job in jobs for run in queued.call("job", "run_now", [job])]
+    assert len(runs) == RUNS
+    ended = [["id", "in", runs], ["status", "in", ["verified", "failed"]]]
+    queued.wait_until(
+        lambda: queued.call("run", "search_count", ended) >= RUNS // 4, ALL, "a quarter has ended"
+    )
+    shared = {job["worker_pid"] for job in queued.queue_jobs() if job["worker_pid"]}
+    assert shared & set(first.processes())
+    assert shared & set(second.processes())
+    queued.wait_until(
+        lambda: working(queued, runs) & set(first.processes()), 30, "the first is at work"
+    )
+    first.kill(signal.SIGKILL)
+    queued.wait_until(
+        lambda: queued.call("run", "search_count", ended) == RUNS, ALL, "all runs have ended"
+    )
+    records = queued.call("run", "search_read", [["id", "in", runs]])
+    for run in records:
+        good(run)
+        assert os.path.exists(queued.archive(run["id"]))
+    assert any(run["attempt"] == 2 for run in records), "The kill hit a run"
+    assert all(run["attempt"] <= 2 for run in records)
+    assert len(queued.archives()) == len(before) + RUNS
+    copies = queued.call("copy", "search_read", [["run_id", "in", runs]])
+    assert len({copy["path"] for copy in copies}) == RUNS
+    tickets = [job["identity_key"] for job in queued.queue_jobs(["identity_key", "like", "_run:"])]
+    assert len(tickets) == len(set(tickets))
+    assert set(tickets) >= {f"backup_run:{run}:0" for run in runs}
+
+
+def test_a_killed_odoo_worker_costs_its_run_one_attempt(queued, small_remote):
+    with Proxy(small_remote.port, rate=SLOW) as proxy:
+        run = queued.run_now(proxy.url, max_attempts=2)
+        pid = int(queued.wait_for(run, ["running"], stage="download")["worker"].split(":")[-1])
+        os.kill(pid, signal.SIGKILL)
+        proxy.release()
+        ended = good(queued.wait_for(run, timeout=FOUND_LOST + 60))
+    assert ended["attempt"] == 2
+    assert "worker_lost" in ended["log"]
+
+
+def test_a_running_backup_is_cancelled_within_seconds(queued, small_remote):
+    with Proxy(small_remote.port, rate=SLOW) as proxy:
+        run = queued.run_now(proxy.url)
+        queued.wait_for(run, ["running"], stage="download")
+        queued.call("run", "cancel", [run])
+        assert queued.wait_for(run, timeout=20)["status"] == "cancelled"
+    queued.wait_until(lambda: not queued.leftovers(), 20, "nothing is left")
+
+
+def test_a_failed_backup_leaves_a_queue_job_that_is_done(queued):
+    run = failed(queued.back_up("http://127.0.0.1:9"), "connection_failed")
+    queued.wait_until(
+        lambda: queued.queue_jobs(["identity_key", "=", f"backup_run:{run['id']}:0"],
+                                  ["state", "=", "done"]), 15, "its queue job is done")
+
+
+def test_a_stored_archive_is_verified_again_by_a_queue_job(queued):
+    run = good(queued.back_up())
+    queued.call("run", "verify", [run["id"]])
+    queued.wait_for(run["id"], verification_requested_at=False)
+    ended = good(queued.run(run["id"]))
+    assert ended["log"].count("is intact") == 1
+
+
+def make_jobs(world, count):
+    """Make jobs on the one database of one instance; as many as run at the same time."""
+    instance = world.create_instance(max_parallel_runs=0)
+    return [world.create_job(instance, name=f"Job {number}", max_attempts=3)
+            for number in range(count)]
+
+
+def working(world, runs):
+    """Return the ids of the processes that execute some of the runs right now."""
+    running = world.call("run", "search_read", [["id", "in", runs], ["status", "=", "running"]])
+    return {int(run["worker"].split(":")[-1]) for run in running if run["worker"]}
+
+
+class Balancer:
+    """A load balancer: each connection goes to the next server that takes it."""
+
+    def __init__(self):
+        self.ports = []
+
+    def __enter__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error):
+        self._listener.close()
+
+    def add(self, port):
+        self.ports.append(port)
+        self._next = itertools.cycle(self.ports)
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _address = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with client, contextlib.suppress(OSError), self._connect() as server:
+            threading.Thread(target=copy_bytes, args=(client, server), daemon=True).start()
+            copy_bytes(server, client)
+            hang_up(client)
+
+    def _connect(self):
+        for _server in self.ports:
+            with contextlib.suppress(ConnectionRefusedError):
+                return socket.create_connection(("127.0.0.1", next(self._next)))
+        raise ConnectionRefusedError
+
+
+def copy_bytes(source, target):
+    with contextlib.suppress(OSError):
+        while block := source.recv(BLOCK):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
