@@ -189,8 +189,9 @@ def make_jobs(world, count):
 
 
 def working(world, runs):
-    """Return the ids of the processes that execute some of the runs right now."""
-    running = world.call("run", "search_read", [["id", "in", runs], ["status", "=", "running"]])
+    """Return the ids of the processes that are in the middle of some of the runs right now."""
+    domain = [["id", "in", runs], ["status", "=", "running"], ["stage", "=", "download"]]
+    running = world.call("run", "search_read", domain)
     return {int(run["worker"].split(":")[-1]) for run in running if run["worker"]}
 
 

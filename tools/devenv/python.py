@@ -22,10 +22,15 @@ def virtual_environment():
         say("Installing Python packages (tools/requirements.txt)")
         shutil.rmtree(VENV, ignore_errors=True)
         _run([sys.executable, "-m", "venv", VENV])
-        _run([PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check",
-              "--no-input", "--requirement", REQUIREMENTS])
+        install("--requirement", REQUIREMENTS)
         stamp.write()
     return PYTHON
+
+
+def install(*arguments):
+    """Have the virtual environment's pip install something."""
+    _run([PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input",
+          *arguments])
 
 
 def _run(command):
@@ -35,6 +40,6 @@ def _run(command):
                        stdin=subprocess.DEVNULL)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise DevError(
-            "the Python packages of tools/requirements.txt could not be installed (see above): "
+            "the Python packages of tools/requirements*.txt could not be installed (see above): "
             "check the network, then run the command again"
         ) from error

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from . import environment, processes
+from . import environment, oca, processes
 from .fail import DevError, say
 from .odoo import OdooServer
 from .paths import ADDON, DEV, PYTHON, ROOT
@@ -19,8 +19,8 @@ TIMEOUT = 900  # seconds for one runner; all of them together are meant to stay 
 DATABASE = "tests"
 LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ \d+ (?P<level>[A-Z]+) \S+ (?P<logger>\S+): ")
 RESULT = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
-# Quiet but for what the addon and its tests say; warnings of everything are shown.
-LOG_LEVELS = (":WARNING", "odoo.tests:INFO", f"odoo.addons.{ADDON.name}:INFO")
+# In the order in which they are installed: each is tested before the next one adds to it.
+ADDONS = (ADDON.name, f"{ADDON.name}_queue_job")
 
 
 @dataclass
@@ -113,23 +113,29 @@ def _junit_count(report):
 
 
 def _addon():
-    """Install the addon in a new database and run its tests there."""
+    """Install the addons in a new database and run their tests there."""
     cluster = Cluster("tests").start()
-    server = OdooServer("tests", cluster, with_addon=True)
+    server = OdooServer("tests", cluster, with_addon=True, addons=[oca.addons()])
     try:
         cluster.drop(DATABASE)
         Seed(modules=addon_dependencies()).create(server, DATABASE)
-        return _odoo_count(server)
+        counts = [_odoo_count(server, addon) for addon in ADDONS]
+        return Count(
+            passed=sum(count.passed for count in counts),
+            failed=sum(count.failed for count in counts),
+        )
     finally:
         server.stop()
         cluster.stop()
 
 
-def _odoo_count(server):
-    levels = [f"--log-handler={level}" for level in LOG_LEVELS]
+def _odoo_count(server, addon):
+    # Quiet but for what the addon and its tests say; warnings of everything are shown.
+    levels = [f"--log-handler={level}" for level in
+              (":WARNING", "odoo.tests:INFO", f"odoo.addons.{addon}:INFO")]
     count, exit_code, installing = Count(), None, True
-    for item in server.stream("-d", DATABASE, "-i", ADDON.name, "--stop-after-init",
-                              "--test-tags", f"/{ADDON.name}", *levels, timeout=TIMEOUT):
+    for item in server.stream("-d", DATABASE, "-i", addon, "--stop-after-init",
+                              "--test-tags", f"/{addon}", *levels, timeout=TIMEOUT):
         if isinstance(item, int):
             exit_code = item
             break
@@ -137,7 +143,7 @@ def _odoo_count(server):
         sys.stdout.flush()
         line = LOG_LINE.match(item)
         installing = installing and ": Starting " not in item
-        if installing and line and line["level"] != "INFO" and ADDON.name in item:
+        if installing and line and line["level"] != "INFO" and addon in item:
             say("FAILED: the addon's own installation logs the line above")
             count.failed += 1
         result = RESULT.search(item)

@@ -1,0 +1,16 @@
+from odoo import fields, models
+
+from .backup_dispatcher import EXECUTOR
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    backup_executor = fields.Selection(
+        selection_add=[(EXECUTOR, "OCA queue_job, on any number of machines")],
+        ondelete={EXECUTOR: "set default"},
+    )
+    backup_runner_missing = fields.Boolean(compute="_compute_backup_runner_missing")
+
+    def _compute_backup_runner_missing(self):
+        self.backup_runner_missing = not self.env["backup.dispatcher"]._runner_is_at_work()

@@ -1,0 +1,4 @@
+from . import test_concurrency
+from . import test_execution
+from . import test_hand_over
+from . import test_settings
