@@ -119,10 +119,13 @@ class Executor:
 
         return self._transaction(step)
 
-    def disown(self, task):
+    def disown(self, task, event):
         """An archive was stored for a run that was lost meanwhile: have it removed again."""
         self._transaction(
-            lambda env: env["backup.run"].browse(task.run_id).exists()._disown_archive()
+            lambda env: env["backup.run"]
+            .browse(task.run_id)
+            .exists()
+            ._disown_archive(event.get("copies", ()))
         )
 
     def discards(self, busy):

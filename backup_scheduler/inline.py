@@ -50,8 +50,9 @@ class InlineRun:
         order = self._task.order
         try:
             result = transfer.ACTIONS[order["action"]](order, self._control)
-            if not self._record({"event": "done", **result}):
-                self._executor.disown(self._task)
+            done = {"event": "done", **result}
+            if not self._record(done):
+                self._executor.disown(self._task, done)
         except BackupError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so

@@ -10,6 +10,7 @@ import logging
 import queue
 import resource
 import signal
+import threading
 import time
 
 import psycopg2
@@ -56,6 +57,8 @@ class Worker:
         """Work until told to stop or idle for long; return at once when another worker is here."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        # Odoo's log names the database of each line by it.
+        threading.current_thread().dbname = self.dbname
         with worker_seat(self.dbname) as seat:
             if not seat:
                 _logger.info("Another backup worker is at work on %s", self.dbname)
@@ -162,7 +165,7 @@ class Worker:
             task.engine.end()
             del self.tasks[key]
             if not held and event["event"] == "done":
-                self.executor.disown(task)
+                self.executor.disown(task, event)
 
     def _still_wanted(self, task):
         """Renew the lease right before the archive gets its name; cancel where it is gone."""

@@ -108,7 +108,7 @@ class EngineRun:
             _logger.warning("Backup run %s is no longer ours", self._task.run_id)
             self._engine.cancel()
             if event["event"] == "done":
-                insist(lambda: self._executor.disown(self._task))
+                insist(lambda: self._executor.disown(self._task, event))
         elif event["event"] == "ready" and self._keep():
             self._engine.publish()
 

@@ -31,8 +31,8 @@ from devenv.stack import addon_dependencies
 from proxy import Proxy
 from world import BACKUPS, ENDED, MASTER_PASSWORD, World, good
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "3"))
-SEED = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or 3)
+SEED = int(os.environ.get("CHAOS_SEED") or 0) or random.SystemRandom().randrange(1, 10**6)
 # Bytes a second: a transfer takes some ten seconds.
 RATE = 3_000_000
 MAX_ATTEMPTS = 4
@@ -43,6 +43,8 @@ QUIET = 150
 # Seconds that a killed server may take to answer, and a transfer to begin.
 ANSWER, BEGIN = 60, 120
 MINUTE = datetime.timedelta(minutes=1)
+# From this second on, the blow waits for the fire that is near, and falls while it is planned.
+SOON = 40
 # What a server says that is down, or whose database is.
 UNAVAILABLE = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 GOOD = ("success", "verified")
@@ -74,9 +76,9 @@ def chaos_server(chaos_cluster):
 class Chaos:
     """Blows, each with its recovery, and what a user does meanwhile."""
 
-    def __init__(self, world, cluster, dice):
-        self.world, self.cluster, self.dice = world, cluster, dice
-        self.manual = []
+    def __init__(self, world, cluster, dice, by_hand):
+        self.world, self.cluster, self.dice, self.by_hand = world, cluster, dice, by_hand
+        self.manual, self.ended = [], {}
         self.blows = {
             "the worker is killed": self.kill_worker,
             "the engine is killed": self.kill_engine,
@@ -93,7 +95,7 @@ class Chaos:
         for number in range(1, count + 1):
             deck = deck or self.dice.sample(list(self.blows), len(self.blows))
             name = deck.pop()
-            if number % 3 == 2:
+            if clock().second >= SOON:
                 self.wait_for_fire()
             else:
                 time.sleep(self.dice.uniform(0, 10))
@@ -101,7 +103,7 @@ class Chaos:
             time.sleep(self.dice.uniform(0, 4))
             tell(f"round {number}: {name}")
             self.blows[name]()
-            self.ask("run", "search_count", [])
+            self.remember()
             self.dispatch()
 
     # --- the blows ------------------------------------------------------------------------------
@@ -137,6 +139,7 @@ class Chaos:
         strike(worker, signum=signal.SIGSTOP)
         time.sleep(LEASE + 2)
         self.dispatch()
+        self.remember()
         strike(worker, signum=signal.SIGCONT)
 
     # --- what a user does -----------------------------------------------------------------------
@@ -158,7 +161,7 @@ class Chaos:
 
     def wait_for_transfer(self):
         """Have a run of our own in the middle of its transfer, beside those that are due."""
-        self.manual += self.ask("job", "run_now", [self.dice.choice(self.world._jobs)])
+        self.manual += self.ask("job", "run_now", [self.by_hand])
         moving = [["status", "=", "running"], ["stage", "=", "download"], ["received", ">", 0]]
         self.world.wait_until(
             lambda: self.ask("run", "search_count", moving) and self.world.engine(),
@@ -180,11 +183,20 @@ class Chaos:
         self.ask("job", "write", self.world._jobs, {"enabled": False})
         return clock().replace(second=0, microsecond=0)
 
+    def remember(self):
+        """Remember what ended: nobody writes to it any more, least of all who lost its lease."""
+        for run in self.ask("run", "search_read", [["status", "in", ENDED]]):
+            self.ended.setdefault(run["id"], last_words(run))
+
     def settle(self):
         """Wait until nothing moves any more."""
         active = [["status", "in", ["queued", "running"]]]
         self.world.wait_until(
             lambda: not self.ask("run", "search_count", active), QUIET, "all runs came to an end"
+        )
+        unfinished = [["status", "in", ["pending", "uploading"]]]
+        self.world.wait_until(
+            lambda: not self.ask("copy", "search_count", unfinished), QUIET, "copies are settled"
         )
         self.world.wait_until(
             lambda: not self.world.leftovers() and not self.world.engine(), QUIET,
@@ -195,7 +207,6 @@ class Chaos:
 def test_whatever_is_killed_every_promise_holds_in_the_end(chaos_server, chaos_cluster, remote):
     world = World(chaos_server, remote)
     tell(f"CHAOS_SEED={SEED} CHAOS_ROUNDS={ROUNDS}")
-    chaos = Chaos(world, chaos_cluster, random.Random(SEED))  # noqa: S311
     with Proxy(remote.port, rate=RATE) as proxy:
         instance = world.create_instance(proxy.url, max_parallel_runs=2)
         assert world.call("instance", "test_connection", [instance])["ok"]
@@ -204,17 +215,21 @@ def test_whatever_is_killed_every_promise_holds_in_the_end(chaos_server, chaos_c
             world.create_job(instance, name=name, catch_up=catch_up, **every_minute)
             for name, catch_up in (("Catches up", True), ("Does not", False))
         ]
+        by_hand = world.create_job(instance, name="By hand", max_attempts=1)
+        chaos = Chaos(world, chaos_cluster, random.Random(SEED), by_hand)  # noqa: S311
         firsts = {job["id"]: moment(job["next_run_at"]) for job in world.call("job", "read", jobs)}
         chaos.rounds(ROUNDS)
         proxy.release()
-        last = chaos.pause(max(firsts.values()) + MINUTE)
+        last = chaos.pause(max(firsts.values()))
         chaos.settle()
+        chaos.remember()
         chaos.manual.append(good(world.wait_for(world.run_now(remote.url)))["id"])
     runs = world.call("run", "search_read", [], order="id")
     tell(collections.Counter((run["status"], run["error_code"]) for run in runs))
     for job, first in firsts.items():
         every_fire_left_one_row([run for run in runs if run["job_id"][0] == job], first, last)
     every_run_ended(runs, chaos.manual)
+    assert chaos.ended.items() <= {run["id"]: last_words(run) for run in runs}.items()
     every_status_is_true(world, runs)
     nothing_is_left_behind(world, chaos_cluster)
 
@@ -226,6 +241,7 @@ def every_fire_left_one_row(runs, first, last):
         if run["trigger"] == "schedule":
             assert run["database_name"] == "shop" or run["status"] == "skipped", run
             minutes.update(moment(run["scheduled_at"]) - n * MINUTE for n in range(stands_for(run)))
+    assert first <= last, (first, last)
     expected, minute = [], first
     while minute <= last:
         expected.append(minute)
@@ -271,6 +287,11 @@ def nothing_is_left_behind(world, cluster):
     assert cluster.psql(f"SELECT id FROM backup_run WHERE {held}", BACKUPS) == ""
     waiting = "state LIKE 'idle in transaction%' AND now() - state_change > interval '5 seconds'"
     assert cluster.psql(f"SELECT pid FROM pg_stat_activity WHERE {waiting}") == ""
+
+
+def last_words(run):
+    fields = ("status", "attempt", "error_code", "sha256", "finished_at")
+    return tuple(run[field] for field in fields)
 
 
 def strike(*victims, signum=signal.SIGKILL):

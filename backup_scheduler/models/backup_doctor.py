@@ -182,7 +182,7 @@ class BackupDoctor(models.AbstractModel):
 
     @api.model
     def _examine_destinations(self):
-        destinations = self.env["backup.destination"].sudo().search([])
+        destinations = self.env["backup.destination"].sudo().search([("active", "=", True)])
         return [found for destination in destinations for found in self._examine_one(destination)]
 
     @api.model
@@ -199,9 +199,9 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _examine_key(self):
         """The key that all stored secrets need: there, right, and nobody else's."""
-        instances = self.env["backup.instance"].sudo().with_context(active_test=False).search([])
+        instances = self.env["backup.instance"].sudo().with_context(active_test=False)
         try:
-            for instance in instances:
+            for instance in instances.search([("master_password_sealed", "!=", False)]):
                 instance._unseal(instance.master_password_sealed)
         except UserError as error:
             return [problem("key", str(error), "")]

@@ -125,7 +125,15 @@ class BackupRunArchive(models.Model):
                 else:
                     copy._postpone(result["error"])
 
-    def _disown_archive(self):
-        """Have the archive removed that was stored after its run had been given up."""
-        if self.status in ("failed", "cancelled"):
-            self.copy_ids.filtered("path")._mark_uploading()
+    def _disown_archive(self, results):
+        """Have the archive removed that was stored after its run had been given up.
+
+        :param results: what the engine told of the copies, which may be forgotten here already
+        """
+        if self.status not in ("failed", "cancelled"):
+            return
+        for result in results:
+            if result.get("stored"):
+                copy = self.copy_ids.browse(result["id"])
+                copy.path = result["path"]
+                copy._mark_uploading()

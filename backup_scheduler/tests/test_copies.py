@@ -164,12 +164,16 @@ class TestAbandoned(BackupCase):
 
     def test_an_archive_that_was_stored_for_a_run_given_up_is_disowned(self):
         run = self._lost()
-        run.copy_ids._mark_stored(1)
-        run._disown_archive()
+        path = run.copy_ids.path
+        run.copy_ids._mark_failed("worker_lost", "Forgotten already.")
+        run._disown_archive([{"id": run.copy_ids.id, "stored": True, "path": path}])
         self.assertEqual(self.Run._abandoned(), run)
+        self.assertEqual(run.copy_ids.path, path)
 
     def test_an_archive_of_a_good_run_is_never_disowned(self):
         run = self._stored()
-        run._disown_archive()
+        run._disown_archive(
+            [{"id": run.copy_ids.id, "stored": True, "path": run.copy_ids.path}]
+        )
         self.assertEqual(run.copy_ids.status, "stored")
         self.assertFalse(self.Run._abandoned())

@@ -33,8 +33,10 @@ class TestInline(BackupCase):
         control.tell("source", version="19.0", databases=["sales", "stock"])
         control.enter("download")
         control.ask_to_publish(**archive())
-        ids = [copy["id"] for copy in order["destinations"]]
-        copies = [{"id": copy_id, "stored": True, "size": SIZE} for copy_id in ids]
+        copies = [
+            {"id": copy["id"], "stored": True, "size": SIZE, "path": copy["archive_path"]}
+            for copy in order["destinations"]
+        ]
         return {**archive(), "copies": copies}
 
     def test_what_is_queued_is_executed_until_nothing_is_left(self):

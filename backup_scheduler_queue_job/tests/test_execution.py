@@ -18,7 +18,10 @@ LOGGER = f"{ADDON}.execution"
 
 def done(order):
     """The last word of an engine that stored the archive everywhere."""
-    copies = [{"id": each["id"], "stored": True, "size": SIZE} for each in order["destinations"]]
+    copies = [
+        {"id": each["id"], "stored": True, "size": SIZE, "path": each["archive_path"]}
+        for each in order["destinations"]
+    ]
     return {"event": "done", **archive(), "copies": copies}
 
 

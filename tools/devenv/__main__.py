@@ -41,6 +41,8 @@ def _command(name):
         from .run import run as command
     elif name == "test":
         from .tests import test as command
+    elif name == "chaos":
+        from .chaos import chaos as command
     elif name == "lint":
         from .lint import lint as command
     elif name == "clean":
