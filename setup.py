@@ -25,7 +25,6 @@ setup(
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/x-rst",
     author=MANIFEST["author"],
-    url=MANIFEST["website"],
     license=MANIFEST["license"],
     classifiers=[
         "Framework :: Odoo",

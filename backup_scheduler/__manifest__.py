@@ -5,7 +5,6 @@
     "category": "Administration",
     "license": "LGPL-3",
     "author": "The Backup Scheduler developers",
-    "website": "https://github.com/backup-scheduler/backup_scheduler",
     "depends": ["base_setup", "mail"],
     "external_dependencies": {"python": ["boto3", "croniter", "pytz"]},
     "data": [

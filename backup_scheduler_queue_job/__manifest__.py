@@ -5,7 +5,6 @@
     "category": "Administration",
     "license": "LGPL-3",
     "author": "The Backup Scheduler developers",
-    "website": "https://github.com/backup-scheduler/backup_scheduler",
     "depends": ["backup_scheduler", "queue_job"],
     "data": [
         "data/queue_job_data.xml",
