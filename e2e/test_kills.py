@@ -189,9 +189,8 @@ env.cr.execute("UPDATE backup_job SET cron_expression = 'broken' WHERE id = %s",
 env.cr.commit()
 """
     backup_server.run("shell", "-d", BACKUPS, "--no-http", script=script)
-    world.wait_until(
-        lambda: world.call("run", "search_count", [["job_id", "in", jobs]]) == 10, 90, "ten runs"
-    )
+    world.dispatch()
+    assert world.call("run", "search_count", [["job_id", "in", jobs]]) == 10
     runs = world.call("run", "search_read", [["job_id", "in", jobs]])
     broken = [run for run in runs if run["error_code"] == "internal"]
     assert [run["job_id"][0] for run in broken] == [jobs[4]]
