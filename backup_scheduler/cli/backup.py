@@ -44,11 +44,15 @@ class Backup(Command):
         Worker(database, options.stay).run()
 
     def _doctor(self, options, odoo_arguments):
-        """Print what is wrong, a line each; exit with 1 when there is anything."""
+        """Print what is wrong, a line each; exit with 1 when there is anything.
+
+        Missing extras are told too, but nothing is wrong without them.
+        """
         database = self._configure(options, [*odoo_arguments, "--log-level=warn"])
         with Registry(database).cursor() as cr:
-            problems = api.Environment(cr, SUPERUSER_ID, {})["backup.doctor"]._examine()
-        for found in problems:
+            doctor = api.Environment(cr, SUPERUSER_ID, {})["backup.doctor"]
+            problems, extras = doctor._examine(), doctor._missing_extras()
+        for found in (*problems, *extras):
             sys.stdout.write(f"{found['check']}: {found['problem']} {found['hint']}\n")
         if problems:
             sys.exit(1)

@@ -48,7 +48,8 @@ class BackupDoctor(models.AbstractModel):
 
     @api.model
     def _examine(self):
-        """Return all problems. Writes and removes a marker in each local folder."""
+        """Return all problems, missing extras apart. Writes and removes a marker in each local
+        folder."""
         examinations = (
             self._examine_cron,
             self._examine_executor,
@@ -231,6 +232,26 @@ class BackupDoctor(models.AbstractModel):
                 self.env._("pip install %(names)s", names=names),
             )
         ]
+
+    @api.model
+    def _missing_extras(self):
+        """Return what optional libraries would add; without them everything works."""
+        return [
+            problem(
+                "extra",
+                self.env._("%(name)s is not installed: %(use)s.", name=name, use=use),
+                self.env._("pip install %(names)s", names=name.replace("_", "-")),
+            )
+            for name, use in self._extras().items()
+            if not importlib.util.find_spec(name)
+        ]
+
+    @api.model
+    def _extras(self):
+        return {
+            "cron_descriptor": self.env._("schedules are not told in the user's language"),
+            "isal": self.env._("archives are verified at half the speed"),
+        }
 
     @api.model
     def _examine_clock(self):

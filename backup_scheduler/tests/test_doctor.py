@@ -113,6 +113,15 @@ class TestDoctor(BackupCase):
             (found,) = self.doctor._examine()
         self.assertEqual(found["hint"], "pip install no_such_library")
 
+    def test_missing_extras_are_told_but_nothing_is_wrong_without_them(self):
+        with patch(f"{MODULE}.importlib.util.find_spec", return_value=None):
+            self.assertEqual(
+                [found["hint"] for found in self.doctor._missing_extras()],
+                ["pip install cron-descriptor", "pip install isal"],
+            )
+        self.assertEqual(self.doctor._missing_extras(), [])
+        self.assertEqual(self.doctor._examine(), [])
+
     def test_clocks_that_are_apart_are_told(self):
         ahead = fields.Datetime.now() + datetime.timedelta(minutes=5)
         with patch.object(type(self.env["backup.run"]), "_clock", return_value=ahead):
