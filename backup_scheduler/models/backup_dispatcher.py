@@ -9,6 +9,8 @@ from .. import inline, launcher
 
 _logger = logging.getLogger(__name__)
 
+# Two transactions at the same rows: nothing is wrong with either, and one has to come again.
+COLLISIONS = (psycopg2.errors.SerializationFailure, psycopg2.errors.DeadlockDetected)
 # Machines that share a database never agree to the second.
 CLOCK_TOLERANCE = datetime.timedelta(minutes=2)
 
@@ -43,7 +45,7 @@ class BackupDispatcher(models.AbstractModel):
         try:
             self.env["backup.run"]._reap()
             self.env["ir.cron"]._commit_progress()
-        except psycopg2.errors.SerializationFailure:
+        except COLLISIONS:
             # A worker was at the same runs.
             self.env.cr.rollback()
 
@@ -72,7 +74,7 @@ class BackupDispatcher(models.AbstractModel):
             # next_run_at alike, and plans it again. Whoever claims a run waits for both.
             self.env.cr.execute("SET LOCAL synchronous_commit TO off")
             # One by one: a commit empties the cache, and would have all of them read again.
-            self._plan_job(jobs.browse(job_id), now)
+            self._plan_in_turn(jobs.browse(job_id), now)
             if not self.env["ir.cron"]._commit_progress(1):
                 return planned
         return len(due)
@@ -87,16 +89,28 @@ class BackupDispatcher(models.AbstractModel):
         return self.env["backup.job"].search(domain, order="next_run_at, id")
 
     @api.model
+    def _plan_in_turn(self, job, now):
+        """Plan one job in a transaction that holds nothing else."""
+        try:
+            self._plan_job(job, now)
+        except COLLISIONS:
+            # Somebody else changed it under us: this transaction can see no more than that.
+            self.env.cr.rollback()
+
+    @api.model
     def _plan_job(self, job, now):
-        """Plan one job, if nobody else is at it; a failure is recorded on the job."""
+        """Plan one job, if nobody else is at it; a failure is recorded on the job.
+
+        Raises what PostgreSQL says when it collides with another transaction: only the caller knows
+        what else its own holds.
+        """
         try:
             with self.env.cr.savepoint():
                 job = job.try_lock_for_update(allow_referencing=True)
                 if job and job.next_run_at and job.next_run_at <= now:
                     job._plan_fire(now)
-        except psycopg2.errors.SerializationFailure:
-            # Somebody else changed it under us: this transaction can see no more than that.
-            self.env.cr.rollback()
+        except COLLISIONS:
+            raise
         except Exception as error:  # noqa: BLE001 - one broken job must not stop the others
             job.invalidate_recordset()
             self._record_broken(job, error, now)

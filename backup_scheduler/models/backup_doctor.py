@@ -250,7 +250,7 @@ class BackupDoctor(models.AbstractModel):
     def _extras(self):
         return {
             "cron_descriptor": self.env._("schedules are not told in the user's language"),
-            "isal": self.env._("archives are verified at half the speed"),
+            "isal": self.env._("archives are verified more slowly"),
         }
 
     @api.model

@@ -84,10 +84,10 @@ class TestConcurrency(BaseCase):
     def test_a_job_that_another_dispatcher_plans_is_left_to_it(self):
         now = fields.Datetime.now()
         with self._environment() as one:
-            one["backup.dispatcher"]._plan_job(self._job(one), now)
+            one["backup.dispatcher"]._plan_in_turn(self._job(one), now)
             one.flush_all()
             with self._environment() as two:
-                two["backup.dispatcher"]._plan_job(self._job(two), now)
+                two["backup.dispatcher"]._plan_in_turn(self._job(two), now)
         self._assert_one_fire()
 
     def test_a_job_that_another_dispatcher_has_planned_meanwhile_is_not_planned_again(self):
@@ -96,9 +96,9 @@ class TestConcurrency(BaseCase):
             job = two["backup.dispatcher"]._due_jobs(now).browse(self.job_id)
             self.assertTrue(job.next_run_at <= now)  # its view begins here
             with self._environment() as one:
-                one["backup.dispatcher"]._plan_job(self._job(one), now)
+                one["backup.dispatcher"]._plan_in_turn(self._job(one), now)
             with mute_logger("odoo.sql_db"):
-                two["backup.dispatcher"]._plan_job(job, now)
+                two["backup.dispatcher"]._plan_in_turn(job, now)
         self._assert_one_fire()
 
     def _assert_one_fire(self):
@@ -111,7 +111,7 @@ class TestConcurrency(BaseCase):
     def test_a_kill_before_the_commit_leaves_the_job_due(self):
         now = fields.Datetime.now()
         with self._environment() as env:
-            env["backup.dispatcher"]._plan_job(self._job(env), now)
+            env["backup.dispatcher"]._plan_in_turn(self._job(env), now)
             env.flush_all()
             env.cr.rollback()
         with self._environment() as env:

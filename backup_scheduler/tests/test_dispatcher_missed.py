@@ -1,5 +1,7 @@
 import datetime
+from unittest.mock import patch
 
+import psycopg2
 from freezegun import freeze_time
 
 from odoo import fields
@@ -178,6 +180,16 @@ class Changes(BackupCase):
                 self.assertEqual(len(job.run_ids), 2, "One for each database")
                 savepoint.rollback()
                 self.env.invalidate_all(flush=False)
+
+    def test_a_collision_while_a_due_fire_is_planned_undoes_nothing_of_the_request(self):
+        """A rollback here would take what the request did before, and commit what it does after."""
+        job = self._make_due(self._make_job(), ago(seconds=30))
+        collision = psycopg2.errors.SerializationFailure()
+        with (
+            patch.object(type(job), "_plan_fire", side_effect=collision),
+            self.assertRaises(psycopg2.errors.SerializationFailure),
+        ):
+            job.write({"enabled": False})
 
     def test_a_job_planned_while_the_clock_was_ahead_is_planned_anew(self):
         with freeze_time("2031-05-05 12:00:00"):
