@@ -183,7 +183,7 @@ def test_one_broken_job_among_ten_fails_alone(world, backup_server):
     instance = world.create_instance("http://127.0.0.1:9")
     jobs = [world.create_job(instance, name=f"Job {number}") for number in range(10)]
     script = f"""
-env.cr.execute("UPDATE backup_job SET next_run_at = now() AT TIME ZONE 'UTC'"
+env.cr.execute("UPDATE backup_job SET next_run_at = now() AT TIME ZONE 'UTC' - interval '1 second'"
                " WHERE id IN %s", ({tuple(jobs)},))
 env.cr.execute("UPDATE backup_job SET cron_expression = 'broken' WHERE id = %s", ({jobs[4]},))
 env.cr.commit()
