@@ -6,12 +6,13 @@ help:
 	@echo "make run     the demo's two servers left running (PORT=8069)"
 	@echo "make test    all tests (ONLY=engine|addon|e2e)"
 	@echo "make chaos   30 rounds of killing everything (CHAOS_ROUNDS=n, CHAOS_SEED=n repeats one)"
+	@echo "make corpus  what each level of verification finds in damaged backups"
 	@echo "make lint    ruff and pylint-odoo"
 	@echo "make screenshots  the pictures of the documentation, from real runs"
 	@echo "make i18n    the template of the translations"
 	@echo "make clean   end what runs and delete .dev"
 
-demo run test chaos lint screenshots i18n clean:
+demo run test chaos corpus lint screenshots i18n clean:
 	@sh tools/bootstrap.sh $@
 
-.PHONY: help demo run test chaos lint screenshots i18n clean
+.PHONY: help demo run test chaos corpus lint screenshots i18n clean

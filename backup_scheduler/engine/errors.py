@@ -139,9 +139,47 @@ class Inconsistent(ArchiveError):
     hint = "The archive is readable, but its parts do not belong together."
 
 
+class NotConsistent(Inconsistent):
+    """The archive is complete and intact, and what it was copied from lacked something.
+
+    Such an archive may be the only copy there is: it is kept, and told about, and never counted as
+    a good backup. ``report`` is what was learnt of it, whose level is 2.
+    """
+
+    hint = (
+        "The archive is a sound copy of what the server had, and it is stored. Look at that "
+        "server: its filestore, and who else writes there while it is backed up."
+    )
+
+    def __init__(self, message, hint=None, report=None):
+        super().__init__(message, hint)
+        self.report = report
+
+
 class ArchiveMissing(ArchiveError):
     code = "archive_missing"
     hint = "Somebody deleted or moved it. If the folder is a mounted one, see that it is mounted."
+
+
+class RestoreFailed(ArchiveError):
+    code = "restore_failed"
+    hint = (
+        "The archive could not be restored as it is. Make another backup now, and look for what "
+        "the message names: a version of PostgreSQL that is too old here, or a missing extension."
+    )
+
+
+class RestoreRefused(BackupError):
+    code = "restore_refused"
+    hint = "Choose another name, or a server of the archive's version. Nothing was sent."
+
+
+class WrongIdentity(BackupError):
+    code = "wrong_identity"
+    hint = (
+        "Use the identity (AGE-SECRET-KEY-1…) that belongs to one of the recipients of that "
+        "destination at the time of the backup."
+    )
 
 
 # --- this side ----------------------------------------------------------------------------------
@@ -165,6 +203,87 @@ class NoDatabase(BackupError):
 class DestinationFailed(RetryableError):
     code = "destination_failed"
     hint = "Check the destination: its folder must exist and be writable."
+
+
+class DestinationDenied(DestinationFailed):
+    """The destination answers, and says no: to whoever asks, or to what is asked."""
+
+    code = "destination_denied"
+    hint = "Check user, password and keys of the destination, and what that account may do there."
+
+
+class HostKeyRefused(BackupError):
+    """An SSH server is not known to be the right one. No secret was sent to it.
+
+    :ivar host_key: the server's key, as it is pinned: ``ssh-ed25519 AAAA…``; empty when not known
+    :ivar fingerprint: of that key, as ssh-keygen prints it: ``SHA256:…``
+    """
+
+    def __init__(self, message, hint=None, host_key="", fingerprint=""):
+        super().__init__(message, hint)
+        self.host_key = host_key
+        self.fingerprint = fingerprint
+
+    def as_dict(self):
+        keys = {"host_key": self.host_key, "fingerprint": self.fingerprint}
+        return {**super().as_dict(), **keys}
+
+
+class HostKeyUnknown(HostKeyRefused):
+    """Nobody has accepted the server's host key yet."""
+
+    code = "host_key_unknown"
+    hint = "Compare the fingerprint with the server's own, and accept it if it is the same."
+
+
+class HostKeyChanged(HostKeyRefused):
+    """The server has another host key than the accepted one.
+
+    :ivar accepted: the fingerprint of the key that was accepted
+    """
+
+    code = "host_key_changed"
+    hint = (
+        "Ask the server's administrator whether its key was replaced, and only then accept the new "
+        "one on the destination's form. Otherwise somebody else answers in its place."
+    )
+
+    def __init__(self, message, hint=None, host_key="", fingerprint="", accepted=""):
+        super().__init__(message, hint, host_key, fingerprint)
+        self.accepted = accepted
+
+    def as_dict(self):
+        return {**super().as_dict(), "accepted": self.accepted}
+
+
+class Immutable(RetryableError):
+    """What is to be deleted is locked until a date, and still there."""
+
+    code = "immutable"
+    hint = "It can be deleted after the date that the message names, by nobody before."
+
+
+class DatabaseServerFailed(RetryableError):
+    code = "database_server_failed"
+    hint = (
+        "Check that PostgreSQL runs and takes connections from here, and that its user may create "
+        "databases."
+    )
+
+
+class DatabaseExists(BackupError):
+    code = "database_exists"
+    hint = "Choose another name. A restore never overwrites a database."
+
+
+class EncryptionFailed(BackupError):
+    code = "encryption_failed"
+    hint = "Check the recipients of the destination: each is one line that begins with age1."
+
+
+class LibraryMissing(BackupError):
+    code = "library_missing"
+    hint = "Install the Python package that the message names where Odoo runs, and restart Odoo."
 
 
 class TimeLimit(BackupError):

@@ -1,5 +1,6 @@
 """python -m devenv <command>: what the Makefile calls."""
 
+import importlib
 import os
 import signal
 import sys
@@ -7,6 +8,19 @@ import sys
 from .fail import DevError
 
 INTERRUPTED = 130
+# Each command: the module that has it, and its function there.
+COMMANDS = {
+    "demo": ("demo", "demo"),
+    "run": ("run", "run"),
+    "test": ("tests", "test"),
+    "chaos": ("chaos", "chaos"),
+    "corpus": ("corpus", "corpus"),
+    "lint": ("lint", "lint"),
+    "clean": ("clean", "clean"),
+    "screenshots": ("screenshots", "screenshots"),
+    "i18n": ("i18n", "i18n"),
+    "setup": ("environment", "ensure"),
+}
 
 
 def main(name):
@@ -35,27 +49,10 @@ def main(name):
 
 def _command(name):
     """Import only the command's own module: the others may need what is not set up yet."""
-    if name == "demo":
-        from .demo import demo as command
-    elif name == "run":
-        from .run import run as command
-    elif name == "test":
-        from .tests import test as command
-    elif name == "chaos":
-        from .chaos import chaos as command
-    elif name == "lint":
-        from .lint import lint as command
-    elif name == "clean":
-        from .clean import clean as command
-    elif name == "screenshots":
-        from .screenshots import screenshots as command
-    elif name == "i18n":
-        from .i18n import i18n as command
-    elif name == "setup":
-        from .environment import ensure as command
-    else:
+    if name not in COMMANDS:
         raise DevError(f"there is no command '{name}': see make help")
-    return command
+    module, function = COMMANDS[name]
+    return getattr(importlib.import_module(f".{module}", __package__), function)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ gives some parts more of them.
 """
 
 import re
+from typing import NamedTuple
 
 from ..errors import Damaged, Inconsistent, Truncated
 from .manifest import MAX_SIZE, check_manifest, parse_manifest
 
 DUMP = "dump.sql"
 MANIFEST = "manifest.json"
+FILESTORE, MARKS = "filestore/", "filestore/checklist/"
 
 PG_DUMP_FAILED = (
     "pg_dump ended early on the server although the archive was completed. The log of that server "
@@ -28,28 +30,51 @@ _END_OF_DUMP = re.compile(
 _START_OF_DUMP = b"--\n-- PostgreSQL database dump\n--\n"
 
 
+def is_stored_file(name):
+    """Whether a member of a zip is a file of the filestore, and no mark of what may be deleted."""
+    return name.startswith(FILESTORE) and not name.startswith(MARKS) and not name.endswith("/")
+
+
+class Wanted(NamedTuple):
+    """What the archive is held against.
+
+    ``database``: its name, or None. ``since``: the aware datetime at which the backup was asked
+    for, or None. ``filestore``: whether a zip is to hold the filestore.
+    """
+
+    database: str | None = None
+    since: object = None
+    filestore: bool = True
+
+
 class Intact:
     """The checkers of level 2.
 
     :param report: where they write down what they learn
-    :param database: the name that the archive must carry, or None
+    :param wanted: a :class:`Wanted`
     """
 
-    def __init__(self, report, database):
+    def __init__(self, report, wanted):
         self._report = report
-        self._database = database
+        self._wanted = wanted
 
     def of_member(self, name):
         """Return the checkers of a member of the zip."""
         if name == DUMP:
             return [PlainDump()]
         if name == MANIFEST:
-            return [Manifest(self._report, self._database)]
+            return [Manifest(self._report, self._wanted.database)]
         return []
 
     def of_table(self, entry):
         """Return the checkers of the rows that a custom dump has for ``entry``."""
         return [CopyRows(entry)] if entry.copy_statement else []
+
+    def see_entry(self, entry):
+        """Look at one entry of a custom dump's table of contents, before all data."""
+
+    def conclude(self):
+        """Say the verdict on the whole, after all of it was read and found intact."""
 
 
 class Tail:

@@ -28,8 +28,10 @@ def complete(source, database):
     return walk.report
 
 
-def intact(source, database, checks_of):
+def intact(source, wanted, checks_of):
     """Level 2: as level 1, and each stream is decompressed to its end and checksum.
+
+    Returns the :class:`Report` and the checkers that ``checks_of(report, wanted)`` gave.
 
     What the format does not protect cannot be vouched for: the texts of the table of contents
     (definitions of tables, names) and the data of an uncompressed dump have no checksum. Only the
@@ -38,15 +40,15 @@ def intact(source, database, checks_of):
     lz4 and zstd, which pg_dump uses only when told to, cannot be undone by Python's own library:
     the bytes of such a dump are read, but the report says level 1 and why.
     """
-    walk = _Walk(source, database)
+    walk = _Walk(source, wanted.database)
     compression = walk.header.compression
-    checks = checks_of(walk.report, database)
+    checks = checks_of(walk.report, wanted)
 
     def read(entry, name):
         checkers = checks.of_table(entry) if compression in _DECODED else []
         walk.read_stream(_DECODERS[compression](name), name, checkers)
 
-    walk.run(read)
+    walk.run(read, checks.see_entry)
     if compression in _DECODED:
         walk.report.level = 2
     else:
@@ -54,7 +56,7 @@ def intact(source, database, checks_of):
             f"The dump is compressed by {compression}, which cannot be undone here: "
             "it is complete, but its rows were not read."
         )
-    return walk.report
+    return walk.report, checks
 
 
 class _Walk:
@@ -74,9 +76,12 @@ class _Walk:
         self._promised = {}
         self._listed, self._found = _Numbers(), _Numbers()
 
-    def run(self, visit):
-        """Visit each stream: ``visit(entry, name)`` has to go to its end."""
-        self._read_contents()
+    def run(self, visit, see_entry=None):
+        """Visit each stream: ``visit(entry, name)`` has to go to its end.
+
+        ``see_entry(entry)`` is called before, with each entry of the table of contents.
+        """
+        self._read_contents(see_entry or (lambda _entry: None))
         while self._promised:
             self._visit_block(visit)
         if self._source.remaining:
@@ -87,8 +92,9 @@ class _Walk:
         if self.report.large_objects and self._listed != self._found:
             raise Damaged("The large objects of the dump are not those that it lists.")
 
-    def _read_contents(self):
+    def _read_contents(self, see_entry):
         for entry in self._dump.entries():
+            see_entry(entry)
             if entry.has_data:
                 # All that is needed later on: definitions can be long.
                 self._promised[entry.dump_id] = entry._replace(definition="")

@@ -11,7 +11,7 @@ import struct
 from typing import NamedTuple
 
 from ..errors import Damaged, NotAnArchive
-from .content import PG_CUSTOM, require_magic
+from .content import HEAD, PG_CUSTOM, require_magic
 
 OLDEST, NEWEST = (1, 12), (1, 16)
 WITH_TABLE_ACCESS_METHOD = (1, 14)
@@ -97,7 +97,10 @@ class CustomDump:
 
     def _read_prefix(self):
         head = self._source.read(min(_PREFIX.size, self._source.size), "its first bytes")
-        require_magic(head, [PG_CUSTOM], "a pg_dump custom dump")
+        if not head.startswith(PG_CUSTOM):
+            # More of it, to say what it is instead.
+            more = self._source.read(min(HEAD, self._source.remaining))
+            require_magic(head + more, [PG_CUSTOM], "a pg_dump custom dump")
         if len(head) < _PREFIX.size:
             self._source.read(_PREFIX.size - len(head), "the header")
         _magic, major, minor, _revision, int_size, offset_size, kind = _PREFIX.unpack(head)

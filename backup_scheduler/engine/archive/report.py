@@ -21,8 +21,24 @@ class Report:
     filestore_files: int = 0
     """Files of the filestore, without Odoo's ``checklist`` marks."""
     tables: int = 0
-    """Tables whose rows are in the custom dump."""
+    """Tables whose rows are in the dump, none included; of a zip from level 3 on."""
     large_objects: int = 0
+    attachments: int = 0
+    """Rows of ``ir_attachment``, wherever their content is. This and what follows: level 3."""
+    users: int = 0
+    """Rows of ``res_users``, inactive ones included."""
+    modules: int = 0
+    """Modules that are installed according to the dump."""
+    missing_files: int = 0
+    """Files of the filestore that the dump lists and the zip lacks."""
+    damaged_files: int = 0
+    """Files of the filestore whose content is not that of their name."""
+    surplus_files: int = 0
+    """Files of the filestore that the dump does not list."""
+    late_files: int = 0
+    """Files that are missing or damaged because they came while the backup was made."""
+    since: str = ""
+    """When the backup was asked for, ISO 8601: what is younger may be late."""
     database: str = ""
     odoo_version: str = ""
     pg_version: str = ""

@@ -3,43 +3,57 @@
 1. *complete*: nothing of it is missing. Told without reading its data, in the time of some seeks.
 2. *intact*: every byte was read; checksums, sizes and end marks are right, and the archive is of
    the database that it should be of.
+3. *consistent*: the parts belong together. Each file of the filestore has the content that its
+   name says, each that the dump lists is there, each table has its rows, and the manifest is of
+   this dump.
 
-Each level holds for Odoo's ``zip`` and for pg_dump's custom ``dump``. Higher levels read the same
-bytes in the same single pass and ask more of some parts: see :mod:`.checkers`.
+Each level holds for Odoo's ``zip`` and for pg_dump's custom ``dump`` (which has neither filestore
+nor manifest). Higher levels read the same bytes in the same single pass and ask more of some parts:
+see :mod:`.checkers`. What no reading can tell, that the dump restores, is not asked here.
 """
 
 import hashlib
 
 from ..errors import Damaged
 from . import dump
-from .checkers import Intact
+from .checkers import Intact, Wanted
+from .consistent import Consistent
 from .source import BLOCK, Source
 from .zip import OdooZip
 
-COMPLETE, INTACT = 1, 2
+COMPLETE, INTACT, CONSISTENT = 1, 2, 3
 # What each level asks of the plain bytes of the parts.
-CHECKS = {COMPLETE: None, INTACT: Intact}
+CHECKS = {COMPLETE: None, INTACT: Intact, CONSISTENT: Consistent}
 
 
-def verify(path, archive_format, level, *, database=None, sha256=None, progress=None):
+def verify(
+    path, archive_format, level, *,
+    database=None, sha256=None, progress=None, since=None, filestore=True,
+):  # fmt: skip
     """Verify the archive at ``path``; return the :class:`.report.Report` of a good one.
 
     :param archive_format: ``zip`` or ``dump``
-    :param level: 1 or 2; ``Report.level`` tells which was reached
+    :param level: 1 to 3; ``Report.level`` tells which was reached
     :param database: the name of the database that it must be of; not asked of a zip at level 1,
         whose manifest is not read then
     :param sha256: the hexadecimal digest that the file must have. It is the only thing that finds a
         changed byte where the format has no checksum of its own, and costs a read of the whole file
     :param progress: called with (bytes read, total bytes) at least each MB; what it raises ends the
         verification
+    :param since: the aware datetime at which the backup was asked for. Odoo copies the filestore
+        before it dumps the database: a file that is missing because its attachment came in between
+        is counted as late, and is no fault. None: nothing can be late
+    :param filestore: whether a zip is to hold the filestore; else files that lack are no fault
 
-    The file is read forward in blocks, in a few hundred KB of memory whatever its size.
+    The file is read forward in blocks, in a few MB of memory whatever its size; level 3 adds some
+    60 bytes for each attachment.
 
     Raises, with a sentence that says what is wrong and where: :class:`NotAnArchive` for other
     content, :class:`Truncated` where bytes are missing at the end, :class:`Damaged` for changed
-    bytes, :class:`Inconsistent` for parts that do not belong together. :class:`OSError` when the
-    file cannot be read, which says nothing about the archive; :class:`ValueError` for a format or a
-    level that does not exist.
+    bytes, :class:`Inconsistent` for parts that do not belong together; where only level 3 finds
+    that, :class:`NotConsistent`, which has the report: the archive is complete and intact then.
+    :class:`OSError` when the file cannot be read, which says nothing about the archive;
+    :class:`ValueError` for a format or a level that does not exist.
     """
     if archive_format not in _FORMATS:
         raise ValueError(f"unknown archive format: {archive_format!r}")
@@ -50,26 +64,34 @@ def verify(path, archive_format, level, *, database=None, sha256=None, progress=
         source = Source(file, progress, digest)
         # While the directory is read, the position in the file does not move; stopping still works.
         probe = Source(probe_file, progress and (lambda _at, size: progress(source.position, size)))
-        report = _FORMATS[archive_format](source, probe, CHECKS[level], database)
+        wanted = Wanted(database, since, filestore)
+        report, checks = _FORMATS[archive_format](source, probe, CHECKS[level], wanted)
+        report.since = since.isoformat() if since else ""
         if digest:
             source.drain()
             _require_digest(digest, sha256)
+    # Only now: changed bytes are the better explanation.
+    if checks and report.level >= INTACT:
+        checks.conclude()
     if progress:
         progress(report.size, report.size)
     return report
 
 
-def _verify_zip(source, probe, checks, database):
+def _verify_zip(source, probe, checks_of, wanted):
     archive = OdooZip(source, probe)
-    if checks:
-        archive.intact(checks(archive.report, database))
-    else:
+    if not checks_of:
         archive.complete()
-    return archive.report
+        return archive.report, None
+    checks = checks_of(archive.report, wanted)
+    archive.intact(checks)
+    return archive.report, checks
 
 
-def _verify_dump(source, _probe, checks, database):
-    return dump.intact(source, database, checks) if checks else dump.complete(source, database)
+def _verify_dump(source, _probe, checks_of, wanted):
+    if not checks_of:
+        return dump.complete(source, wanted.database), None
+    return dump.intact(source, wanted, checks_of)
 
 
 def _require_digest(digest, expected):

@@ -3,7 +3,7 @@
 import itertools
 
 from ..errors import Damaged, Inconsistent
-from .checkers import DUMP, MANIFEST
+from .checkers import DUMP, MANIFEST, is_stored_file
 from .codec import RAW_DEFLATE, Inflater, Stored, crc32
 from .content import EMPTY_ZIP, HEAD, ZIP, require_magic
 from .report import Report
@@ -16,7 +16,6 @@ from .zip_directory import (
 )
 
 REQUIRED = (DUMP, MANIFEST)
-_FILESTORE, _MARKS = b"filestore/", b"filestore/checklist/"
 
 
 class OdooZip:
@@ -89,10 +88,7 @@ class OdooZip:
         self.report.members += 1
         if entry.name in required:
             required[entry.name] += 1
-        name = entry.raw_name
-        self.report.filestore_files += (
-            name.startswith(_FILESTORE) and not name.startswith(_MARKS) and not name.endswith(b"/")
-        )
+        self.report.filestore_files += is_stored_file(entry.name)
 
     def _members(self):
         """Yield each entry in the order of the file, with the byte at which the next one begins."""

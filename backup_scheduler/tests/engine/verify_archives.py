@@ -77,9 +77,21 @@ SQL = b"""--
 
 CREATE TABLE public.note (id integer, body text);
 
+COPY public.ir_attachment (id, store_fname) FROM stdin;
+1\t7c/7c211433f02071597741e6ff5a8ea34789abbf43
+\\.
+
+COPY public.ir_module_module (name, state, latest_version) FROM stdin;
+base\tinstalled\t19.0.1.3
+\\.
+
 COPY public.note (id, body) FROM stdin;
 1\tone
 2\ttwo
+\\.
+
+COPY public.res_users (id, login) FROM stdin;
+2\tadmin
 \\.
 
 

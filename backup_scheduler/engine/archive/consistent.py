@@ -1,0 +1,240 @@
+"""Level 3: the parts of an archive belong together.
+
+What the dump lists in ``ir_attachment`` is compared with the files of the filestore, the modules of
+``manifest.json`` with those of the dump, and the tables that the dump creates with those that it
+has the rows of.
+"""
+
+import datetime
+import hashlib
+
+from ..errors import NotConsistent
+from .checkers import DUMP, FILESTORE, Intact, is_stored_file
+from .copytext import COPY, NULL, Rows, column_names, unescape
+from .inventory import NAMED, Inventory, checksum_in
+from .schema import Schema
+from .sqlscript import Script
+
+ATTACHMENTS = "public.ir_attachment"
+USERS = "public.res_users"
+MODULES = "public.ir_module_module"
+# What is read of each table. Dates are UTC, as Odoo keeps them.
+COLUMNS = {
+    ATTACHMENTS: ("store_fname", "create_date", "write_date"),
+    USERS: ("id", "login"),
+    MODULES: ("name", "state", "latest_version", "write_date"),
+}
+# Seconds. A row carries the time at which its transaction began, which may be long before the
+# backup and end within it: an import, a cron. A file lost for good is found by the next backup.
+RACE_MARGIN = 600
+
+
+class Consistent(Intact):
+    """The checkers of level 3, and its verdict."""
+
+    def __init__(self, report, wanted):
+        super().__init__(report, wanted)
+        self._inventory = Inventory()
+        self._schema = Schema()
+        self._script = None
+        self._since = _database_time(wanted.since)
+        self._modules, self._changing = {}, set()
+        self._stored = self._elsewhere = 0
+        self._readers = {}
+        self._found = None
+
+    # --- the parts ------------------------------------------------------------------------------
+
+    def of_member(self, name):
+        checkers = super().of_member(name)
+        if name == DUMP:
+            self._script = Script(self._schema, self._rows_of)
+            checkers.append(self._script)
+        elif is_stored_file(name):
+            checkers.append(StoredFile(name, self._inventory))
+        return checkers
+
+    def see_entry(self, entry):
+        """Look at one entry of a custom dump's table of contents."""
+        if entry.has_data:
+            if entry.description == "TABLE DATA":
+                self._schema.has_rows(entry.name)
+        elif entry.definition:
+            self._schema.default = entry.schema or self._schema.default
+            Script(self._schema, self._rows_of).feed(entry.definition.encode())
+
+    def of_table(self, entry):
+        checkers = super().of_table(entry)
+        copy = COPY.match(entry.copy_statement.encode())
+        reader = copy and self._rows_of(entry.name, column_names(copy[2]))
+        return [*checkers, reader] if reader else checkers
+
+    def _rows_of(self, table, columns):
+        """Return the reader of the rows of a table, or None for one that is not looked into."""
+        take = {
+            ATTACHMENTS: self._attachment, USERS: self._user, MODULES: self._module,
+        }.get(table)  # fmt: skip
+        if take is None:
+            return None
+        self._readers[table] = Rows(table, columns, COLUMNS[table], take)
+        return self._readers[table]
+
+    # --- the rows -------------------------------------------------------------------------------
+
+    def _attachment(self, store_fname, created, written):
+        if store_fname in (NULL, b""):
+            return
+        if checksum_in(store_fname) is None:
+            store_fname = unescape(store_fname).encode()
+            if b"://" in store_fname:
+                # A module keeps it in another storage and notes its address here.
+                self._elsewhere += 1
+                return
+            # As Odoo makes a path of it (_full_path in ir_attachment.py).
+            store_fname = store_fname.translate(None, b".:").strip(b"/\\")
+        self._stored += 1
+        self._inventory.listed(store_fname, self._is_late(created) or self._is_late(written))
+
+    def _user(self, _id, _login):
+        """Users are counted only."""
+
+    def _module(self, name, state, version, written):
+        name = unescape(name)
+        if self._is_late(written):
+            self._changing.add(name)
+        if state == b"installed":
+            self._modules[name] = unescape(version)
+
+    def _is_late(self, moment):
+        """Whether a row may be younger than the copy of the filestore that came before the dump."""
+        return self._since is not None and moment != NULL and moment >= self._since
+
+    # --- the verdict ----------------------------------------------------------------------------
+
+    def conclude(self):
+        """Fill the report; raise :class:`NotConsistent` when something is not as it should be."""
+        report = self._report
+        rows = {table: reader.count for table, reader in self._readers.items()}
+        report.attachments = rows.get(ATTACHMENTS, 0)
+        report.users = rows.get(USERS, 0)
+        report.modules = len(self._modules)
+        report.tables = len(self._schema.with_rows)
+        self._note()
+        findings = [*self._about_tables(), *self._about_manifest(), *self._about_files()]
+        if findings:
+            raise NotConsistent("; ".join(findings) + ".", report=report)
+        report.level = 3
+
+    def _about_tables(self):
+        if self._script and not self._script.readable:
+            yield f"A statement of {DUMP} is too long to be one: what follows it was not read"
+            return
+        without_rows, gone = self._schema.without_rows(), self._schema.never_created()
+        if without_rows:
+            yield f"The dump lacks the rows of {_tables(without_rows)}"
+        if gone:
+            yield f"The dump lacks {_tables(gone)} whose keys or indexes it has"
+        lacking = [name for name in COLUMNS if name not in {*self._readers, *without_rows, *gone}]
+        if lacking:
+            yield f"The dump is of no Odoo database: it lacks {_tables(lacking)}"
+
+    def _about_manifest(self):
+        if not self._report.manifest or MODULES not in self._readers:
+            return
+        told = self._report.manifest["modules"]
+        # Whoever installs a module while the backup is made changes one of the two.
+        names = {*told, *self._modules} - self._changing
+        absent = object()
+        others = sorted(
+            name for name in names if told.get(name, absent) != self._modules.get(name, absent)
+        )
+        if others:
+            yield (
+                "The manifest is of another database or of another time: its modules and versions "
+                f"are not those of the dump ({_listed(others, len(others))})"
+            )
+
+    def _about_files(self):
+        found = self._found
+        if found is None:
+            return
+        if found.missing and self._wanted.filestore:
+            if self._report.filestore_files:
+                yield _files(found.missing, "missing", found.first_missing)
+            else:
+                yield (
+                    "The archive holds no filestore, although attachments of the dump have "
+                    f"{found.missing} files there"
+                )
+        if found.damaged:
+            yield _files(found.damaged, "damaged (the content is another)", found.first_damaged)
+
+    def _note(self):
+        """Count the files, and note what is no fault of the archive."""
+        report = self._report
+        notes = report.notes
+        if self._elsewhere:
+            notes.append(f"{self._elsewhere} attachments are kept outside Odoo's filestore.")
+        if report.archive_format == "dump":
+            if self._stored:
+                notes.append(
+                    f"{self._stored} attachments have their content in the filestore, which is no "
+                    "part of a dump."
+                )
+            return
+        found = self._found = self._inventory.compare()
+        report.missing_files, report.damaged_files = found.missing, found.damaged
+        report.late_files, report.surplus_files = found.late, found.surplus
+        if found.missing and not self._wanted.filestore:
+            notes.append(f"{found.missing} files of the filestore were left out, as asked for.")
+        if found.late:
+            notes.append(
+                f"{found.late} files were written while the backup was made: Odoo copies the "
+                "filestore before the database. The next backup has them."
+            )
+        if found.surplus:
+            notes.append(
+                f"{found.surplus} files of the filestore belong to no attachment; Odoo deletes "
+                "such files in its own time."
+            )
+
+
+class StoredFile:
+    """A file of the filestore, whose name is the SHA-1 of its content."""
+
+    def __init__(self, name, inventory):
+        self._name = name.removeprefix(FILESTORE).encode()
+        self._inventory = inventory
+        self._expected = checksum_in(self._name)
+        self._digest = hashlib.sha1(usedforsecurity=False)
+        self.feed = self._digest.update
+
+    def finish(self):
+        # Other names say nothing about the content.
+        damaged = self._expected not in (None, self._digest.digest())
+        self._inventory.held(self._name, damaged)
+
+
+def _database_time(since):
+    """Return the moment as Odoo's dates compare with it in a dump, with some margin, or None."""
+    if since is None:
+        return None
+    moment = since.astimezone(datetime.timezone.utc) - datetime.timedelta(seconds=RACE_MARGIN)
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}".encode()
+
+
+def _files(count, state, first):
+    what = "file of the filestore is" if count == 1 else "files of the filestore are"
+    return f"{count} {what} {state}: {_listed(first, count)}"
+
+
+def _tables(names):
+    what = "table" if len(names) == 1 else "tables"
+    return f"{len(names)} {what} ({_listed(names, len(names))})"
+
+
+def _listed(names, count):
+    """Return the first names as text, and how many more there are of ``count``."""
+    shown = list(names[:NAMED])
+    more = f" and {count - len(shown)} more" if count > len(shown) else ""
+    return ", ".join(shown) + more

@@ -1,0 +1,107 @@
+"""The files that a dump lists against those that the archive holds."""
+
+import hashlib
+import re
+from typing import NamedTuple
+
+_STORED = re.compile(rb"([0-9a-f]{2})/(\1[0-9a-f]{38})\Z")
+_KEY = 20
+# How many are named in a message; the others are counted.
+NAMED = 3
+# Names that are no checksum are remembered as they are for the sake of messages, up to this many.
+_MAX_ODD = 1000
+
+
+class Verdict(NamedTuple):
+    """How many files are what, and the names of the first."""
+
+    missing: int
+    damaged: int
+    late: int
+    surplus: int
+    first_missing: tuple
+    first_damaged: tuple
+
+
+def checksum_in(name):
+    """Return the SHA-1 that a file of Odoo's filestore is named by, or None (20 bytes)."""
+    stored = _STORED.match(name)
+    return bytes.fromhex(stored[2].decode()) if stored else None
+
+
+class Inventory:
+    """Two sets of file names, in about 20 bytes for each name.
+
+    A name is ``ab/<SHA-1>`` as bytes, relative to the filestore. Dump and filestore may come in any
+    order and mixed.
+    """
+
+    def __init__(self):
+        self._listed = [bytearray() for _first_byte in range(256)]
+        self._held = [bytearray() for _first_byte in range(256)]
+        self._odd = {}
+
+    def listed(self, name, late):
+        """Note a file that the dump lists; late: it may have come after the filestore was read."""
+        self._add(self._listed, name, late)
+
+    def held(self, name, damaged=False):
+        """Note a file that the archive holds."""
+        self._add(self._held, name, damaged)
+
+    def compare(self):
+        """Return the :class:`Verdict`.
+
+        A file that several attachments share is late only when all of them are.
+        """
+        missing, damaged = _Names(self._name), _Names(self._name)
+        late_count = surplus = 0
+        for first, (listed, held) in enumerate(zip(self._listed, self._held, strict=True)):
+            wanted, late = _split(listed)
+            sound, broken = _split(held)
+            late -= wanted
+            gone = late - sound - broken
+            missing.add(first, wanted - sound - broken)
+            damaged.add(first, broken - late)
+            late_count += len(gone) + len(broken & late)
+            surplus += len((sound | broken) - wanted - late)
+        return Verdict(
+            missing.count, damaged.count, late_count, surplus, missing.first, damaged.first
+        )
+
+    def _add(self, buckets, name, mark):
+        key = checksum_in(name)
+        if key is None:
+            key = hashlib.blake2b(name, digest_size=_KEY).digest()
+            if len(self._odd) < _MAX_ODD:
+                self._odd[key] = name.decode("utf-8", "replace")
+        bucket = buckets[key[0]]
+        bucket += key[1:]
+        bucket.append(mark)
+
+    def _name(self, key):
+        text = key.hex()
+        return self._odd.get(key, f"{text[:2]}/{text}")
+
+
+class _Names:
+    """A count of keys, and the names of the first."""
+
+    def __init__(self, name_of):
+        self._name_of = name_of
+        self.count = 0
+        self.first = ()
+
+    def add(self, first_byte, rests):
+        self.count += len(rests)
+        if rests and len(self.first) < NAMED:
+            keys = [bytes([first_byte]) + rest for rest in sorted(rests)[:NAMED]]
+            self.first = (*self.first, *map(self._name_of, keys))[:NAMED]
+
+
+def _split(bucket):
+    """Return the keys of a bucket without and with the mark, each without its first byte."""
+    plain, marked = set(), set()
+    for start in range(0, len(bucket), _KEY):
+        (marked if bucket[start + _KEY - 1] else plain).add(bytes(bucket[start : start + _KEY - 1]))
+    return plain, marked
