@@ -1,0 +1,277 @@
+"""What to keep and what to delete of the archives of a job, and why: a report, nothing is done.
+
+Two layers. The *policy* names what is to be kept, by number, by age or by periods. The *guards*
+stand above it and can only keep more, whatever the policy and the clocks say:
+
+- An archive that is not good counts for nothing, and is kept: it is for people to look at.
+- A pinned archive is kept. It is counted like any other.
+- An archive dated after ``now`` is kept and counts for nothing, because a clock was or is wrong:
+  nobody can tell what it is newer than. It counts from the moment of its date on.
+- The newest good archives, as many as the *floor* says, are kept; so are the one that ended last
+  and the one that was made last, which are others only after a clock was set back or runs
+  overlapped.
+- The newest good archive in each *place* is kept, so that a destination which gets no new archives
+  does not lose its last one.
+
+Therefore a good archive is only ever deleted where a newer good one of its database stays.
+
+The same archives, policy and moment give the same report. What a report keeps, it keeps again once
+the others are gone: rules count archives and periods that have archives, never empty periods.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytz
+
+MODES = ("keep_all", "keep_last_n", "older_than_days", "gfs")
+# What archives of one period have in common: their date and hour on the wall of the policy's zone.
+# An hour that comes twice is two hours.
+PERIODS = {
+    "hourly": lambda local: (local.date(), local.hour, local.utcoffset()),
+    "daily": lambda local: local.date(),
+    "weekly": lambda local: local.isocalendar()[:2],
+    "monthly": lambda local: (local.year, local.month),
+    "yearly": lambda local: local.year,
+}
+# A longer age than a calendar has days is no age.
+LONGEST_AGE = 36_500
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be: ``str()`` is a sentence such as ``value: 0 is less than 1``.
+
+    :ivar field: the field of :class:`Policy` that is wrong
+    :ivar problem: the sentence without the field
+    """
+
+    def __init__(self, field, problem):
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self):
+        return f"{self.field}: {self.problem}"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One archive, as far as the retention is concerned.
+
+    :ivar id: a number that grows with each archive that is made
+    :ivar database: what tells databases apart; each is planned on its own
+    :ivar moment: aware datetime, of which the content is
+    :ivar ended: aware datetime at which it was complete; None: as ``moment``
+    :ivar places: what tells the destinations apart in which it should not be the last one to go
+    """
+
+    id: int
+    database: Any
+    moment: datetime
+    good: bool = True
+    pinned: bool = False
+    ended: datetime | None = None
+    places: tuple = ()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is to be kept of each database; see the module for what is kept besides.
+
+    :ivar mode: ``keep_all``; ``keep_last_n``: the ``value`` newest; ``older_than_days``: what is
+        not older than ``value`` times 24 hours; ``gfs``: of each of the last ``hourly`` hours,
+        ``daily`` days, ``weekly`` weeks (from Monday), ``monthly`` months and ``yearly`` years that
+        have good archives, the newest one
+    :ivar floor: that many of the newest stay whatever the mode says
+    :ivar timezone: name of the zone in which hours, days … begin
+    :raise PolicyError: naming the field that is wrong and what is allowed
+    """
+
+    mode: str
+    value: int = 0
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+    floor: int = 1
+    timezone: str = "UTC"
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise PolicyError("mode", f"{self.mode!r} is none of {', '.join(MODES)}")
+        self._require("floor", 1)
+        if self.mode in ("keep_last_n", "older_than_days"):
+            self._require("value", 1)
+        if self.mode == "older_than_days" and self.value > LONGEST_AGE:
+            raise PolicyError("value", f"{self.value} is more than {LONGEST_AGE}")
+        if self.mode == "gfs":
+            self._require_periods()
+        if self.timezone not in pytz.all_timezones_set:
+            raise PolicyError("timezone", f"{self.timezone!r} is not the name of a time zone")
+
+    def _require(self, field, least):
+        value = getattr(self, field)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise PolicyError(field, f"{value!r} is not a whole number")
+        if value < least:
+            raise PolicyError(field, f"{value} is less than {least}")
+
+    def _require_periods(self):
+        for period in PERIODS:
+            self._require(period, 0)
+        if not any(getattr(self, period) for period in PERIODS):
+            raise PolicyError("daily", "at least one of the periods needs a number above 0")
+
+
+class Reason(NamedTuple):
+    """Why an archive is kept or deleted.
+
+    ``code`` is one of
+
+    - kept by the policy: ``keep_all``, ``last`` (it is number ``number`` of ``limit``), ``young``
+      (``limit`` days), ``hourly`` … ``yearly`` (the newest of its period, which is number
+      ``number`` of ``limit``)
+    - kept by a guard: ``pinned``, ``not_good``, ``future``, ``floor``, ``last_made``,
+      ``last_in_place``
+    - deleted: ``surplus`` (beyond ``limit`` newer ones), ``old`` (``limit`` days), ``no_period``
+    """
+
+    code: str
+    number: int = 0
+    limit: int = 0
+
+
+class Decision(NamedTuple):
+    """What becomes of an archive.
+
+    Of a kept one ``reasons`` are all rules of the policy that keep it, and whether it is pinned;
+    the other guards are named where nothing else keeps it. Of a deleted one there is one reason.
+    """
+
+    archive: Archive
+    keep: bool
+    reasons: tuple
+
+
+def plan(archives, policy, now):
+    """Decide about each archive; return a list of :class:`Decision`, database by database.
+
+    The databases come in the order in which they first appear, their archives newest first.
+
+    :param now: aware datetime
+    :raise ValueError: a datetime is naive
+    """
+    require_aware(now)
+    by_database = defaultdict(list)
+    for archive in archives:
+        require_aware(archive.moment)
+        by_database[archive.database].append(archive)
+    decisions = []
+    for group in by_database.values():
+        decisions += _plan_database(group, policy, now)
+    return decisions
+
+
+def require_aware(moment):
+    if moment.utcoffset() is None:
+        raise ValueError(f"{moment} has no time zone")
+
+
+def _plan_database(archives, policy, now):
+    newest_first = sorted(archives, key=_by_date, reverse=True)
+    counted = [archive for archive in newest_first if archive.good and archive.moment <= now]
+    reasons = defaultdict(list)
+    for archive in newest_first:
+        reasons[archive.id] += _own_reasons(archive, now)
+    for archive, reason in KEEPERS[policy.mode](counted, policy, now):
+        reasons[archive.id].append(reason)
+    for archive, reason in _guarded(counted, policy):
+        reasons[archive.id] = reasons[archive.id] or [reason]
+    deleted = (_deletion_reason(policy),)
+    return [
+        Decision(archive, bool(reasons[archive.id]), tuple(reasons[archive.id]) or deleted)
+        for archive in newest_first
+    ]
+
+
+def _by_date(archive):
+    return archive.moment, archive.id
+
+
+def _by_end(archive):
+    return archive.ended or archive.moment, archive.id
+
+
+def _own_reasons(archive, now):
+    """Return what keeps an archive whatever others there are."""
+    if archive.pinned:
+        yield Reason("pinned")
+    if not archive.good:
+        yield Reason("not_good")
+    elif archive.moment > now:
+        yield Reason("future")
+
+
+# --- the modes: which of the good archives, newest first, the policy keeps ------------------------
+
+
+def _keep_all(counted, _policy, _now):
+    return [(archive, Reason("keep_all")) for archive in counted]
+
+
+def _keep_last(counted, policy, _now):
+    return [
+        (archive, Reason("last", number, policy.value))
+        for number, archive in enumerate(counted[: policy.value], 1)
+    ]
+
+
+def _keep_young(counted, policy, now):
+    age = timedelta(days=policy.value)
+    return [
+        (archive, Reason("young", 0, policy.value))
+        for archive in counted
+        if now - archive.moment <= age
+    ]
+
+
+def _keep_periods(counted, policy, _now):
+    zone = pytz.timezone(policy.timezone)
+    local = [(archive, archive.moment.astimezone(zone)) for archive in counted]
+    for code, period_of in PERIODS.items():
+        limit, seen = getattr(policy, code), set()
+        for archive, moment in local:
+            if len(seen) == limit:
+                break
+            period = period_of(moment)
+            if period not in seen:
+                seen.add(period)
+                yield archive, Reason(code, len(seen), limit)
+
+
+KEEPERS = dict(zip(MODES, (_keep_all, _keep_last, _keep_young, _keep_periods), strict=True))
+
+
+# --- the guards -----------------------------------------------------------------------------------
+
+
+def _guarded(counted, policy):
+    """Return good archives, newest first, that stay whatever the mode says."""
+    for number, archive in enumerate(counted[: policy.floor], 1):
+        yield archive, Reason("floor", number, policy.floor)
+    if counted:
+        yield max(counted, key=_by_end), Reason("last_made")
+        yield max(counted, key=lambda archive: archive.id), Reason("last_made")
+    seen = set()
+    for archive in counted:
+        if not seen.issuperset(archive.places):
+            seen.update(archive.places)
+            yield archive, Reason("last_in_place")
+
+
+def _deletion_reason(policy):
+    code = {"keep_last_n": "surplus", "older_than_days": "old"}.get(policy.mode, "no_period")
+    return Reason(code, 0, policy.value)
