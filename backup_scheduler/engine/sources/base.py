@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,10 +11,13 @@ class Server:
 
     :param version: as the server tells it, such as ``19.0`` or ``saas~18.2+e``
     :param databases: the names of all its databases that can be backed up
+    :param clock: what its own clock said just then (aware, UTC, to the second), or None where it
+        does not tell. Times that its databases hold are compared with this one, not with ours
     """
 
     version: str
     databases: tuple
+    clock: datetime.datetime | None = None
 
 
 class Source(abc.ABC):

@@ -39,6 +39,8 @@ FIRST_BYTE_TIMEOUT = 6 * 3600
 # Seconds. Once bytes flow they come from finished files; a pause this long is a dead server.
 NEXT_BYTE_TIMEOUT = 300
 
+# What Odoo puts before the reason of a failure.
+PREFIX = re.compile(r"^Database (backup|restore) error: ")
 ALERT = re.compile(r'<div[^>]*class="[^"]*alert-danger[^"]*"[^>]*>(.*?)</div>', re.DOTALL)
 TAGS = re.compile(r"<[^>]+>")
 NO_SUCH_DATABASE = re.compile(r"database .{1,80} (does not exist|is not known)", re.I)
@@ -57,27 +59,31 @@ class HttpSource(Source):
     :param master_password: its ``admin_passwd``
     :param verify_tls: whether its certificate must be valid
     :param allow_insecure: whether the server may keep the default master password
+
+    ``client`` speaks to it; ``password`` is what may be sent to its database manager, once
+    :meth:`probe` has said that it may.
     """
 
     def __init__(self, url, master_password, control, verify_tls=True, allow_insecure=False):
-        self._client = HttpClient(url, verify_tls, control)
-        self._password = master_password or ""
+        self.client = HttpClient(url, verify_tls, control)
+        self.password = master_password or ""
         self._allow_insecure = allow_insecure
         self._control = control
 
     def probe(self):
         version = self._version()
         self._check_protection()
-        return Server(version=version, databases=tuple(self._databases()))
+        databases = tuple(self._databases())
+        return Server(version=version, databases=databases, clock=self.client.clock)
 
     # --- the backup itself ----------------------------------------------------------------------
 
     def fetch(self, database, archive_format, include_filestore, write):
-        form = {"master_pwd": self._password, "name": database, "backup_format": archive_format}
+        form = {"master_pwd": self.password, "name": database, "backup_format": archive_format}
         if not include_filestore:
             # Since Odoo 19; its default is to include it, and older ones always do.
             form["filestore"] = "false"
-        with self._client.request(
+        with self.client.request(
             "POST",
             "/web/database/backup",
             urllib.parse.urlencode(form),
@@ -118,7 +124,7 @@ class HttpSource(Source):
             return self._version_since_19()
 
     def _version_since_19(self):
-        with self._client.request("GET", "/web/version") as answer:
+        with self.client.request("GET", "/web/version") as answer:
             page = answer.page()
         try:
             return str(json.loads(page)["version"])
@@ -133,14 +139,14 @@ class HttpSource(Source):
         if self._page_says_unprotected():
             self._check_insecure()
             return
-        accepted = self._accepts(self._password)
+        accepted = self._accepts(self.password)
         if accepted is False:
             raise WrongMasterPassword("The server does not accept the master password.")
-        if self._password == DEFAULT_PASSWORD:
+        if self.password == DEFAULT_PASSWORD:
             self._check_insecure()
 
     def _page_says_unprotected(self):
-        with self._client.request("GET", "/web/database/manager") as answer:
+        with self.client.request("GET", "/web/database/manager") as answer:
             page = answer.page() if answer.is_page else ""
         if answer.status != http.HTTPStatus.OK:
             raise DatabaseManagerDisabled(
@@ -165,7 +171,7 @@ class HttpSource(Source):
                 "one sent to it as its new one. Nothing was sent."
             )
         # Any other password would become the server's own.
-        self._password = DEFAULT_PASSWORD
+        self.password = DEFAULT_PASSWORD
 
     def _accepts(self, password):
         """Ask whether ``password`` is the master password, by migrating no database at all.
@@ -174,7 +180,7 @@ class HttpSource(Source):
         goes away with Odoo 20): then the backup itself tells.
         """
         body = xmlrpc.client.dumps((password, []), "migrate_databases").encode()
-        with self._client.request("POST", "/xmlrpc/2/db", body, "text/xml") as answer:
+        with self.client.request("POST", "/xmlrpc/2/db", body, "text/xml") as answer:
             page = answer.page()
         if answer.status != http.HTTPStatus.OK:
             return None
@@ -198,7 +204,7 @@ class HttpSource(Source):
     def _ask_json(self, path):
         """Return the result of a JSON-RPC route; LookupError or ValueError when there is none."""
         body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
-        with self._client.request("POST", path, body, "application/json") as answer:
+        with self.client.request("POST", path, body, "application/json") as answer:
             page = answer.page()
         return json.loads(page)["result"]
 
@@ -228,4 +234,4 @@ def page_message(page):
     title = re.search(r"<title>(.*?)</title>", page, re.DOTALL | re.IGNORECASE)
     found = alert.group(1) if alert else title.group(1) if title else page[:500]
     text = " ".join(html.unescape(TAGS.sub(" ", found)).split())
-    return text.removeprefix("Database backup error: ")
+    return PREFIX.sub("", text)

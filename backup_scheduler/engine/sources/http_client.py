@@ -6,6 +6,8 @@ the first byte and the next ones, and bytes read into a buffer of ours.
 """
 
 import contextlib
+import datetime
+import email.utils
 import http.client
 import re
 import socket
@@ -18,10 +20,14 @@ from ..errors import ConnectionFailed, NotOdoo, ProxyTimeout, SourceTimeout, TLS
 CONNECT_TIMEOUT = 15
 # Seconds without an answer to a question that costs the server nothing.
 ANSWER_TIMEOUT = 60
+# Seconds in which a block of what is sent must be taken; 1 MB over the slowest line takes less.
+SEND_TIMEOUT = 300
 REDIRECTS = (301, 302, 307, 308)
 PROXY_TIMEOUTS = (502, 504)
 # An error's page is a few kB; that of a database manager grows by some 1.3 kB a database.
 PAGE_LIMIT = 8 << 20
+# How sending ends where the other side has stopped reading.
+STOPPED_READING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 # The first byte of an alert, which is how a TLS server answers plain HTTP.
 TLS_ALERT = "\x15"
 
@@ -56,9 +62,13 @@ class HttpClient:
 
     :param url: the server's root, ``https://host[:port][/prefix]``
     :param verify_tls: whether the certificate must be valid for the host
+
+    ``clock`` is the server's time as of its latest answer (aware, UTC, to the second), or None
+    where it does not tell.
     """
 
     def __init__(self, url, verify_tls, control):
+        self.clock = None
         self._base = urllib.parse.urlsplit(checked_url(url))
         self._verify_tls = verify_tls
         self._control = control
@@ -67,14 +77,15 @@ class HttpClient:
     def request(self, method, path, body=None, content_type=None, timeout=ANSWER_TIMEOUT):
         """Yield the :class:`Answer` to one request, its body still unread.
 
-        :param timeout: seconds to the first byte of the answer
+        :param body: bytes, ASCII text, or something with a length (in bytes) that yields blocks
+        :param timeout: seconds to the first byte of the answer, from when all is sent
         Raises the named kinds of :mod:`..errors`, inside the block too. A redirect that only
         corrects scheme or port is followed once; others are refused, with the address they name:
         the request may carry a password.
         """
         headers = {"Accept-Encoding": "identity", "User-Agent": "backup_scheduler"}
-        if content_type:
-            headers["Content-Type"] = content_type
+        if body is not None:
+            headers.update({"Content-Type": content_type, "Content-Length": str(len(body))})
         with contextlib.ExitStack() as stack:
             answer = stack.enter_context(self._send(method, path, body, headers, timeout))
             if answer.status in REDIRECTS and self._follows(answer, path):
@@ -90,9 +101,10 @@ class HttpClient:
             sock = connection.sock
             keep_alive(sock)
             with self._control.interrupted_by(lambda: interrupt(sock)):
-                sock.settimeout(self._control.remaining(timeout))
-                connection.request(method, self._base.path + path, body, headers)
-                answer = Answer(connection.getresponse(), sock)
+                sock.settimeout(self._control.remaining(SEND_TIMEOUT))
+                response = self._ask(connection, sock, timeout, method, path, body, headers)
+                answer = Answer(response, sock)
+                self.clock = moment(answer.headers.get("Date"))
                 if answer.status in PROXY_TIMEOUTS:
                     raise ProxyTimeout(
                         f"A proxy at {self._base.netloc} answered {answer.status} "
@@ -101,6 +113,19 @@ class HttpClient:
                 yield answer
                 # What was interrupted may have looked like the end of the answer.
                 self._control.check()
+
+    def _ask(self, connection, sock, timeout, method, path, body, headers):
+        """Send the request; return the answer, which may come before all of it is sent."""
+        try:
+            connection.request(method, self._base.path + path, body, headers)
+        except STOPPED_READING:
+            # A server that refuses the request may say why before it stops reading.
+            sock.settimeout(self._control.remaining(ANSWER_TIMEOUT))
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return connection.getresponse()
+            raise
+        sock.settimeout(self._control.remaining(timeout))
+        return connection.getresponse()
 
     def _connection(self):
         if self._base.scheme == "https":
@@ -176,6 +201,17 @@ def checked_url(url):
         raise ConnectionFailed("The address may hold no user, password, query or fragment.")
     path = urllib.parse.quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def moment(date):
+    """Return a ``Date`` header's moment (aware, UTC), or None where there is no valid one."""
+    try:
+        found = email.utils.parsedate_to_datetime(date or "")
+        # Naive is what a zone of "-0000" gives, which means UTC too.
+        aware = found.replace(tzinfo=found.tzinfo or datetime.timezone.utc)
+        return aware.astimezone(datetime.timezone.utc)
+    except (ValueError, OverflowError):
+        return None
 
 
 def keep_alive(sock):

@@ -4,6 +4,8 @@ Its pages and answers are those of Odoo 14 to 19, cut down to the parts that a r
 """
 
 import contextlib
+import email.parser
+import email.policy
 import hashlib
 import http.server
 import json
@@ -44,27 +46,34 @@ def page(alert="", master_input=PROTECTED):
     return PAGE.format(alert=alert, master_input=master_input).encode()
 
 
-def error_page(text):
-    """What Odoo 14 to 19 answer, with status 200, to a backup that failed."""
-    return page(f'<div class="alert alert-danger">Database backup error: {text}</div>')
+def error_page(text, what="backup"):
+    """What Odoo 14 to 19 answer, with status 200, to a backup or a restore that failed."""
+    return page(f'<div class="alert alert-danger">Database {what} error: {text}</div>')
 
 
 class FakeOdoo:
     """A server on 127.0.0.1, in threads of this process, for the length of a ``with`` block.
 
-    ``answers`` maps a path to what stands in for the normal answer: a function of the handler.
-    ``requests`` lists what came in: (method, path, body).
+    ``answers`` maps a path to what stands in for the normal answer: a function of the handler;
+    ``early`` does so before anything of the body is read. ``requests`` lists what came in:
+    (method, path, body). ``dumps`` maps a database to what its backup is, where it is another than
+    ``archive``, and ``restored`` makes such a dump when a database is restored.
     """
 
     def __init__(self, archive=ARCHIVE, databases=(DATABASE,), insecure=False, list_db=True):
         self.archive = archive
         self.databases = list(databases)
+        # What a dbfilter keeps out of its list, and is there all the same.
+        self.hidden = []
         self.insecure = insecure
         self.list_db = list_db
         self.master_password = "admin" if insecure else PASSWORD
         self.how = chunked
         self.answers = {}
+        self.early = {}
         self.requests = []
+        self.dumps = {}
+        self.restored = lambda name: ARCHIVE
         self.reached = threading.Event()
         self.released = threading.Event()
         self._server = Server(("127.0.0.1", 0), Handler)
@@ -104,6 +113,10 @@ class FakeOdoo:
         ]
         return [{key: values[0] for key, values in form.items()} for form in forms]
 
+    def restore_forms(self):
+        """Return the fields of each restore that was asked for, the file's content among them."""
+        return [form_fields(body) for body in self.asked("/web/database/restore")]
+
     def sent(self, text):
         """Return whether ``text`` came in, in whatever request."""
         return any(text.encode() in body for _method, _path, body in self.requests)
@@ -127,7 +140,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         odoo = self.server.odoo
+        if self.path in odoo.early:
+            odoo.early[self.path](self)
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        kind = self.headers.get("Content-Type", "").encode()
+        if kind.startswith(b"multipart/"):
+            body = b"Content-Type: " + kind + b"\r\n\r\n" + body
         odoo.requests.append((self.command, self.path, body))
         self.body = body
         self.close_connection = True
@@ -195,7 +214,36 @@ def backup(handler):
     elif form["name"] not in odoo.databases:
         handler.reply(error_page(f"Database '{form['name']}' is not known"))
     else:
-        odoo.how(handler, odoo.archive)
+        odoo.how(handler, odoo.dumps.get(form["name"], odoo.archive))
+
+
+def restore(handler):
+    """The restore, as it answers since Odoo 14: 303 when it thinks that all went well."""
+    odoo = handler.server.odoo
+    (form,) = odoo.restore_forms()[-1:]
+    if odoo.insecure:
+        odoo.master_password = form["master_pwd"]
+    if form["master_pwd"] != odoo.master_password:
+        handler.reply(error_page("Access Denied", "restore"))
+    elif form["name"] in [*odoo.databases, *odoo.hidden]:
+        handler.reply(error_page("Database already exists", "restore"))
+    else:
+        odoo.databases.append(form["name"])
+        odoo.dumps[form["name"]] = odoo.restored(form["name"])
+        handler.reply(b"", 303, Location="/web/database/manager")
+
+
+def form_fields(body):
+    """Return the parts of multipart/form-data by their names, texts and the file's bytes."""
+    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(body)
+    fields = {}
+    for part in message.iter_parts():
+        content = part.get_payload(decode=True)
+        is_file = part.get_filename() is not None
+        fields[part.get_param("name", header="Content-Disposition")] = (
+            content if is_file else content.decode()
+        )
+    return fields
 
 
 ROUTES = {
@@ -203,6 +251,7 @@ ROUTES = {
     "/web/database/manager": manager,
     "/web/database/list": database_list,
     "/web/database/backup": backup,
+    "/web/database/restore": restore,
     "/xmlrpc/2/db": xml_rpc,
 }
 

@@ -1,5 +1,6 @@
 """Asking an Odoo server before anything is done there: each reason why a backup cannot be made."""
 
+import datetime
 import threading
 
 import pytest
@@ -17,6 +18,7 @@ from engine.errors import (
 )
 from engine.sources import http as http_module
 from engine.sources import open_source
+from engine.sources.http_client import moment
 from fake_odoo import (
     PASSWORD,
     PROTECTED,
@@ -66,6 +68,30 @@ def test_a_server_tells_its_version_and_its_databases(odoo):
     server = probe(odoo)
     assert server.version == "19.0"
     assert server.databases == ("My Database", "alpha", "größe", "zeta")
+
+
+def test_the_servers_clock_is_what_its_answer_says_in_utc(odoo):
+    before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    clock = probe(odoo).clock
+    assert before <= clock <= datetime.datetime.now(datetime.timezone.utc)
+    assert clock.utcoffset() == datetime.timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("date", "clock"),
+    [
+        ("Sat, 21 Nov 2026 13:00:00 GMT", "2026-11-21T13:00:00+00:00"),
+        ("Sat, 21 Nov 2026 15:00:00 +0200", "2026-11-21T13:00:00+00:00"),
+        ("Sat, 21 Nov 2026 13:00:00 -0000", "2026-11-21T13:00:00+00:00"),
+        ("Sat, 99 Nov 2026 13:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:00:00 -2300", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_clock_that_cannot_be_read_is_none_at_all(date, clock):
+    assert moment(date) == (clock and datetime.datetime.fromisoformat(clock))
 
 
 def test_probing_asks_for_no_backup(odoo):

@@ -1,0 +1,288 @@
+"""Restoring an archive on an Odoo server, through its database manager, ``/web/database``.
+
+Source of the quirks handled here: ``addons/web/controllers/database.py`` and ``service/db.py`` of
+Odoo 14 to 19. The ones that matter most:
+
+* it loads the dump without stopping at errors, and calls what came of it a success: so the new
+  database is fetched back and compared with the archive;
+* it answers only when all is done; a worker that reaches the server's time limit meanwhile is
+  killed, and what it had made so far stays, under the name that was asked for;
+* any value of ``neutralize_database`` means yes, "false" too, and before Odoo 16 none means it.
+"""
+
+import contextlib
+import http.client
+import re
+import urllib.parse
+
+from ..archive.verify import verify
+from ..errors import (
+    BackupError,
+    ConnectionFailed,
+    DatabaseExists,
+    RemoteError,
+    RestoreFailed,
+    RestoreRefused,
+    WrongMasterPassword,
+)
+from ..sources.http import DENIED, HttpSource, page_message
+from ..sources.http_form import FileForm
+from ..spool import Spool
+
+# Seconds. The answer comes after the whole restore: hours for a large company.
+ANSWER_TIMEOUT = 12 * 3600
+MANAGER = "/web/database/manager"
+# Odoo's own rule (DBNAME_PATTERN), and PostgreSQL's limit: longer names are cut without a word.
+DATABASE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+NAME_LIMIT = 63
+# "19.0", "19.0-20261101", "saas~18.2+e": the part that says which code fits the database.
+SERIES = re.compile(r"(?:saas[~-])?(\d+)\.\d+")
+NEUTRALIZES_SINCE = 16
+EXISTS = re.compile(r"already exists", re.IGNORECASE)
+# Of the new database: what cannot have changed since, and what the server itself may have added.
+SAME = {"tables": "tables", "modules": "installed modules"}
+AT_LEAST = {"users": "users", "attachments": "attachments"}
+LEVEL = 3
+
+
+def restore(path, archive_format, report, target, control, spool, token):
+    """Restore the archive at ``path`` as a new database of an Odoo server; prove that it is there.
+
+    :param report: what the verification of the archive found, the fields of its report; a count of
+        0 is one that is not known, and is not compared
+    :param target: ``url master_password verify_tls allow_insecure`` as a source has them,
+        ``database`` (the new name), ``neutralize`` and ``copy`` (whether it gets an identity of its
+        own)
+    :param spool: the folder for the dump that is fetched back, under a name made of ``token``
+    :return: ``database``, ``checked`` (``tables users attachments modules version`` of the new
+        database), ``notes`` for people
+
+    Nothing else on the server is changed. Raises :class:`DatabaseExists` for a name that is taken,
+    :class:`RestoreRefused` where nothing was sent because it could not go well,
+    :class:`RestoreFailed` where what came of it is not what the archive holds, and the kinds of a
+    source. What a failed restore left is named in the error's hint: it is not dropped from here.
+    """
+    report = report if isinstance(report, dict) else report.as_dict()
+    require_name(target["database"])
+    control.enter("connect")
+    source = HttpSource(
+        target["url"],
+        target["master_password"],
+        control,
+        target.get("verify_tls", True),
+        target.get("allow_insecure", False),
+    )
+    server = source.probe()
+    require_fit(server, report, target)
+    send(source, path, archive_format, target, control)
+    with unchecked_told(target["database"]):
+        return check(source, report, target["database"], control, Spool(spool, f"{token}-check"))
+
+
+# --- before anything is sent --------------------------------------------------------------------
+
+
+def require_name(name):
+    """Raise :class:`RestoreRefused` for a name that Odoo does not give to a database."""
+    if not DATABASE_NAME.fullmatch(name) or len(name) > NAME_LIMIT:
+        raise RestoreRefused(
+            f"{name!r} cannot be the name of a database.",
+            hint=f"Odoo takes 2 to {NAME_LIMIT} letters without accents, digits, underscores, "
+            "dots and hyphens, the first one a letter or a digit.",
+        )
+
+
+def require_fit(server, report, target):
+    """Raise where the server has such a database, or another Odoo than the archive is of."""
+    name = target["database"]
+    if name in server.databases:
+        raise DatabaseExists(f"The server has a database {name!r} already.")
+    archived, served = series(report.get("odoo_version")), series(server.version)
+    if archived and served and archived[0] != served[0]:
+        raise RestoreRefused(
+            f"The archive is of Odoo {archived[0]}, and the server is an Odoo {served[0]}.",
+            hint="Restore to a server of the archive's version; Odoo upgrades no database by this.",
+        )
+    if target.get("neutralize") and served and int(served[1]) < NEUTRALIZES_SINCE:
+        raise RestoreRefused(
+            f"An Odoo {served[0]} cannot neutralize a database: it would send mail and run jobs.",
+            hint="Restore without neutralizing, to a server that reaches neither mail nor banks.",
+        )
+
+
+def series(version):
+    """Return the match of a version's series, or None where there is none to compare."""
+    return SERIES.match(version or "")
+
+
+# --- the restore itself -------------------------------------------------------------------------
+
+
+def send(source, path, archive_format, target, control):
+    """Send the archive, and wait until the server says that it is restored."""
+    control.enter("restore")
+    # Texts of which Odoo takes the first for a truth, and the second by being there at all.
+    wanted = {"copy": "true" if target.get("copy") else "false"}
+    if target.get("neutralize"):
+        wanted["neutralize_database"] = "true"
+    form = FileForm(
+        {"master_pwd": source.password, "name": target["database"], **wanted},
+        "backup_file",
+        f"backup.{archive_format}",
+        path,
+        control.progress,
+    )
+    with (
+        remains_told(source, form, target["database"]),
+        broken_connection_told(form),
+        source.client.request(
+            "POST", "/web/database/restore", form, form.content_type, timeout=ANSWER_TIMEOUT
+        ) as answer,
+    ):
+        if not leads_to_manager(answer):
+            raise refusal(answer, target["database"])
+
+
+def leads_to_manager(answer):
+    """Whether the answer sends the browser back to the manager, which is how Odoo says yes."""
+    location = urllib.parse.urlsplit(answer.headers.get("Location", ""))
+    redirects = (http.client.SEE_OTHER, http.client.FOUND)
+    return answer.status in redirects and location.path.endswith(MANAGER)
+
+
+def refusal(answer, database):
+    """Return the error that the answer to a failed restore tells."""
+    if answer.status == http.client.REQUEST_ENTITY_TOO_LARGE:
+        return RemoteError(
+            "A proxy in front of the server refuses files of this size.",
+            hint="Raise its limit (nginx: client_max_body_size), or use an address that bypasses "
+            "the proxy.",
+        )
+    text = page_message(answer.page()) if answer.is_page else ""
+    if DENIED in text:
+        return WrongMasterPassword("The server refused the restore: Access Denied.")
+    if EXISTS.search(text):
+        return DatabaseExists(
+            f"The server says of the database {database!r}: {text}",
+            hint="It has one of this name that it does not list: a dbfilter may hide it, or "
+            "another server uses the same PostgreSQL. Choose another name.",
+        )
+    return RemoteError(text or f"The server answered {answer.status} {answer.reason}.")
+
+
+@contextlib.contextmanager
+def broken_connection_told(form):
+    """Say what a connection that breaks means here: the archive on its way, or the restore."""
+    try:
+        yield
+    except ConnectionFailed as error:
+        if form.is_sent:
+            raise RemoteError(
+                "The server closed the connection in the middle of the restore.",
+                hint="It was stopped, or a time limit of its own ended it (limit_time_real and "
+                "limit_time_cpu in its configuration): its log says which.",
+            ) from error
+        if form.sent:
+            raise ConnectionFailed(
+                f"The connection broke after {form.sent} of {len(form)} bytes.",
+                hint="If it happens again, a proxy may limit the size of what is sent (nginx: "
+                "client_max_body_size), or the server's disk may be full.",
+            ) from error
+        raise
+
+
+@contextlib.contextmanager
+def remains_told(source, form, database):
+    """Add to an error's hint what the failed restore left on the server.
+
+    That is nothing before the server has all of the archive: only then it begins.
+    """
+    try:
+        yield
+    except (DatabaseExists, WrongMasterPassword):
+        raise
+    except BackupError as error:
+        if form.is_sent:
+            add_hint(error, remains(source, database))
+        raise
+
+
+def remains(source, database):
+    try:
+        databases = source.probe().databases
+    except BackupError:
+        # It is down, or this restore was cancelled and may ask nothing any more.
+        return (
+            f"The server may have left an unfinished database {database!r}, or still work on it; "
+            "look at it there."
+        )
+    if database not in databases:
+        return ""
+    return (
+        f"An unfinished database {database!r} is on the server now. It may still be worked on; "
+        "drop it before you try again under this name."
+    )
+
+
+# --- the proof ----------------------------------------------------------------------------------
+
+
+def check(source, report, database, control, spool):
+    """Fetch the new database back, without its files, and compare it with the archive."""
+    server = source.probe()
+    if database not in server.databases:
+        raise RestoreFailed(
+            f"The server restored the database {database!r} and does not list it.",
+            hint="Its dbfilter or its list of databases (dbfilter, db_name) may hide it.",
+        )
+    control.enter("verify")
+    with spool:
+        source.fetch(database, "dump", False, spool.write)
+        found = verify(spool.path, "dump", LEVEL, database=database, progress=control.progress)
+    notes = [*compare(report, found.as_dict()), about_files(report)]
+    counts = {key: getattr(found, key) for key in (*SAME, *AT_LEAST)}
+    return {"database": database, "checked": {**counts, "version": server.version}, "notes": notes}
+
+
+def about_files(report):
+    """Return the note on what the comparison says nothing about."""
+    if files := report.get("filestore_files"):
+        return f"{files} files of the filestore went with the archive; they were not read back."
+    return "The archive holds no filestore: attachments that are kept as files are not restored."
+
+
+def compare(archived, restored):
+    """Return notes on the difference; raise :class:`RestoreFailed` where something is missing."""
+    notes = []
+    for key, what in {**SAME, **AT_LEAST}.items():
+        expected, found = archived.get(key, 0), restored[key]
+        if not expected or not restored["level"] >= LEVEL:
+            notes.append(f"The number of {what} was not compared: it is not known.")
+        elif found < expected or (key in SAME and found != expected):
+            raise RestoreFailed(
+                f"The restored database has {found} {what}, the archive {expected}.",
+                hint="The server's log may say what did not go in: Odoo goes on after an error.",
+            )
+        elif found > expected:
+            notes.append(
+                f"The restored database has {found} {what}, {found - expected} more than the "
+                "archive: the server was at work in it already."
+            )
+    return notes
+
+
+@contextlib.contextmanager
+def unchecked_told(database):
+    """Add to an error's hint that the restored database is there, proven or not."""
+    try:
+        yield
+    except BackupError as error:
+        add_hint(
+            error,
+            f"The database {database!r} was left on the server: look at it there, or drop it.",
+        )
+        raise
+
+
+def add_hint(error, sentence):
+    error.hint = f"{error.hint} {sentence}".strip()

@@ -1,0 +1,187 @@
+"""Loading the dump of an archive into an empty database, and counting what came of it."""
+
+import contextlib
+
+from ..archive.checkers import DUMP
+from ..archive.pgcustom import CustomDump
+from ..archive.source import Source
+from ..errors import DatabaseServerFailed, LibraryMissing, RestoreFailed
+from .members import Members, is_stored_file
+from .psql import CLIENT, ProgramFailed, Script, run_custom, run_script
+from .server import NOT_THE_ARCHIVE, session_options
+
+# What is counted, and how people call it.
+COUNTS = {
+    "tables": "tables",
+    "attachments": "attachments",
+    "users": "users",
+    "modules": "installed modules",
+}
+CONSISTENT = 3
+# Modules that are named in a message.
+NAMED = 5
+
+# pg_dump has the rows of ordinary tables, and of those of an extension that asked for it.
+TABLES = """
+    SELECT count(*)
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r'
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_depend d
+             JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+            WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+              AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+              AND c.oid <> ALL (coalesce(e.extconfig, '{}')))
+"""
+IS_TABLE = "SELECT pg_catalog.to_regclass(%s) IS NOT NULL"
+ROWS = {
+    "attachments": ("public.ir_attachment", "SELECT count(*) FROM public.ir_attachment"),
+    "users": ("public.res_users", "SELECT count(*) FROM public.res_users"),
+}
+MODULES = ("public.ir_module_module", "SELECT name FROM public.ir_module_module WHERE state IN %s")
+
+
+# --- the dump -----------------------------------------------------------------------------------
+
+
+def load(path, archive_format, scratch, meter, control):
+    """Load the dump of the archive into the scratch database, and stop at its first error.
+
+    :param scratch: a :class:`.scratch.Scratch`, empty
+    :param meter: a :class:`Meter`, which is told each block
+
+    Raises the kinds of the archive for a dump that cannot be read to its end,
+    :class:`RestoreFailed` for one that PostgreSQL refuses, :class:`NoSpace` and
+    :class:`DatabaseServerFailed` for what is the server's own.
+    """
+    options = session_options(scratch.session)
+    with contextlib.ExitStack() as stack:
+        if archive_format == "zip":
+            members = stack.enter_context(Members(path))
+            blocks = meter.counted(members.blocks(members.find(DUMP)))
+            script = Script(blocks, scratch.session.version)
+            with failures_told(scratch, lambda: script.made_by):
+                run_script(scratch.server, scratch.name, script, options, control)
+        else:
+            file = stack.enter_context(open(path, "rb"))
+            made_by = version_of(file)
+            blocks = meter.counted(Source(file).blocks(meter.dump))
+            with failures_told(scratch, lambda: made_by):
+                run_custom(scratch.server, scratch.name, blocks, options, control)
+
+
+def size_of(path, archive_format):
+    """Return the bytes of the dump that are to be fed, and those of the filestore."""
+    if archive_format == "dump":
+        with open(path, "rb") as file:
+            return Source(file).size, 0
+    dump = files = 0
+    with Members(path) as members:
+        for entry in members.entries():
+            if entry.name == DUMP:
+                dump = entry.size
+            elif is_stored_file(entry):
+                files += entry.size
+    return dump, files
+
+
+def version_of(file):
+    """Return the newest PostgreSQL that a custom dump says to be of; go back to its beginning."""
+    header = CustomDump(Source(file)).read_header()
+    file.seek(0)
+    texts = (header.server_version, header.pg_dump_version)
+    return max(int(text.split(".")[0].split()[0]) for text in texts)
+
+
+@contextlib.contextmanager
+def failures_told(scratch, made_by):
+    """Say what an error of psql or pg_restore means.
+
+    A server older than the dump does not know all that stands in it, so that its refusal proves
+    nothing against the archive.
+    """
+    try:
+        yield
+    except ProgramFailed as error:
+        newest, served = made_by(), scratch.session.version // 10_000
+        if "in file header" in error.words:
+            raise LibraryMissing(
+                f"The pg_restore of this machine is too old for the dump: {error.words}",
+                hint=f"{CLIENT} It must be of PostgreSQL {newest or 'the remote'} or later.",
+            ) from error
+        if newest > served:
+            raise scratch.server.failure(
+                error.words,
+                DatabaseServerFailed,
+                f"The dump is of PostgreSQL {newest}, and the server that it was restored into is "
+                f"a PostgreSQL {served}: take one at least as new. {NOT_THE_ARCHIVE}",
+            ) from error
+        raise scratch.server.failure(error.words, RestoreFailed) from error
+
+
+class Meter:
+    """How many bytes of all went in.
+
+    :param dump: bytes of the dump
+    :param files: bytes of the filestore
+    """
+
+    def __init__(self, control, dump, files=0):
+        self._control = control
+        self.dump = dump
+        self._total = dump + files
+        self._done = 0
+
+    def counted(self, blocks):
+        """Yield the blocks, and count each when the next one is asked for."""
+        for block in blocks:
+            yield block
+            self.advance(len(block))
+
+    def advance(self, length):
+        """Count ``length`` bytes; raise the reason to stop, if there is one."""
+        self._done += length
+        self._control.progress(self._done, self._total)
+
+
+# --- what came of it ----------------------------------------------------------------------------
+
+
+def count(session):
+    """Return the :data:`COUNTS` of a database, and the names of its modules."""
+    counts = {"tables": session.value(TABLES)}
+    for key, (table, query) in ROWS.items():
+        counts[key] = session.value(query) if session.value(IS_TABLE, table) else 0
+    modules = installed(session, ("installed",))
+    return {**counts, "modules": len(modules)}, modules
+
+
+def installed(session, states):
+    """Return the names of the modules in these states, in the order of their making."""
+    table, query = MODULES
+    if not session.value(IS_TABLE, table):
+        return []
+    return [name for (name,) in session.rows(f"{query} ORDER BY id", states)]
+
+
+def compare(report, counts, modules):
+    """Raise :class:`RestoreFailed` where the database is not what the archive was found to hold.
+
+    :param report: as a verification left it; below level 3 a count of 0 means that it is unknown
+    """
+    for key, what in COUNTS.items():
+        expected = report.get(key, 0)
+        if (expected or report.get("level", 0) >= CONSISTENT) and counts[key] != expected:
+            raise RestoreFailed(
+                f"The restored database has {counts[key]} {what}, the archive {expected}."
+            )
+    promised = (report.get("manifest") or {}).get("modules")
+    if promised is not None and set(promised) != set(modules):
+        odd = sorted(set(promised) ^ set(modules))
+        others = f" and {len(odd) - NAMED} more" if odd[NAMED:] else ""
+        raise RestoreFailed(
+            "The installed modules of the restored database are not those of the manifest: "
+            f"{', '.join(odd[:NAMED])}{others}."
+        )

@@ -1,0 +1,146 @@
+"""Restoring an archive as a new database of a PostgreSQL of ours, with its filestore."""
+
+import contextlib
+import os
+import uuid
+
+from ..errors import BackupError, DatabaseExists, RestoreFailed, RestoreRefused
+from . import filestore, scratch
+from .http import require_name
+from .load import Meter, installed, size_of
+from .scratch import EXISTS, EXISTS_AS, Scratch, is_scratch
+from .server import DatabaseServer
+
+# As odoo.modules.neutralize takes a module for installed.
+INSTALLED = ("installed", "to upgrade", "to remove")
+SET_PARAMETER = """
+    INSERT INTO public.ir_config_parameter (key, value) VALUES (%s, %s)
+        ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value
+"""
+
+
+def restore(path, archive_format, report, target, control, token):
+    """Restore the archive at ``path`` as a new database, and its filestore beside those of Odoo.
+
+    :param report: what the verification of the archive found, as a Report or its fields
+    :param target: ``server`` (a dict of libpq's keywords), ``database`` (the new name),
+        ``filestore`` (the absolute path of its folder, or empty for none), ``neutralization``
+        (``{module: SQL}`` of what makes a copy harmless, None for a database that stays as it is),
+        ``uuid`` (its new identity, or empty to keep that of the original)
+    :param token: a name for this attempt, no other one's
+    :return: ``database``, ``checked`` (its counts), ``notes`` for people
+
+    Everything is done under a name that nobody sees: the database appears last, complete and
+    neutralized. Until then nothing of it remains when this fails; after a kill, :func:`sweep`
+    removes what is left.
+
+    Raises :class:`DatabaseExists` for a name that is taken or a folder with files in it, and what
+    :func:`.scratch.drill` raises.
+    """
+    report = report if isinstance(report, dict) else report.as_dict()
+    name, folder = target["database"], target.get("filestore")
+    require_free_name(name)
+    control.enter("restore")
+    sweep(target["server"], folder and os.path.dirname(folder))
+    if folder:
+        filestore.require_vacant(folder)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(remains_swept(target["server"], folder))
+        new = stack.enter_context(Scratch(target["server"], "restore", token, control))
+        if new.session.value(EXISTS, name):
+            raise DatabaseExists(f"The server has a database {name!r} already.")
+        meter = Meter(control, *size_of(path, archive_format))
+        notes = new.load(path, archive_format, meter)
+        checked = new.check(report)
+        with new.inside() as session:
+            finish(session, target)
+        notes += place(path, archive_format, folder, new, name, token, meter)
+    return {"database": name, "checked": checked, "notes": notes}
+
+
+def sweep(server, folder=None):
+    """Remove what killed restores and drills have left; return the names.
+
+    :param folder: the folder in which the filestores lie, or None to look at the server only
+    """
+    swept = scratch.sweep(server)
+    if folder:
+        with DatabaseServer(server).session() as session:
+            swept += filestore.sweep(folder, lambda *known: session.value(EXISTS_AS, *known))
+    return swept
+
+
+def require_free_name(name):
+    """Raise :class:`RestoreRefused` for what cannot be the name of a database that stays."""
+    require_name(name)
+    if is_scratch(name):
+        raise RestoreRefused(f"{name!r} is a name of scratch databases.", hint="Choose another.")
+
+
+@contextlib.contextmanager
+def remains_swept(server, folder):
+    """Leave nothing behind when what is inside fails."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(BackupError):
+            sweep(server, folder and os.path.dirname(folder))
+        raise
+
+
+# --- the new database ---------------------------------------------------------------------------
+
+
+def finish(session, target):
+    """Make the database what it is to be, before anybody sees it."""
+    with session.transaction():
+        session.rows("SET LOCAL search_path TO public")
+        if target.get("neutralization") is not None:
+            neutralize(session, target["neutralization"])
+        if target.get("uuid"):
+            session.rows(SET_PARAMETER, "database.uuid", target["uuid"])
+            # With the secret of the original, its sessions would be good for the copy too.
+            session.rows(SET_PARAMETER, "database.secret", str(uuid.uuid4()))
+    session.rows("ANALYZE")
+
+
+def neutralize(session, neutralization):
+    """Run the SQL of each installed module that has some, as ``odoo.modules.neutralize`` does.
+
+    Raises :class:`RestoreFailed` where one fails, or none is there: a copy that is believed to be
+    harmless and is not sends mail to customers.
+    """
+    modules = [name for name in installed(session, INSTALLED) if name in neutralization]
+    if not modules:
+        raise RestoreFailed(
+            "The database cannot be neutralized: no module of it is known here.",
+            hint="Restore it on a server of its own version, with its modules.",
+        )
+    for module in modules:
+        if not (query := neutralization[module].strip()):
+            continue
+        try:
+            session.rows(query)
+        except BackupError as error:
+            raise RestoreFailed(
+                f"The neutralization of the module {module} failed: {error.message}",
+                hint="Its code here may be of another version than the database.",
+            ) from error
+
+
+def place(path, archive_format, folder, new, name, token, meter):
+    """Unpack the filestore, and give folder and database their names; return notes for people.
+
+    The database is last: what people see has all its files.
+    """
+    if not folder:
+        new.publish(name)
+        return []
+    if archive_format != "zip":
+        new.publish(name)
+        return [filestore.NO_FILESTORE]
+    with filestore.Filestore(folder, name, token) as files:
+        notes = files.unpack(path, meter.advance)
+        files.publish(new.number())
+        new.publish(name)
+    return notes

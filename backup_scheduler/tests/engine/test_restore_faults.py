@@ -1,0 +1,228 @@
+"""Dumps that would do harm, and what keeps a drill from telling anything about its archive."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+
+import places
+import pytest
+import restore_world as world
+from devenv.postgres import Cluster
+from engine.control import Control
+from engine.errors import DatabaseServerFailed, LibraryMissing, NoSpace, RestoreFailed
+from engine.restore.psql import Script
+from engine.restore.scratch import drill
+from engine.restore.server import DatabaseServer
+
+GENERATED = " FROM generate_series(9, 60000) n;"
+sql, restored, nothing_left = world.sql, world.restored, world.nothing_left
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with world.postgresql() as cluster:
+        yield cluster
+
+
+# --- what a dump must not do --------------------------------------------------------------------
+
+
+def test_a_dump_with_and_one_without_a_lock_of_its_own_are_restored(restored, sql):
+    assert len(world.OWN_LOCK.findall(sql)) == 2
+    assert restored(sql)["level"] == 4
+    assert restored(world.OWN_LOCK.sub(b"", sql))["level"] == 4
+
+
+@pytest.mark.parametrize("size", [37, 4095, 4096, 5000, 1 << 16, 1 << 24])
+def test_however_a_dump_comes_in_blocks_all_of_it_is_fed(sql, size):
+    script = Script((sql[at : at + size] for at in range(0, len(sql), size)), 150_000)
+    lock, _line, fed = b"".join(script.confined()).partition(b"\n")
+    assert re.fullmatch(rb"\\restrict [0-9a-f]{32}", lock)
+    assert fed.split() == world.OWN_LOCK.sub(b"", sql).split()
+
+
+@pytest.mark.parametrize("lock", [True, False], ids=["locked", "unlocked"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "\\! touch {place}",
+        "SELECT 1; \\! touch {place}",
+        "\\o |touch {place}",
+        "\\copy note FROM PROGRAM 'touch {place}'",
+        "\\unrestrict {key}\n\\! touch {place}",
+        "SELECT 1 \\g |touch {place}",
+    ],
+)
+def test_no_command_in_a_dump_runs_on_this_machine(restored, sql, tmp_path, command, lock):
+    key = re.search(rb"\\restrict (\S+)", sql)[1].decode()
+    place = tmp_path / "hostile"
+    hostile = world.with_statement(sql, command.format(place=place, key=key))
+    with pytest.raises(RestoreFailed, match="restricted|wrong key"):
+        restored(hostile if lock else world.OWN_LOCK.sub(b"", hostile))
+    assert not place.exists()
+
+
+def test_the_hostile_command_is_one_that_psql_would_run(cluster, sql, tmp_path):
+    place = tmp_path / "hostile"
+    script = world.OWN_LOCK.sub(b"", world.with_statement(sql, f"\\! touch {place}"))
+    cluster.tool("createdb", "victim", role="odoo")
+    (tmp_path / "dump.sql").write_bytes(script)
+    cluster.tool("psql", "-Xqd", "victim", "-f", tmp_path / "dump.sql", role="odoo")
+    cluster.drop("victim")
+    assert place.exists()
+
+
+def test_a_psql_that_cannot_be_locked_is_not_used(restored, sql, tmp_path, monkeypatch):
+    psql = tmp_path / "bin" / "psql"
+    psql.parent.mkdir()
+    psql.write_text("#!/bin/sh\necho '\\q quit psql'\n")
+    psql.chmod(0o755)
+    monkeypatch.setenv("PATH", str(psql.parent))
+    with pytest.raises(LibraryMissing, match="too old") as caught:
+        restored(sql)
+    assert "15.14" in caught.value.hint
+
+
+def test_missing_programs_are_told_with_the_package_they_are_in(
+    cluster, restored, sql, tmp_path, monkeypatch
+):
+    path = world.custom(tmp_path / "archive.dump", cluster)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LibraryMissing, match="psql") as caught:
+        restored(sql)
+    assert "postgresql-client" in caught.value.hint
+    with pytest.raises(LibraryMissing, match="pg_restore"):
+        drill(path, "dump", {"level": 1}, cluster.dsn(), Control(), "run-1")
+
+
+def test_a_superuser_is_warned_of(cluster, restored, sql):
+    report = restored(sql, server=cluster.dsn("postgres"))
+    assert report["notes"][0] == "so far"
+    assert "superuser" in report["notes"][1]
+
+
+# --- what is not the archive's fault ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE EXTENSION vector WITH SCHEMA public;", "“vector”"),
+        ("CREATE EXTENSION dblink WITH SCHEMA public;", "“dblink”"),
+        ("GRANT SELECT ON public.note TO metabase;", 'CREATE ROLE "metabase"'),
+    ],
+)
+def test_what_the_server_lacks_says_nothing_about_the_archive(restored, sql, statement, named):
+    with pytest.raises(DatabaseServerFailed) as caught:
+        restored(world.with_statement(sql, statement))
+    assert named in caught.value.hint
+    assert "nothing about the archive" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("psql:<stdin>:53100: ERROR:  42P01: relation does not exist", RestoreFailed),
+        ("psql:<stdin>:57014: ERROR:  23505: duplicate key 08006", RestoreFailed),
+        ("psql:<stdin>:7: ERREUR:  53100: plus de place", NoSpace),
+        ("psql:<stdin>:7: FATAL:  57P01: Verbindung wird beendet", DatabaseServerFailed),
+        ("53300: FATAL: sorry, too many clients already", DatabaseServerFailed),
+        ("pg_restore: error: COPY failed: ERROR:  No space left on device", NoSpace),
+    ],
+)
+def test_what_postgresql_says_is_understood_in_any_language(words, kind):
+    assert type(DatabaseServer({}).failure(words)) is kind
+
+
+def test_a_dump_of_a_newer_postgresql_says_so(restored, sql):
+    newer = sql.replace(b"-- Dumped by pg_dump version 15", b"-- Dumped by pg_dump version 99")
+    with pytest.raises(DatabaseServerFailed, match="unrecognized") as caught:
+        restored(world.with_statement(newer, "SET from_the_future = 0;"))
+    assert "PostgreSQL 99" in caught.value.hint
+
+
+def test_a_dump_by_pg_dump_17_of_an_older_server_is_restored(restored, sql):
+    line = b"SET lock_timeout = 0;\n"
+    assert sql.count(line) == 1
+    newer = sql.replace(line, line + b"SET transaction_timeout = 0;\n")
+    assert restored(newer)["level"] == 4
+
+
+def test_a_custom_format_that_pg_restore_does_not_know_is_told(cluster, tmp_path):
+    path = world.custom(tmp_path / "archive.dump", cluster)
+    # 1.15 has a byte for the method where 1.14 has the level of compression.
+    head = b"PGDMP\1\x0f\0\4\x08\1\1"
+    place = pathlib.Path(path)
+    place.write_bytes(head + place.read_bytes()[16:])
+    with pytest.raises(LibraryMissing, match="too old") as caught:
+        drill(path, "dump", {"level": 1}, cluster.dsn(), Control(), "run-1")
+    assert "PostgreSQL 15 or later" in caught.value.hint
+
+
+def test_a_server_that_is_not_there_is_told(restored, sql, tmp_path):
+    with pytest.raises(DatabaseServerFailed, match=re.escape(str(tmp_path))):
+        restored(sql, server={"host": str(tmp_path)})
+
+
+def test_a_role_that_may_not_create_databases_is_told(cluster, restored, sql):
+    cluster.psql("DROP ROLE IF EXISTS small")
+    cluster.psql("CREATE ROLE small LOGIN")
+    with pytest.raises(DatabaseServerFailed, match="permission denied to create database"):
+        restored(sql, server=cluster.dsn("small"))
+
+
+@pytest.fixture
+def locked_role(cluster):
+    """Yield a role whose password PostgreSQL asks for."""
+    rules = cluster.data / "pg_hba.conf"
+    before = rules.read_text()
+    cluster.psql("DROP ROLE IF EXISTS locked")
+    cluster.psql("CREATE ROLE locked LOGIN CREATEDB PASSWORD 'right-password'")
+    rules.write_text("local all locked scram-sha-256\n" + before)
+    cluster.psql("SELECT pg_reload_conf()")
+    yield "locked"
+    rules.write_text(before)
+    cluster.psql("SELECT pg_reload_conf()")
+
+
+def test_the_password_reaches_postgresql_and_nobody_else(cluster, restored, sql, locked_role):
+    server = {**cluster.dsn(locked_role), "password": "right-password"}
+    seen = []
+
+    def look(_control):
+        listed = ["ps", "-eo", "args", "-ww"]
+        seen.extend(subprocess.run(listed, capture_output=True, text=True).stdout.splitlines())
+
+    assert restored(sql, server=server, control=world.Watched(look))["level"] == 4
+    assert any("psql -X" in command for command in seen)
+    assert not any("right-password" in command for command in seen)
+    with pytest.raises(DatabaseServerFailed, match="password authentication failed"):
+        restored(sql, server={**server, "password": "wrong-password"})
+    with pytest.raises(DatabaseServerFailed, match="no password supplied"):
+        restored(sql, server=cluster.dsn(locked_role))
+
+
+@pytest.fixture
+def full_cluster():
+    """Yield a PostgreSQL whose databases, and nothing else of it, lie on a disk of 64 MiB."""
+    server = Cluster("engine-full").start()
+    server.stop()
+    databases, small = server.data / "base", server.folder / "small"
+    with places.tmpfs(small, 64 << 20):
+        subprocess.run(["cp", "-a", databases, small], check=True)
+        shutil.rmtree(databases)
+        databases.symlink_to(small / "base")
+        yield server.start()
+        server.stop()
+    server.remove()
+
+
+@pytest.mark.skipif(not places.can_mount(), reason="only root can mount")
+def test_a_postgresql_whose_disk_is_full_is_told(full_cluster, tmp_path, sql):
+    # Made there, not in the dump: a hundred megabytes out of one line.
+    rows = "INSERT INTO public.note SELECT n, repeat(md5(n::text), 60)" + GENERATED
+    path = world.zipped(tmp_path / "archive.zip", world.with_statement(sql, rows))
+    with pytest.raises(NoSpace):
+        drill(path, "zip", {"level": 1}, full_cluster.dsn(), Control(), "run-1")
+    assert world.scratch_databases(full_cluster) == []
