@@ -104,7 +104,8 @@ class Control:
     # --- saying how far it is -------------------------------------------------------------------
 
     def enter(self, stage, expected=0):
-        """Tell that a stage begins: ``connect download verify store publish``.
+        """Tell that a stage begins: ``connect download verify store publish``, and of archives at
+        rest ``read decrypt restore check``.
 
         :param expected: bytes it will take, where its steps cannot know
         """

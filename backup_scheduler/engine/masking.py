@@ -7,13 +7,23 @@ import urllib.parse
 MASK = "********"
 # The keys of events whose values may quote what another program said.
 PROSE = ("error", "hint", "traceback")
+# The keys of an order whose values are secret contain one of these.
+SECRET = ("password", "secret", "identity")
+# A line of a secret text is secret from this length on; shorter ones stand in many words.
+LINE = 8
 
 
 def secrets_of(order):
     """Return every spelling of the order's secrets, longest first."""
-    values = [str(value) for value in find_secrets(order) if value]
+    values = {part for value in find_secrets(order) if value for part in parts_of(str(value))}
     spellings = {spelling for value in values for spelling in spellings_of(value)}
     return sorted(spellings, key=len, reverse=True)
+
+
+def parts_of(value):
+    """Return what is secret in ``value``: the text, and each line of one such as a key file."""
+    lines = (line.strip() for line in value.splitlines())
+    return {value, *(line for line in lines if len(line) >= LINE and not line.startswith("#"))}
 
 
 def spellings_of(value):
@@ -31,7 +41,7 @@ def spellings_of(value):
 def find_secrets(node):
     if isinstance(node, dict):
         for key, value in node.items():
-            if "password" in key or "secret" in key:
+            if any(word in key for word in SECRET):
                 yield value
             else:
                 yield from find_secrets(value)

@@ -5,6 +5,11 @@ import hashlib
 import re
 
 EXTENSIONS = {"zip": "zip", "dump": "dump"}
+# What the age program calls its files.
+ENCRYPTED = ".age"
+# Beside each archive, under its name with this behind.
+CATALOGUE = ".json"
+ARCHIVE = re.compile(r"\.(zip|dump)(\.age)?$")
 # Some file systems end at 255 bytes a name, some object stores and tools well before.
 NAME_LIMIT = 80
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -12,18 +17,30 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 HASHED = re.compile(r"-[0-9a-f]{8}$")
 
 
-def archive_path(instance, database, moment, archive_format, number=1):
+def archive_path(instance, database, moment, archive_format, number=1, encrypted=False):
     """Return the relative path ``instance/database/2026-11-20T02-00-00Z.zip``.
 
     :param moment: aware datetime, or naive in UTC
     :param number: from 2 on it is part of the name, for archives of the same second
+    :param encrypted: the name ends in ``.age``, as the program of that name has it
     """
     if moment.tzinfo is not None:
         moment = moment.astimezone(datetime.timezone.utc)
     stamp = moment.strftime("%Y-%m-%dT%H-%M-%SZ")
     suffix = f"-{number}" if number > 1 else ""
-    name = f"{stamp}{suffix}.{EXTENSIONS[archive_format]}"
+    name = f"{stamp}{suffix}.{EXTENSIONS[archive_format]}{ENCRYPTED if encrypted else ''}"
     return "/".join((safe_name(instance), safe_name(database), name))
+
+
+def is_encrypted(path):
+    """Return whether an archive of this name is an encrypted one."""
+    return path.endswith(ENCRYPTED)
+
+
+def described_by(path):
+    """Return the path of the archive that the catalogue at ``path`` would describe, or ``""``."""
+    archive = path.removesuffix(CATALOGUE)
+    return archive if archive != path and ARCHIVE.search(archive) else ""
 
 
 def safe_name(name):

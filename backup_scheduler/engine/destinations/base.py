@@ -6,8 +6,17 @@ import abc
 class Destination(abc.ABC):
     """A place that keeps archives, at relative paths with ``/`` as separator.
 
-    Every method raises :class:`~..errors.DestinationFailed` or :class:`~..errors.NoSpace` with a
-    sentence for people; nothing is retried inside.
+    What a kind is told on construction are the settings of its form. Constructing it connects to
+    nothing; each method connects for itself, and leaves nothing open.
+
+    Every method raises :class:`~..errors.DestinationFailed` (or another retryable kind, such as
+    :class:`~..errors.NoSpace`) with a sentence for people that holds no secret. Nothing is retried
+    inside beyond what the kind's own client does, and no wait is without a bound: a place that
+    stops answering is a failure. Methods of one object may be called from several threads.
+
+    Two things are told apart everywhere, because people lose archives over the difference: that
+    the *archive* is not there (:class:`~..errors.ArchiveMissing`), and that the *place* cannot be
+    asked, or is not the one that it was (``DestinationFailed``). When in doubt it is the latter.
     """
 
     @abc.abstractmethod
@@ -15,12 +24,14 @@ class Destination(abc.ABC):
         """Write, read back and delete a marker; raise what is not allowed. Returns plain values."""
 
     @abc.abstractmethod
-    def begin(self, path, owner, token, spool):
-        """Return an :class:`Upload` to ``path`` of what ``spool`` receives.
+    def begin(self, path, owner, token, spool=None):
+        """Return an :class:`Upload` to ``path``.
 
-        :param owner: the run, as the catalogue beside the archive names it (``run``); what another
-            owner has at ``path`` is refused
+        :param owner: the run, as the catalogue beside the archive names it (``run``). What another
+            owner has at ``path`` is refused; what this owner has there is replaced by the commit
         :param token: names this attempt; two attempts at one path never touch each other's bytes
+        :param spool: the :class:`~..spool.Spool` whose bytes are written, exactly as they are,
+            where a kind can make use of its file; None: only :meth:`Upload.write` brings them
         """
 
     @abc.abstractmethod
@@ -32,10 +43,31 @@ class Destination(abc.ABC):
         """
 
     @abc.abstractmethod
-    def local_file(self, path, spool_folder):
-        """Yield the name of a file of this machine that holds the archive (a context manager).
+    def read(self, path):
+        """Yield the bytes of the archive at ``path``, in blocks, in constant memory.
 
-        :param spool_folder: where kinds that are not local may fetch it to meanwhile
+        A block is only good until the next is asked for. Raises ``ArchiveMissing`` before the first
+        one. Bytes that a connection lost are a failure, never just an early end.
+        """
+
+    @abc.abstractmethod
+    def stat(self, path):
+        """Return the size at rest, in bytes, of the archive at ``path``, or ``ArchiveMissing``."""
+
+    @abc.abstractmethod
+    def catalogues(self):
+        """Yield ``(path, catalogue)`` of every archive that has a catalogue beside it.
+
+        ``path`` is the archive's; ``catalogue`` is the JSON that :meth:`Upload.commit` has put
+        there, as a dict, or None where it cannot be read or is no such thing. Its content comes
+        from outside and proves nothing. The order is the same each time while nothing changes.
+        """
+
+    def path_of(self, path):  # noqa: B027 - None is the answer of most kinds
+        """Return the name of the file of this machine that holds the archive, or None.
+
+        Kinds that are folders of this machine save a copy by it; others leave it as it is, and
+        their archives are fetched by :meth:`read`. Raises ``ArchiveMissing`` as that does.
         """
 
     def check_space(self, needed):  # noqa: B027 - most kinds cannot tell
@@ -48,7 +80,10 @@ class Upload(abc.ABC):
 
     @abc.abstractmethod
     def write(self, block):
-        """Take the next bytes."""
+        """Take the next bytes, some MB at most; ``block`` is only good until this returns.
+
+        Called from one thread, which is not the one that began the upload.
+        """
 
     def flush(self):  # noqa: B027 - a kind that keeps nothing back has nothing to flush
         """All bytes were written: bring them to the medium, however long that takes."""
@@ -59,6 +94,8 @@ class Upload(abc.ABC):
 
         Called after :meth:`flush`, and quick: the right to publish does not last. Everything is at
         rest, on the medium, when this returns; when it raises, nothing of the run is left there.
+        No moment in between shows an archive under its final name that is not complete, or one of
+        ours without its catalogue.
         """
 
     @abc.abstractmethod

@@ -7,7 +7,9 @@ import os
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..naming import CATALOGUE, described_by
 from ..spool import (
+    BLOCK,
     FULL,
     check_space,
     create_locked,
@@ -18,7 +20,10 @@ from ..spool import (
 from .base import Destination, Upload
 
 PART = ".part"
-CATALOGUE = ".json"
+# By this file in it, a folder is known again.
+MARKER = ".backup_scheduler"
+# Bytes. What is larger is no catalogue of ours: they are some 20 kB.
+CATALOGUE_LIMIT = 16 << 20
 # What link(2) answers where a hard link cannot be had: another device, a file system without links,
 # the kernel's protected_hardlinks.
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
@@ -36,30 +41,82 @@ def failures_named(what):
 
 
 class LocalDestination(Destination):
-    """:param path: the folder, absolute"""
+    """:param path: the folder, absolute
+    :param marker: what :meth:`check` has returned as ``marker`` once. From then on only the folder
+        that has it is the destination: where a disk is not mounted, the empty folder in its place
+        is neither written to nor taken for one whose archives are gone. Empty: any folder will do
+    """
 
-    def __init__(self, path):
+    def __init__(self, path, marker=""):
         if not os.path.isabs(path or ""):
             raise DestinationFailed(f"The folder {path!r} is not an absolute path.")
         self.path = path
+        self._marker = marker
 
     def check(self):
-        marker = os.path.join(self.path, f".check-{uuid.uuid4().hex}")
+        """See :class:`Destination`. Returns ``free`` (bytes) and ``marker`` (what the folder is
+        known by, made where there was none)."""
+        self._require_marker()
         with failures_named(f"The folder {self.path} cannot be written to"):
             os.makedirs(self.path, mode=0o700, exist_ok=True)
-            with open(marker, "xb") as file:
-                file.write(b"backup_scheduler")
-            os.unlink(marker)
-        return {"free": free_space(self.path)}
+            self._try_to_write()
+            return {"free": free_space(self.path), "marker": self._mark()}
+
+    def _try_to_write(self):
+        name, content = os.path.join(self.path, f".check-{uuid.uuid4().hex}"), b"backup_scheduler"
+        with open(name, "xb") as file:
+            file.write(content)
+        try:
+            with open(name, "rb") as file:
+                if file.read() != content:
+                    raise DestinationFailed(f"The folder {self.path} gives back other bytes.")
+        finally:
+            os.unlink(name)
+
+    def _mark(self):
+        """Return what the folder is known by. Others may use it too: the first one marks it."""
+        if not self._found_marker():
+            made = os.path.join(self.path, f"{MARKER}-{uuid.uuid4().hex}")
+            try:
+                with open(made, "x", encoding="ascii") as file:
+                    file.write(uuid.uuid4().hex)
+                sync(made)
+                put_first(made, os.path.join(self.path, MARKER))
+            finally:
+                remove(made)
+        return self._found_marker()
+
+    def _found_marker(self):
+        try:
+            with open(os.path.join(self.path, MARKER), encoding="ascii", errors="replace") as file:
+                return file.read(100).strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+
+    def _require_marker(self):
+        """Raise where the folder is not the one that was checked."""
+        if not self._marker:
+            return
+        with failures_named(f"The folder {self.path} cannot be read"):
+            found = self._found_marker()
+        if found != self._marker:
+            raise DestinationFailed(
+                f"The folder {self.path} is not the one that it was: its file {MARKER} is "
+                f"{'another' if found else 'missing'}.",
+                hint="If it is a mounted disk or share, mount it again. If another folder was put "
+                "there on purpose, accept it on the destination's form.",
+            )
 
     def check_space(self, needed):
         with failures_named(f"The folder {self.path} cannot be examined"):
             check_space(self.path, needed)
 
-    def begin(self, path, owner, token, spool):
-        return LocalUpload(self._locate(path), owner, token, spool.path)
+    def begin(self, path, owner, token, spool=None):
+        self._require_marker()
+        return LocalUpload(self._locate(path), owner, token, spool.path if spool else None)
 
     def delete(self, path, owner):
+        self._require_marker()
         final = self._locate(path)
         with failures_named(f"{path} cannot be deleted"):
             remove_abandoned_parts(final)
@@ -67,14 +124,37 @@ class LocalDestination(Destination):
                 remove(final)
                 remove(final + CATALOGUE)
 
-    @contextlib.contextmanager
-    def local_file(self, path, spool_folder):
+    def path_of(self, path):
+        self._require_marker()
         final = self._locate(path)
         if not os.path.isdir(self.path):
             raise DestinationFailed(f"The folder {self.path} is not there.")
         if not os.path.isfile(final):
             raise ArchiveMissing(f"{final} is not there any more.")
-        yield final
+        return final
+
+    def stat(self, path):
+        final = self.path_of(path)
+        with failures_named(f"{final} cannot be examined"):
+            return os.stat(final).st_size
+
+    def read(self, path):
+        final = self.path_of(path)
+        buffer = memoryview(bytearray(BLOCK))
+        with failures_named(f"{final} cannot be read"), open(final, "rb", buffering=0) as file:
+            while length := file.readinto(buffer):
+                yield buffer[:length]
+
+    def catalogues(self):
+        self._require_marker()
+        with failures_named(f"The folder {self.path} cannot be read"):
+            for place, folders, names in os.walk(self.path, onerror=raise_it):
+                folders.sort()
+                for name in sorted(names):
+                    final = os.path.join(place, described_by(name))
+                    if described_by(name) and os.path.isfile(final):
+                        path = os.path.relpath(final, self.path).replace(os.sep, "/")
+                        yield path, read_catalogue(final + CATALOGUE)
 
     def _locate(self, path):
         """Return the absolute path, which never lies outside the folder."""
@@ -89,7 +169,8 @@ class LocalUpload(Upload):
     """An archive on its way to ``final``, as a ``.part`` beside it.
 
     Where spool and destination share a file system the part *is* the spool, by a hard link: its
-    bytes are written once. Elsewhere it is a copy, locked so that a sweep leaves it alone.
+    bytes are written once. Elsewhere, and where it gets other bytes than the spool, it is a file of
+    its own, locked so that a sweep leaves it alone.
     """
 
     def __init__(self, final, owner, token, spool_path):
@@ -105,6 +186,8 @@ class LocalUpload(Upload):
                 self._file = create_locked(self._part)
 
     def _linked_to(self, spool_path):
+        if spool_path is None:
+            return False
         if os.stat(spool_path).st_nlink > 1:
             # Another destination has its bytes already: two copies are two sets of bytes.
             return False
@@ -179,6 +262,34 @@ def owned(final, owner):
             hint="Let no other backup server write to the same folder under the same names.",
         )
     return True
+
+
+def read_catalogue(path):
+    """Return the catalogue at ``path`` as a dict, or None where it is nothing of the kind."""
+    try:
+        if os.path.getsize(path) > CATALOGUE_LIMIT:
+            return None
+        with open(path, "rb") as file:
+            catalogue = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return catalogue if isinstance(catalogue, dict) else None
+
+
+def put_first(made, path):
+    """Give ``made`` the name ``path``, unless somebody was quicker."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno not in NO_LINK:
+            raise
+        os.replace(made, path)
+
+
+def raise_it(error):
+    raise error
 
 
 def remove_abandoned_parts(final):

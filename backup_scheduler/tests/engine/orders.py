@@ -5,14 +5,20 @@ import os
 import queue
 
 import places
+from ages import RECIPIENT
+from engine import transfer
+from engine.control import Control
 from engine_process import EngineProcess
 
 RUN = "uuid/1"
 PATH = "Shop/tiny/2026-11-20T02-00-00Z.zip"
+SEALED_PATH = f"{PATH}.age"
 ATTEMPT = "run-1-1"
 # Seconds.
 PATIENCE = 20
 LAST = ("done", "failed", "lost")
+# What orders on an archive at rest have from the one that made it.
+KEPT = ("archive_format", "include_filestore", "database", "spool", "token")
 
 
 def backup_order(odoo, folder, destinations=("first",), **changes):
@@ -41,6 +47,64 @@ def backup_order(odoo, folder, destinations=("first",), **changes):
 def copy_order(folder, name, number=1, **changes):
     settings = {"path": os.path.join(folder, name)}
     return {"id": number, "kind": "local", "settings": settings, "archive_path": PATH, **changes}
+
+
+def sealed_order(folder, name, number=1, recipients=(RECIPIENT,), **changes):
+    """Return the order of a copy in a destination that keeps archives encrypted."""
+    place = {"archive_path": SEALED_PATH, "recipients": list(recipients)}
+    return copy_order(folder, name, number, **{**place, **changes})
+
+
+def stored(order, result):
+    """Return the copies of an order as they came to rest, by the result of it."""
+    results = {copy["id"]: copy for copy in result["copies"]}
+    return [
+        {
+            **copy,
+            "stored_size": results[copy["id"]]["size"],
+            "stored_sha256": results[copy["id"]]["sha256"],
+            "encryption": results[copy["id"]]["encryption"],
+        }
+        for copy in order["destinations"]
+    ]
+
+
+def verify_order(order, result, **changes):
+    """Return the order to read again what ``order`` has stored with ``result``."""
+    return {
+        "action": "verify",
+        "copies": stored(order, result),
+        "sha256": result["sha256"],
+        **{key: order[key] for key in KEPT},
+        "verify_level": order["verify_level"],
+        **changes,
+    }
+
+
+def replicate_order(order, result, destinations, **changes):
+    return {
+        "action": "replicate",
+        "candidates": stored(order, result),
+        "destinations": destinations,
+        **{key: result[key] for key in ("size", "sha256")},
+        **{key: order[key] for key in ("spool", "expected_size", "catalogue")},
+        "token": "replication-1-1",
+        **changes,
+    }
+
+
+def restore_order(order, result, target, **changes):
+    return {
+        "action": "restore",
+        "candidates": stored(order, result),
+        "sha256": result["sha256"],
+        "report": result["report"],
+        "identity": "",
+        "target": target,
+        **{key: order[key] for key in KEPT},
+        "token": "restore-1-1",
+        **changes,
+    }
 
 
 def discard_order(order, **changes):
@@ -98,6 +162,12 @@ def carry_out(order):
     """Carry an order out in a process of its own; return the last event."""
     with engine(order) as running:
         return running.last()
+
+
+def run_here(order, on_event=lambda control, event: None, **options):
+    """Carry an order out in this process, telling each event to ``on_event`` as it happens."""
+    control = Control(lambda event: on_event(control, event), **options)
+    return transfer.ACTIONS[order["action"]](order, control)
 
 
 def left_in(folder):

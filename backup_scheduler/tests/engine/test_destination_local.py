@@ -8,7 +8,7 @@ import places
 import pytest
 from engine.destinations import local as local_module
 from engine.destinations import open_destination
-from engine.errors import ArchiveMissing, DestinationFailed, NoSpace
+from engine.errors import DestinationFailed, NoSpace
 from engine.spool import Spool
 
 PATH = "Shop/db/2026-11-20T02-00-00Z.zip"
@@ -203,7 +203,8 @@ def test_no_path_leads_out_of_the_folder(destination, spool, root, tmp_path, pat
     for attempt in (
         lambda: destination.begin(path, OWNER, "token", spool),
         lambda: destination.delete(path, OWNER),
-        lambda: destination.local_file(path, "").__enter__(),
+        lambda: destination.path_of(path),
+        lambda: next(destination.read(path)),
     ):
         with pytest.raises(DestinationFailed, match="leads out"):
             attempt()
@@ -273,9 +274,9 @@ def test_two_attempts_at_one_path_do_not_touch_each_other(destination, tmp_path,
 # --- the folder itself --------------------------------------------------------------------------
 
 
-def test_the_check_of_a_folder_makes_it_and_leaves_nothing_in_it(destination, root):
+def test_the_check_of_a_folder_makes_it_and_leaves_nothing_but_its_mark(destination, root):
     assert destination.check()["free"] > 0
-    assert os.listdir(root) == []
+    assert os.listdir(root) == [local_module.MARKER]
 
 
 def test_the_check_of_a_folder_below_a_file_says_why(tmp_path):
@@ -303,32 +304,12 @@ def test_too_little_space_is_told_before(destination):
         destination.check_space(10**18)
 
 
-def test_an_archive_is_read_where_it_lies(destination, root):
-    put(root, {"": CONTENT, ".json": CATALOGUE})
-    with destination.local_file(PATH, "unused") as name:
-        assert name == os.path.join(root, PATH)
-
-
-def test_an_archive_that_is_gone_is_told(destination, root):
-    put(root, {".json": CATALOGUE})
-    with pytest.raises(ArchiveMissing, match="not there any more"):
-        destination.local_file(PATH, "unused").__enter__()
-
-
-def test_a_folder_that_is_gone_says_nothing_about_its_archives(tmp_path):
-    gone = open_destination("local", {"path": str(tmp_path / "gone")})
-    with pytest.raises(DestinationFailed, match="is not there"):
-        gone.local_file(PATH, "unused").__enter__()
-
-
 def test_two_destinations_on_one_file_system_hold_two_sets_of_bytes(tmp_path):
     destinations = [
         open_destination("local", {"path": str(tmp_path / name)}) for name in ("one", "two")
     ]
     with Spool(str(tmp_path / "spool"), "run-1") as spool:
-        uploads = [
-            destination.begin(PATH, OWNER, "1", spool) for destination in destinations
-        ]
+        uploads = [destination.begin(PATH, OWNER, "1", spool) for destination in destinations]
         spool.write(CONTENT)
         for upload in uploads:
             upload.write(CONTENT)

@@ -100,7 +100,8 @@ def test_a_backup_is_carried_out_by_a_process_of_its_own(odoo, folder):
         done = running.last()
         assert running.process._process.wait(10) == 0
     assert done["event"] == "done"
-    assert done["copies"] == [{"id": 1, "path": PATH, "stored": True, "size": done["size"]}]
+    at_rest = {"size": done["size"], "sha256": done["sha256"], "encryption": ""}
+    assert done["copies"] == [{"id": 1, "path": PATH, "stored": True, **at_rest}]
     assert left_in(folder) == AT_REST
     assert running.pid != os.getpid()
 

@@ -7,7 +7,7 @@ import posixpath
 import re
 
 import pytest
-from engine.naming import archive_path, safe_name
+from engine.naming import archive_path, described_by, is_encrypted, safe_name
 
 MOMENT = datetime.datetime(2026, 11, 20, 2, 0, 0, tzinfo=datetime.timezone.utc)
 ODD = (
@@ -73,3 +73,20 @@ def test_archives_of_one_second_get_numbers():
         "Shop/db/2026-11-20T02-00-00Z-2.dump",
         "Shop/db/2026-11-20T02-00-00Z-3.dump",
     ]
+
+
+def test_the_name_of_an_encrypted_archive_says_so():
+    path = archive_path("Shop", "db", MOMENT, "zip", 2, encrypted=True)
+    assert path == "Shop/db/2026-11-20T02-00-00Z-2.zip.age"
+    assert is_encrypted(path)
+    assert not is_encrypted(path.removesuffix(".age"))
+
+
+@pytest.mark.parametrize("path", ["a/b.zip", "b.dump", "b.zip.age", "b.dump.age"])
+def test_a_catalogue_leads_to_its_archive(path):
+    assert described_by(path + ".json") == path
+
+
+@pytest.mark.parametrize("path", ["b.zip", "b.json", "b.zip.1.part.json", "b.age.json", ".json"])
+def test_what_is_no_catalogue_leads_nowhere(path):
+    assert described_by(path) == ""

@@ -1,0 +1,270 @@
+"""Archives at rest, read again: to verify them, and to restore them.
+
+A *copy* is what an order says of an archive in a destination: ``id kind settings archive_path``,
+and of its bytes at rest ``encryption`` (``age`` or empty), ``stored_size`` and ``stored_sha256``.
+"""
+
+import contextlib
+import datetime
+
+from .archive.verify import verify
+from .destinations import open_destination
+from .encryption import decrypt
+from .errors import (
+    ArchiveError,
+    BackupError,
+    Damaged,
+    DestinationFailed,
+    NotConsistent,
+    RestoreFailed,
+    Truncated,
+    WrongIdentity,
+)
+from .spool import Spool, check_space, sweep
+from .tally import Tally
+
+CONSISTENT, RESTORED = 3, 4
+
+
+# --- verifying ----------------------------------------------------------------------------------
+
+
+def verify_copies(order, control):
+    """Read copies at rest to their end, to ``verify_level``; return each one's state.
+
+    Order: ``copies`` (each with ``identity`` where it is to be decrypted), ``archive_format
+    include_filestore database sha256 verify_level spool token``; ``since`` (ISO text, as the report
+    of the backup has it) and, for level 4, ``scratch_server`` (keywords of libpq).
+
+    Result: ``copies``, each with ``id ok`` and
+
+    - ``read: "archive"`` and a ``report``; with a ``finding`` (an error as plain values) where the
+      copy is what was stored, and what was stored is not good;
+    - or ``read: "sealed"`` and no report: an encrypted copy without identity, whose bytes are the
+      ones that were stored;
+    - or an error, and ``bad``: whether the archive itself is, and not just the way to it.
+    """
+    sweep(order["spool"])
+    return {"copies": [verify_copy(copy, order, control) for copy in order["copies"]]}
+
+
+def verify_copy(copy, order, control):
+    try:
+        if copy.get("encryption") and not copy.get("identity"):
+            found = {"read": "sealed", "report": None}
+            compare_stored(copy, control)
+        else:
+            found = {"read": "archive", **verify_archive(copy, order, control)}
+    except BackupError as error:
+        control.check()
+        bad = isinstance(error, ArchiveError)
+        return {"id": copy["id"], "ok": False, "bad": bad, **error.as_dict()}
+    except OSError as error:
+        unreadable = DestinationFailed(f"{copy['archive_path']} cannot be read: {error.strerror}")
+        return {"id": copy["id"], "ok": False, "bad": False, **unreadable.as_dict()}
+    return {"id": copy["id"], "ok": True, **found}
+
+
+def compare_stored(copy, control):
+    """Read the bytes at rest as they are; raise where they are not the ones that were stored."""
+    if not copy["stored_sha256"]:
+        raise WrongIdentity(
+            "The copy is encrypted, and what its bytes should be is not recorded.",
+            hint="Enter the identity that opens it, to verify what is inside.",
+        )
+    control.enter("read", copy["stored_size"])
+    tally = Tally()
+    for _block in stored_blocks(copy, tally, control):
+        pass
+    tally.require(copy["stored_size"], copy["stored_sha256"])
+
+
+def verify_archive(copy, order, control):
+    """Return the ``report`` on what a copy holds, and a ``finding`` if there is one."""
+    with plain_file(copy, order, control, copy.get("identity")) as path:
+        control.enter("verify")
+        level = min(order["verify_level"], CONSISTENT)
+        since = moment_of(order.get("since"))
+        found = examine(path, order, level, control, since, order["sha256"])
+        if order["verify_level"] >= RESTORED:
+            found.update(drilled(path, copy, order, found["report"], control))
+        return found
+
+
+def examine(path, order, level, control, since=None, sha256=None):
+    """Verify the archive at ``path``; return its ``report`` as plain values.
+
+    With a ``finding`` beside it where the archive is a sound copy of a server that lacks something:
+    such an archive is kept, and told about. What is wrong with the archive itself is raised.
+    """
+    try:
+        report = verify(
+            path,
+            order["archive_format"],
+            level,
+            database=order["database"],
+            sha256=sha256,
+            progress=control.progress,
+            since=since,
+            filestore=order.get("include_filestore", True),
+        )
+    except NotConsistent as error:
+        return {"report": error.report.as_dict(), "finding": error.as_dict()}
+    return {"report": report.as_dict()}
+
+
+def drilled(path, copy, order, report, control):
+    """Restore the archive into a scratch database; return its ``report`` of level 4.
+
+    An archive that does not restore is what was stored, byte for byte: another copy of it would not
+    either. So that is a ``finding``, and not a damaged copy.
+    """
+    # psycopg2 and PostgreSQL's programs are needed only here.
+    from .restore.scratch import drill
+
+    token = f"{order['token']}-{copy['id']}"
+    try:
+        done = drill(path, order["archive_format"], report, order["scratch_server"], control, token)
+    except RestoreFailed as error:
+        return {"finding": error.as_dict()}
+    return {"report": done if isinstance(done, dict) else done.as_dict()}
+
+
+def sweep_servers(order, control):
+    """Drop what killed processes of ours left on PostgreSQL servers.
+
+    Order: ``servers``, each ``server`` (the keywords of libpq) and ``filestores`` (the folder in
+    which those of its databases lie, or empty). Raises :class:`~.errors.DatabaseServerFailed` where
+    one cannot be asked.
+    """
+    from .restore import postgres
+
+    for place in order["servers"]:
+        control.check()
+        postgres.sweep(place["server"], place["filestores"])
+    return {}
+
+
+def moment_of(text):
+    """Return the moment that an ISO text names, as aware UTC; None for an empty one."""
+    if not text:
+        return None
+    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+
+
+# --- the bytes ----------------------------------------------------------------------------------
+
+
+def stored_blocks(copy, tally, control):
+    """Yield the bytes at rest of a copy, adding each block to ``tally``."""
+    destination = open_destination(copy["kind"], copy["settings"])
+    for block in destination.read(copy["archive_path"]):
+        tally.add(block)
+        control.progress(tally.size, copy.get("stored_size", 0))
+        yield block
+
+
+@contextlib.contextmanager
+def plain_file(copy, order, control, identity=None):
+    """Yield the name of a file of this machine that holds the archive of a copy, decrypted.
+
+    That is the copy itself where it lies on this machine as it is; else a spool, which goes when
+    the block ends, and by the next sweep when the process is killed.
+    """
+    if not copy.get("encryption"):
+        destination = open_destination(copy["kind"], copy["settings"])
+        if path := destination.path_of(copy["archive_path"]):
+            yield path
+            return
+    check_space(order["spool"], copy.get("stored_size", 0))
+    with Spool(order["spool"], f"{order['token']}-{copy['id']}") as spool:
+        if copy.get("encryption"):
+            control.enter("decrypt", copy.get("stored_size", 0))
+            unseal(copy, identity, spool.write, control)
+        else:
+            control.enter("read", copy.get("stored_size", 0))
+            for block in stored_blocks(copy, Tally(), control):
+                spool.write(block)
+        spool.finish()
+        yield spool.path
+
+
+def unseal(copy, identity, write, control):
+    """Decrypt a copy; raise :class:`WrongIdentity` only where the copy itself is all right.
+
+    The keys stand at the beginning of the file: one that was changed looks like a wrong identity.
+    """
+    tally = Tally()
+    blocks = stored_blocks(copy, tally, control)
+    try:
+        decrypt(blocks, write, identity)
+    except (WrongIdentity, Damaged, Truncated):
+        if copy.get("stored_sha256"):
+            for _block in blocks:
+                pass
+            tally.require(copy["stored_size"], copy["stored_sha256"])
+        raise
+
+
+# --- restoring ----------------------------------------------------------------------------------
+
+
+def restore(order, control):
+    """Restore an archive as a new database, from the first of its copies that is sound.
+
+    Order: ``candidates`` (copies), ``identity`` (for those that are encrypted), ``archive_format
+    include_filestore database sha256``, ``report`` (of the last verification), ``spool token`` and
+    ``target``: its ``kind`` is ``http`` or ``postgres``, the rest is for the module of that name in
+    :mod:`.restore`. Result: ``database checked notes``.
+
+    Nothing is begun before an archive was read to its end. Raises what is wrong with the first
+    candidate where none is good.
+    """
+    sweep(order["spool"])
+    errors = []
+    for candidate in order["candidates"]:
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(
+                    plain_file(candidate, order, control, order.get("identity"))
+                )
+                found = examine_candidate(path, order, control)
+            except (BackupError, OSError) as error:
+                control.check()
+                errors.append(as_failure(error, candidate))
+                continue
+            done = restore_to_target(path, order, found["report"], control)
+            skipped = [f"A copy was passed over: {error.message}" for error in errors]
+            return {**done, "notes": [*skipped, *notes_of(found), *done["notes"]]}
+    raise errors[0] if errors else DestinationFailed("There is no copy to restore from.")
+
+
+def examine_candidate(path, order, control):
+    control.enter("verify")
+    since = moment_of((order.get("report") or {}).get("since"))
+    return examine(path, order, CONSISTENT, control, since, order["sha256"])
+
+
+def as_failure(error, copy):
+    if isinstance(error, BackupError):
+        return error
+    return DestinationFailed(f"{copy['archive_path']} cannot be read: {error.strerror}")
+
+
+def notes_of(found):
+    """Return what the reader of a restored database should know of the archive."""
+    return [found["finding"]["error"]] if "finding" in found else []
+
+
+def restore_to_target(path, order, report, control):
+    target = order["target"]
+    archive_format, token = order["archive_format"], order["token"]
+    if target["kind"] == "http":
+        from .restore import http
+
+        return http.restore(path, archive_format, report, target, control, order["spool"], token)
+    # psycopg2 and PostgreSQL's programs are needed only here.
+    from .restore import postgres
+
+    return postgres.restore(path, archive_format, report, target, control, token)

@@ -1,0 +1,31 @@
+"""What passes by, counted and hashed."""
+
+import hashlib
+
+from .errors import Damaged, Truncated
+
+
+class Tally:
+    """Size and SHA-256 of bytes on their way."""
+
+    def __init__(self):
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, block):
+        self.size += len(block)
+        self._hash.update(block)
+
+    def hexdigest(self):
+        return self._hash.hexdigest()
+
+    def require(self, size, sha256):
+        """Raise :class:`Truncated` or :class:`Damaged` unless exactly these bytes passed by."""
+        if self.hexdigest() == sha256.lower():
+            return
+        if self.size < size:
+            raise Truncated(
+                f"{self.size} bytes are there, {size - self.size} less than were stored.",
+                hint="Somebody shortened the file, or its storage lost the end of it.",
+            )
+        raise Damaged("The bytes are not the ones that were stored: their SHA-256 is another.")
