@@ -40,6 +40,7 @@ setup(
     install_requires=["boto3", "croniter", "pytz"],
     extras_require={
         "describe": ["cron-descriptor"],
+        "encryption": ["pyrage"],
         "fast": ["isal"],
     },
 )

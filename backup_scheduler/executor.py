@@ -34,8 +34,8 @@ DEFAULT_PARALLEL_RUNS = 2
 class Task:
     """One thing to do for one run.
 
-    :param kind: ``run`` (make the backup), ``verification`` (read it again) or ``discard`` (remove
-        what a lost attempt left)
+    :param kind: ``run`` (make the backup), ``work`` (something with the archive of an ended run) or
+        ``discard`` (remove what a lost attempt left)
     """
 
     run_id: int
@@ -57,12 +57,16 @@ class Executor:
         self.seat = seat
         self.name = f"{seat}:{socket.gethostname()}:{os.getpid()}"
 
-    def claim(self, run_id=None):
+    def claim(self, run_id=None, work=True):
         """Take the next thing to do; return its :class:`Task`, or None.
 
+        A restore comes before the backups, for somebody waits for it; everything else that is to be
+        done with archives comes after them.
+
         :param run_id: only what is to be done for this run
+        :param work: whether it may be something that can wait
         """
-        return self._transaction(lambda env: self._claim(env, run_id))
+        return self._transaction(lambda env: self._claim(env, run_id, work))
 
     def reap(self, predecessors=False):
         """End the attempts of executors that are gone.
@@ -95,6 +99,16 @@ class Executor:
             self._transaction(lambda env: self._give_up(env, task, failure))
             return False
 
+    def is_open(self, run_id):
+        """Return whether something is being done with the run, or is due."""
+
+        def step(env):
+            run = env["backup.run"].browse(run_id).exists()
+            is_due = run.work_at and run.work_at <= run._clock()
+            return bool(run.lease_token or is_due)
+
+        return self._transaction(step)
+
     def release(self, task):
         """Give the run back: this executor was told to stop."""
 
@@ -103,7 +117,7 @@ class Executor:
             if run and task.kind == "run":
                 run._mark_interrupted()
             elif run:
-                run._return_verification()
+                run._return_work()
 
         self._transaction(step)
 
@@ -140,11 +154,14 @@ class Executor:
 
         return self._transaction(step)
 
-    def _claim(self, env, run_id):
-        if run := env["backup.run"]._claim(self.name, run_id):
+    def _claim(self, env, run_id, work):
+        runs = env["backup.run"]
+        if run := runs._claim_work(self.name, run_id, urgent=True):
+            return self._task(run, "work", run._work_order)
+        if run := runs._claim(self.name, run_id):
             return self._task(run, "run", run._engine_order)
-        if run := env["backup.run"]._claim_verification(self.name, run_id):
-            return self._task(run, "verification", run._verification_order)
+        if work and (run := runs._claim_work(self.name, run_id)):
+            return self._task(run, "work", run._work_order)
         return None
 
     def _task(self, run, kind, make_order):
@@ -175,8 +192,8 @@ class Executor:
             return True
         if not (run := run._held(task.run_id, task.token)):
             return False
-        if task.kind == "verification":
-            run._record_verification(event)
+        if task.kind == "work":
+            run._record_work(event)
         else:
             run._record(event)
         return True

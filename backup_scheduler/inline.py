@@ -15,6 +15,8 @@ _logger = logging.getLogger(__name__)
 
 # Seconds between renewals of the lease (which lasts 45).
 HEARTBEAT = 10
+# Seconds between looks whether somebody else is done with a run.
+WAIT = 1
 # Several of Odoo's cron threads may sit here: none is ever anybody's successor.
 INLINE_SEAT = "inline"
 
@@ -32,10 +34,28 @@ def execute_all(registry):
     return count
 
 
-class InlineRun:
-    """One task, carried out in this thread, with a heartbeat beside it."""
+def execute_here(registry, run_id, output):
+    """Do all that is to be done for one run, in this thread; or see somebody else do it.
 
-    def __init__(self, executor, task):
+    :param output: gets a line for each stage
+    """
+    executor = Executor(registry, INLINE_SEAT)
+    while executor.is_open(run_id):
+        if task := executor.claim(run_id):
+            if task.kind != "broken":
+                InlineRun(executor, task, output).execute()
+        else:
+            time.sleep(WAIT)
+
+
+class InlineRun:
+    """One task, carried out in this thread, with a heartbeat beside it.
+
+    :param output: gets a line for each stage, where somebody looks on
+    """
+
+    def __init__(self, executor, task, output=None):
+        self._output = output
         self._executor = executor
         self._task = task
         self._secrets = secrets_of(task.order)
@@ -66,6 +86,8 @@ class InlineRun:
         self._record({"event": "failed", **error.as_dict(), "traceback": trace})
 
     def _record(self, event):
+        if self._output and event["event"] == "stage":
+            self._output.write(f"{event['stage']} …\n")
         held = self._executor.record(self._task, masked(event, self._secrets))
         if not held:
             _logger.warning("Backup run %s is no longer ours", self._task.run_id)

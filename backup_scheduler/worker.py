@@ -128,9 +128,14 @@ class Worker:
 
     def _take_on(self):
         limit = self.executor.parallel_runs()
-        while len(self.tasks) < limit and (task := self.executor.claim()):
+        while len(self.tasks) < limit and (task := self.executor.claim(work=self._has_room(limit))):
             if task.kind != "broken":
                 self._start(task)
+
+    def _has_room(self, limit):
+        """Return whether what can wait may begin: it never takes the last place of a backup."""
+        at_work = sum(task.kind == "work" for task in self.tasks.values())
+        return at_work < max(1, limit - 1)
 
     def _start(self, task):
         key = (task.run_id, task.token)

@@ -191,7 +191,7 @@ class Bench:
             "has work": dispatcher._has_work,
             "abandoned": run._abandoned,
             "claim": lambda: run._claim("bench"),
-            "claim a verification": lambda: run._claim_verification("bench"),
+            "claim work on an archive": lambda: run._claim_work("bench"),
             "renew leases": lambda: run._renew_leases({1: "token"}),
             "hold a run": lambda: run._held(1, "token"),
             "last size": last._expected_size,

@@ -1,11 +1,14 @@
 """``odoo-bin backup``: what is done from a shell."""
 
 import argparse
+import contextlib
 import json
 import sys
+from pathlib import Path
 
 from odoo import SUPERUSER_ID, api, netsvc
 from odoo.cli import Command
+from odoo.exceptions import UserError
 from odoo.modules import initialize_sys_path
 from odoo.modules.registry import Registry
 from odoo.tools import config
@@ -19,6 +22,7 @@ class Backup(Command):
         self._add_worker(actions)
         doctor = actions.add_parser("doctor", help="list what keeps backups from being made")
         doctor.add_argument("-d", "--database", help="the database that has Backup Scheduler")
+        self._add_archive_commands(actions)
         options, odoo_arguments = self.parser.parse_known_args(args)
         getattr(self, f"_{options.action}")(options, odoo_arguments)
 
@@ -30,6 +34,32 @@ class Backup(Command):
         )
         # By Odoo itself, which hands its configuration over on standard input.
         worker.add_argument("--launched", action="store_true", help=argparse.SUPPRESS)
+
+    def _add_archive_commands(self, actions):
+        archives = actions.add_parser("archives", help="list the stored archives, newest first")
+        archives.add_argument("--of", metavar="NAME", help="only of the database of that name")
+        verify = actions.add_parser("verify", help="read the stored copies of an archive again")
+        verify.add_argument("--level", type=int, choices=range(1, 5), help="4: restore drill")
+        restore = actions.add_parser("restore", help="restore an archive as a new database")
+        restore.add_argument("--to", required=True, metavar="NAME", help="the new database")
+        restore.add_argument(
+            "--instance", metavar="NAME", help="the instance to restore to; default: this server"
+        )
+        restore.add_argument("--copy", type=int, metavar="ID", help="the copy to read first")
+        restore.add_argument(
+            "--no-neutralize", action="store_true", help="it takes the place of the lost database"
+        )
+        importing = actions.add_parser("import", help="find the archives that lie in a destination")
+        importing.add_argument("destination", help="its name")
+        for command in (verify, restore):
+            command.add_argument("run", type=int, help="the id of the run, as “archives” lists it")
+            command.add_argument(
+                "--identity", type=Path, metavar="FILE", help="the age identity of encrypted copies"
+            )
+        for command in (archives, verify, restore, importing):
+            command.add_argument(
+                "-d", "--database", help="the database that has Backup Scheduler"
+            )
 
     def _worker(self, options, odoo_arguments):
         if options.launched:
@@ -58,6 +88,82 @@ class Backup(Command):
             sys.exit(1)
         sys.stdout.write("All is well.\n")
 
+    def _archives(self, options, odoo_arguments):
+        with self._environment(options, odoo_arguments) as env:
+            domain = [("stored_copies", ">", 0)]
+            if options.of:
+                domain.append(("database_name", "=", options.of))
+            for run in env["backup.run"].search(domain):
+                places = ", ".join(run.copy_ids._whole().destination_id.mapped("name"))
+                sys.stdout.write(
+                    f"{run.id:>6}  {run.scheduled_at} UTC  {run.instance_id.name}/"
+                    f"{run.database_name}  {run.status}  {int(run.size)} bytes  in {places}\n"
+                )
+
+    def _verify(self, options, odoo_arguments):
+        """Read the copies right here; exit with 1 unless the archive is good."""
+        with self._environment(options, odoo_arguments) as env:
+            run = existing(env["backup.run"], options.run)
+            run.verify(options.level, identity_of(options))
+        self._execute(options, run.id)
+        with self._environment(options, odoo_arguments) as env:
+            run = env["backup.run"].browse(options.run)
+            sys.stdout.write(f"{run.status}, level {run.verification_level}\n")
+            for line in (run.error, run.hint):
+                sys.stdout.write(f"{line}\n" if line else "")
+            if run.status == "verify_failed" or run.verification_requested_at:
+                sys.exit(1)
+
+    def _restore(self, options, odoo_arguments):
+        """Restore right here; exit with 1 unless the new database is there and was checked."""
+        with self._environment(options, odoo_arguments) as env:
+            run = existing(env["backup.run"], options.run)
+            instance = options.instance and named(env["backup.instance"], options.instance)
+            restore_id = run.restore(
+                options.to,
+                instance.id if instance else None,
+                options.copy,
+                not options.no_neutralize,
+                identity_of(options),
+            )
+        self._execute(options, run.id)
+        with self._environment(options, odoo_arguments) as env:
+            restore = env["backup.restore"].browse(restore_id)
+            sys.stdout.write(f"{restore.database_name}: {restore.status}\n")
+            for line in (restore.error, restore.hint, restore.notes):
+                sys.stdout.write(f"{line}\n" if line else "")
+            if restore.status != "done":
+                sys.exit(1)
+
+    def _import(self, options, odoo_arguments):
+        complete = False
+        while not complete:
+            with self._environment(options, odoo_arguments) as env:
+                found = named(env["backup.destination"], options.destination).import_archives()
+            complete = found.pop("complete")
+            sys.stdout.write(", ".join(f"{count} {name}" for name, count in found.items()) + "\n")
+
+    def _execute(self, options, run_id):
+        """Do what was asked for of one run in this process, saying how far it is.
+
+        A worker that was quicker does it in our place.
+        """
+        # pylint: disable-next=odoo-addons-relative-import
+        from odoo.addons.backup_scheduler.inline import execute_here
+
+        execute_here(Registry(options.database), run_id, sys.stdout)
+
+    @contextlib.contextmanager
+    def _environment(self, options, odoo_arguments):
+        """Yield an environment; what people have to be told ends the command."""
+        options.database = self._configure(options, [*odoo_arguments, "--log-level=warn"])
+        with Registry(options.database).cursor() as cr:
+            try:
+                yield api.Environment(cr, SUPERUSER_ID, {})
+            except UserError as error:
+                sys.stderr.write(f"{error}\n")
+                sys.exit(1)
+
     def _configure(self, options, odoo_arguments):
         """Read Odoo's configuration; return the name of the database."""
         config.parse_config(odoo_arguments, setup_logging=True)
@@ -65,6 +171,34 @@ class Backup(Command):
         if not database:
             self.parser.error("name the database: -d DATABASE")
         return database
+
+
+def existing(runs, run_id):
+    """Return the run; UserError when there is none."""
+    if not (run := runs.browse(run_id).exists()):
+        raise UserError(
+            runs.env._("There is no run %(run)s; “backup archives” lists them.", run=run_id)
+        )
+    return run
+
+
+def named(records, name):
+    """Return the one record of a name; UserError when there is none, or more of them."""
+    found = records.search([("name", "=", name)])
+    if len(found) != 1:
+        raise UserError(
+            records.env._(
+                "%(kind)s: %(count)s have the name %(name)s.",
+                kind=records._description,
+                count=len(found),
+                name=name,
+            )
+        )
+    return found
+
+
+def identity_of(options):
+    return options.identity.read_text() if options.identity else None
 
 
 def take_over(handed):

@@ -9,7 +9,16 @@ UPDATE ir_cron
 UPDATE backup_job SET enabled = false, next_run_at = NULL;
 UPDATE backup_run SET status = 'cancelled' WHERE status IN ('queued', 'running');
 UPDATE backup_run
-   SET lease_token = NULL, lease_until = NULL, worker = NULL, verification_requested_at = NULL
- WHERE lease_token IS NOT NULL OR verification_requested_at IS NOT NULL;
+   SET lease_token = NULL, lease_until = NULL, worker = NULL, verification_requested_at = NULL,
+       identity_sealed = NULL, work = NULL, work_at = NULL, scratch_at = NULL
+ WHERE lease_token IS NOT NULL OR verification_requested_at IS NOT NULL OR work_at IS NOT NULL;
+UPDATE backup_copy
+   SET deletion_requested_at = NULL, deletion_reason = NULL, deleted_by_retention = NULL,
+       next_attempt_at = NULL, reading_requested = NULL
+ WHERE status IN ('stored', 'failed');
+UPDATE backup_restore SET status = 'cancelled', identity_sealed = NULL
+ WHERE status IN ('queued', 'running');
+UPDATE backup_destination SET reread_interval = 0;
+DELETE FROM ir_config_parameter WHERE key = 'backup_scheduler.scratch_password';
 UPDATE backup_copy SET status = 'failed' WHERE status = 'uploading';
 UPDATE backup_instance SET master_password_sealed = NULL, active = false;

@@ -4,6 +4,7 @@ from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
 
 from ..engine.destinations import open_destination
+from ..engine.encryption import check_recipients
 from ..engine.errors import BackupError
 
 
@@ -30,6 +31,19 @@ class BackupDestination(models.Model):
         default=lambda self: self._default_path(),
         help="An absolute path that the user who runs Odoo may write to. Archives lie in it as "
         "instance/database/time.zip, each with a JSON file that describes it.",
+    )
+    recipients = fields.Text(
+        "Encrypt For",
+        tracking=True,
+        help="age recipients (public keys, age1…), one a line. Archives are then stored encrypted, "
+        "and only who has one of their identities (secret keys) can open them: this server "
+        "cannot. Empty: archives are stored as they are.",
+    )
+    folder_marker = fields.Char(
+        readonly=True,
+        copy=False,
+        help="By this the folder is known again: an empty one in the place of a disk that is not "
+        "mounted is not written to.",
     )
     check_status = fields.Selection(
         [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
@@ -67,6 +81,29 @@ class BackupDestination(models.Model):
                     self.env._("Folder: enter an absolute path, such as /var/backups/odoo.")
                 )
 
+    @api.constrains("recipients")
+    def _check_recipients(self):
+        for destination in self:
+            destination._require_usable_recipients()
+
+    def _require_usable_recipients(self):
+        if not self._recipients():
+            return
+        try:
+            check_recipients(self._recipients())
+        except BackupError as error:
+            raise ValidationError(
+                self.env._(
+                    "Encrypt For: %(error)s %(hint)s", error=error.message, hint=error.hint
+                )
+            ) from error
+
+    def _recipients(self):
+        """Return the age recipients as the engine takes them; none: no encryption."""
+        self.ensure_one()
+        lines = (line.split("#")[0].strip() for line in (self.recipients or "").splitlines())
+        return [line for line in lines if line]
+
     def check(self):
         """Write, read back and delete a marker in the destination.
 
@@ -76,20 +113,32 @@ class BackupDestination(models.Model):
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = {"ok": True, "error_code": False, "error": False, "hint": False}
+        found = {}
         try:
-            open_destination(self.kind, self._settings()).check()
+            found = open_destination(self.kind, self._settings()).check()
         except BackupError as error:
             failure = error.as_dict()
             del failure["retryable"]
             answer = {"ok": False, **failure}
         self.sudo().write(
             {
+                "folder_marker": found.get("marker") or self.folder_marker,
                 "check_status": "ok" if answer["ok"] else "error",
                 "check_error": answer["error"] and f"{answer['error']}\n{answer['hint']}",
                 "last_check_at": fields.Datetime.now(),
             }
         )
         return answer
+
+    def write(self, vals):
+        if {"kind", "path"} & vals.keys():
+            vals = {**vals, "folder_marker": False, "check_status": False, "check_error": False}
+        return super().write(vals)
+
+    def action_accept_folder(self):
+        """Take the folder that is there now for the destination, and check it."""
+        self.write({"folder_marker": False})
+        return self.action_check()
 
     def action_check(self):
         answer = self.check()
@@ -118,4 +167,4 @@ class BackupDestination(models.Model):
     def _settings(self):
         """Return the keywords of the engine's class of this kind."""
         self.ensure_one()
-        return {"path": self.path}
+        return {"path": self.path, "marker": self.folder_marker or ""}

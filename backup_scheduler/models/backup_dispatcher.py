@@ -27,11 +27,12 @@ class BackupDispatcher(models.AbstractModel):
 
     @api.model
     def _cron_dispatch(self):
-        """Reap lost runs, plan the jobs that are due, hand over what is queued."""
+        """Reap lost runs, plan the jobs that are due, hand over what is queued, keep house."""
         now = fields.Datetime.now()
         self._reap()
         self._replan_after_a_clock_set_back(now)
         self._plan_due_jobs(now)
+        self._housekeep(now)
         if self._has_work():
             self._hand_over()
 
@@ -135,7 +136,7 @@ class BackupDispatcher(models.AbstractModel):
             [("status", "=", "running")],
             [("status", "=", "queued"), "|", ("retry_at", "=", False),
              ("retry_at", "<=", fields.Datetime.now())],
-            [("verification_requested_at", "!=", False)],
+            [("work_at", "<=", fields.Datetime.now())],
         )
         return any(run.search_count(domain, limit=1) for domain in domains) or bool(
             run._abandoned()

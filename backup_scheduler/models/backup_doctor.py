@@ -1,6 +1,7 @@
 import datetime
 import importlib.util
 import os
+import shutil
 import stat
 
 from odoo import api, fields, models
@@ -19,6 +20,7 @@ CLOCK_TOLERANCE = 60
 # Bytes. With less than this in the spool folder, not even a small company is backed up.
 SPOOL_MINIMUM = 100_000_000
 REQUIRED = ("boto3", "croniter", "pytz")
+PROGRAMS = ("psql", "pg_restore")
 EXECUTORS = ("process", "inline")
 
 
@@ -58,6 +60,7 @@ class BackupDoctor(models.AbstractModel):
             self._examine_destinations,
             self._examine_key,
             self._examine_libraries,
+            self._examine_programs,
             self._examine_clock,
         )
         return [problem for examine in examinations for problem in examine()]
@@ -234,6 +237,27 @@ class BackupDoctor(models.AbstractModel):
         ]
 
     @api.model
+    def _examine_programs(self):
+        """The client programs of PostgreSQL, where jobs want restore drills."""
+        if not self.env["backup.job"].sudo().search_count(
+            [("enabled", "=", True), ("drill_interval", "!=", "never")], limit=1
+        ):
+            return []
+        missing = [name for name in PROGRAMS if not shutil.which(name)]
+        if not missing:
+            return []
+        return [
+            problem(
+                "program",
+                self.env._(
+                    "Restore drills need programs that are not here: %(names)s",
+                    names=", ".join(missing),
+                ),
+                self.env._("Install PostgreSQL's client programs (postgresql-client)."),
+            )
+        ]
+
+    @api.model
     def _missing_extras(self):
         """Return what optional libraries would add; without them everything works."""
         return [
@@ -251,6 +275,7 @@ class BackupDoctor(models.AbstractModel):
         return {
             "cron_descriptor": self.env._("schedules are not told in the user's language"),
             "isal": self.env._("archives are verified more slowly"),
+            "pyrage": self.env._("archives cannot be encrypted, nor encrypted ones read"),
         }
 
     @api.model

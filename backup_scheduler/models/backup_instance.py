@@ -272,6 +272,14 @@ class BackupInstance(models.Model):
                 }
             )
 
+    def _record_database(self, name):
+        """Record that the server has a database that we have just restored there."""
+        known = self.sudo().with_context(active_test=False).database_ids
+        if database := known.filtered(lambda database: database.name == name):
+            database.present = True
+        else:
+            self.env["backup.database"].sudo().create({"instance_id": self.id, "name": name})
+
     def _record_failed_check(self, error):
         self.sudo().write(
             {

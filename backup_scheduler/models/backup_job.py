@@ -6,7 +6,7 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..engine.schedule import ScheduleError, cached_schedule
-from .backup_run import STATUSES, VERIFICATION_LEVELS
+from .backup_run import LEVELS_AFTER_BACKUP, STATUSES
 
 PREVIEW_LIMIT = 100
 
@@ -74,12 +74,28 @@ class BackupJob(models.Model):
         tracking=True,
     )
     verify_after_backup = fields.Selection(
-        VERIFICATION_LEVELS,
+        LEVELS_AFTER_BACKUP,
         required=True,
-        default="2",
+        default="3",
         tracking=True,
         help="How far an archive is checked before it gets its name. “Complete” looks at its ends "
-        "and structure, “Intact” reads every byte.",
+        "and structure, “Intact” reads every byte, “Consistent” also finds each attachment of the "
+        "database in the archive's filestore, unchanged.",
+    )
+    drill_interval = fields.Selection(
+        [
+            ("never", "Never"),
+            ("1", "Every day"),
+            ("7", "Every week"),
+            ("30", "Every month"),
+            ("90", "Every quarter"),
+        ],
+        string="Restore Drill",
+        required=True,
+        default="never",
+        tracking=True,
+        help="How often the newest archive of each database is restored for real: into a scratch "
+        "database on the PostgreSQL that Settings → Backups names, counted, and dropped.",
     )
     overlap_policy = fields.Selection(
         [

@@ -11,7 +11,14 @@ STATUSES = [
     ("skipped", "Skipped"),
     ("cancelled", "Cancelled"),
 ]
-VERIFICATION_LEVELS = [("1", "1 – Complete"), ("2", "2 – Intact")]
+VERIFICATION_LEVELS = [
+    ("1", "1 – Complete"),
+    ("2", "2 – Intact"),
+    ("3", "3 – Consistent"),
+    ("4", "4 – Restored"),
+]
+# What a run can be asked to reach before its archive is stored.
+LEVELS_AFTER_BACKUP = VERIFICATION_LEVELS[:3]
 GOOD = ("success", "verified")
 ACTIVE = ("queued", "running")
 SUMMARY_LENGTH = 160
@@ -64,6 +71,10 @@ class BackupRun(models.Model):
             ("verify", "Verifying"),
             ("store", "Storing"),
             ("publish", "Publishing"),
+            ("read", "Reading"),
+            ("decrypt", "Decrypting"),
+            ("restore", "Restoring"),
+            ("check", "Checking"),
         ],
         readonly=True,
     )
@@ -86,14 +97,30 @@ class BackupRun(models.Model):
     )
     verified_at = fields.Datetime("Last Read", readonly=True)
     verification_report = fields.Json(readonly=True)
+    drilled_at = fields.Datetime(
+        "Last Restore Drill",
+        readonly=True,
+        help="When this archive was last restored into a scratch database.",
+    )
+    drill_requested_at = fields.Datetime(readonly=True)
+    warning = fields.Text(readonly=True, help="What is odd about an archive that is good.")
     odoo_version = fields.Char(readonly=True)
     pinned = fields.Boolean(readonly=True, help="A pinned archive is never deleted.")
     copy_ids = fields.One2many("backup.copy", "run_id")
+    stored_copies = fields.Integer(
+        compute="_compute_stored_copies", store=True, help="Destinations that have the archive."
+    )
+    restore_ids = fields.One2many("backup.restore", "run_id")
+    catalogue_owner = fields.Char(
+        readonly=True,
+        copy=False,
+        help="Of an imported archive: the run that made it, as the JSON beside the archive says.",
+    )
 
     # The policy under which the run was planned.
     archive_format = fields.Selection([("zip", "Zip"), ("dump", "Dump")], readonly=True)
     include_filestore = fields.Boolean(readonly=True)
-    wanted_level = fields.Selection(VERIFICATION_LEVELS, readonly=True)
+    wanted_level = fields.Selection(LEVELS_AFTER_BACKUP, readonly=True)
     in_order = fields.Boolean(readonly=True)
     max_attempts = fields.Integer(readonly=True)
     retry_delay = fields.Integer(readonly=True, help="Minutes.")
@@ -105,6 +132,8 @@ class BackupRun(models.Model):
     lease_until = fields.Datetime(readonly=True, groups=fields.NO_ACCESS)
     cancel_requested = fields.Boolean(readonly=True)
     verification_requested_at = fields.Datetime(readonly=True)
+    requested_level = fields.Selection(VERIFICATION_LEVELS, readonly=True)
+    identity_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
 
     _fire_unique = models.UniqueIndex(
         "(job_id, scheduled_at, database_name) WHERE trigger = 'schedule'",
@@ -113,7 +142,10 @@ class BackupRun(models.Model):
     _queue = models.Index("(scheduled_at, id) WHERE status = 'queued'")
     _active = models.Index("(instance_id) WHERE status IN ('queued', 'running')")
     _leased = models.Index("(lease_until) WHERE lease_token IS NOT NULL")
-    _asked = models.Index("(id) WHERE verification_requested_at IS NOT NULL")
+    _sizes = models.Index(
+        "(instance_id, database_name, archive_format, finished_at DESC) "
+        "WHERE status IN ('success', 'verified')"
+    )
     _good = models.Index(
         "(instance_id, database_name, finished_at) WHERE status IN ('success', 'verified')"
     )
@@ -125,6 +157,12 @@ class BackupRun(models.Model):
         for run in self:
             run.error_summary = " ".join((run.error or "").split())[:SUMMARY_LENGTH]
 
+    @api.depends("copy_ids.status")
+    def _compute_stored_copies(self):
+        for run in self:
+            stored = run.copy_ids.filtered(lambda copy: copy.status == "stored")
+            run.stored_copies = len(stored)
+
     @api.depends("database_name", "instance_id.name", "scheduled_at")
     def _compute_display_name(self):
         for run in self:
@@ -135,9 +173,10 @@ class BackupRun(models.Model):
     # --- what people and scripts do -------------------------------------------------------------
 
     def cancel(self):
-        """Stop queued runs at once and running ones within seconds; leave ended ones alone."""
+        """Stop queued runs at once and running ones within seconds; leave ended ones alone, but
+        for what is being done with their archives right now."""
         self._require_operator()
-        for run in self.sudo().filtered(lambda run: run.status in ACTIVE):
+        for run in self.sudo().filtered(lambda run: run.status in ACTIVE or run.work):
             if run.status == "queued":
                 run._mark_cancelled(self.env._("Cancelled by %(user)s.", user=self.env.user.name))
             else:
@@ -162,23 +201,11 @@ class BackupRun(models.Model):
         self.env["backup.dispatcher"]._wake()
         return True
 
-    def verify(self):
-        """Have the stored copies of the archives read again; the result comes on the run."""
-        self._require_operator()
-        for run in self.sudo():
-            if not run.copy_ids._readable():
-                raise UserError(
-                    self.env._("%(run)s has no stored archive.", run=run.display_name)
-                )
-            run.verification_requested_at = fields.Datetime.now()
-            run._log(self.env._("Verification asked for by %(user)s.", user=self.env.user.name))
-        self.env["backup.dispatcher"]._wake()
-        return True
-
     def pin(self):
         """Keep the archives for good, whatever the retention says."""
         self._require_operator()
         self.sudo().pinned = True
+        self.sudo().copy_ids._withdraw_deletion(by_anybody=True)
         return True
 
     def unpin(self):
@@ -192,6 +219,12 @@ class BackupRun(models.Model):
         operator = "backup_scheduler.group_backup_operator"
         if not self.env.su and not self.env.user.has_group(operator):
             raise AccessError(self.env._("Only Backup Operators and Managers can do this."))
+
+    def _require_manager(self):
+        """Allow what follows to Managers who may see these records."""
+        self.check_access("read")
+        if not self.env.su and not self.env.user.has_group("backup_scheduler.group_backup_manager"):
+            raise AccessError(self.env._("Only Backup Managers can do this."))
 
     # --- making runs ----------------------------------------------------------------------------
 
@@ -264,12 +297,15 @@ class BackupRun(models.Model):
         """Return ``{(instance id, database name): its newest good run}``, in one query."""
         if not databases:
             return {}
-        self.flush_model(["instance_id", "database_name", "status", "finished_at"])
+        self.flush_model(
+            ["instance_id", "database_name", "status", "finished_at", "stored_copies"]
+        )
         self.env.cr.execute(
             """
             SELECT DISTINCT ON (instance_id, database_name) id
               FROM backup_run
-             WHERE status IN %s AND instance_id IN %s AND database_name IN %s
+             WHERE status IN %s AND stored_copies > 0
+               AND instance_id IN %s AND database_name IN %s
              ORDER BY instance_id, database_name, finished_at DESC
             """,
             (GOOD, tuple(databases.instance_id.ids), tuple(set(databases.mapped("name")))),

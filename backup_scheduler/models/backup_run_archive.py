@@ -1,87 +1,153 @@
-import uuid
-
 from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from .backup_run import GOOD
 
 
 class BackupRunArchive(models.Model):
-    """The half of a run that begins when its attempts are over: reading again what is at rest, and
+    """Bringing the archive of an ended run to destinations that missed it, deleting it, and
     removing what a lost attempt may have left."""
 
     # A run is several subjects, a file each.
     # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.run"
 
-    # --- reading stored archives again ----------------------------------------------------------
+    # --- another copy ---------------------------------------------------------------------------
 
-    @api.model
-    def _claim_verification(self, worker, run_id=None):
-        """Take the next archive that somebody asked to read again; return its run or nothing.
-
-        :param run_id: take this one or none
-        """
-        self.flush_model()
-        self.env.cr.execute(
-            """
-            SELECT id FROM backup_run
-             WHERE verification_requested_at IS NOT NULL AND lease_token IS NULL
-               AND (%(only)s IS NULL OR id = %(only)s)
-             ORDER BY verification_requested_at, id
-             LIMIT 1 FOR UPDATE SKIP LOCKED
-            """,
-            {"only": run_id},
+    def _replication_order(self):
+        now = fields.Datetime.now()
+        copies = self.copy_ids.filtered(
+            lambda copy: copy._is_to_be_copied() and copy.next_attempt_at <= now
         )
-        run = self.browse(row[0] for row in self.env.cr.fetchall())
-        if run:
-            run.write(
-                {
-                    "worker": worker,
-                    "lease_token": uuid.uuid4().hex,
-                    "lease_until": self._lease_end(),
-                    "stage": "verify",
-                }
-            )
-        return run
+        for copy in copies:
+            encrypted = bool(copy.destination_id._recipients())
+            if not copy.path or encrypted != copy.path.endswith(".age"):
+                copy.path = self._free_path(copy)
+        copies._mark_uploading()
+        return {
+            "action": "replicate",
+            "candidates": self.copy_ids._whole()._engine_orders(),
+            "destinations": copies._engine_orders(),
+            "size": self.size,
+            "sha256": self.sha256,
+            "expected_size": self.size,
+            "catalogue": self._full_catalogue(),
+        }
 
-    def _record_verification(self, event):
-        """Write down one event of reading the copies again."""
+    def _full_catalogue(self):
+        """Return the catalogue of an archive that is at rest elsewhere already."""
+        catalogue = {**self._catalogue(), "report": self.verification_report or {}}
+        if self.status == "verify_failed":
+            failure = {"error_code": self.error_code, "error": self.error, "hint": self.hint}
+            catalogue["finding"] = failure
+        return catalogue
+
+    def _record_replication(self, event):
+        copies = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
         if event["event"] == "done":
-            self._record_verified_copies(event["copies"])
-        elif event["event"] == "failed":
-            self._log(f"The verification was not done: {event['error_code']}: {event['error']}")
-        elif event["event"] == "lost":
-            self._log(f"The verification's process ended with code {event['exit_code']}.")
-        if event["event"] in ("done", "failed", "lost"):
-            self._end_verification()
+            self._record_copies(event["copies"])
+            for result in event.get("unreadable", ()):
+                self._record_unreadable(self.copy_ids.browse(result["id"]), result)
+        elif event["event"] in ("failed", "lost"):
+            code, error = self._failure_of(event)
+            self._log(f"The archive could not be copied: {code}: {error}")
+            copies._mark_missed(code, error)
 
-    def _record_verified_copies(self, results):
-        for result in results:
-            copy = self.copy_ids.browse(result["id"])
-            if result["ok"]:
-                copy._mark_stored(self.size)
-                self._log(f"{copy.destination_id.name}: the archive is intact.")
-                continue
-            self._log(f"{copy.destination_id.name}: {result['error']}")
-            if result["bad"]:
-                copy._mark_damaged(result["error_code"], result["error"])
-        if good := [result for result in results if result["ok"]]:
-            self._mark_verified(str(good[0]["report"]["level"]), good[0]["report"])
-        elif all(result["bad"] for result in results):
-            self._mark_verify_failed(results[0])
+    def _record_unreadable(self, copy, result):
+        """A copy that another one was to be made from could not be read."""
+        self._log(f"{copy.destination_id.name}: {result['error_code']}: {result['error']}")
+        if result["bad"]:
+            copy._mark_damaged(result["error_code"], result["error"])
+            self._tell_damage(copy)
 
-    def _return_verification(self):
-        """Give it back: whoever comes next reads the copies."""
-        self.write({"worker": False, "lease_token": False, "lease_until": False, "stage": False})
+    # --- deleting -------------------------------------------------------------------------------
 
-    def _end_verification(self):
-        self.write(
-            {
-                "verification_requested_at": False,
-                "worker": False,
-                "lease_token": False,
-                "lease_until": False,
-                "stage": False,
-            }
-        )
+    def delete_archives(self, confirmation=None):
+        """Delete the stored archives of these runs in all their destinations; Managers only.
+
+        :param confirmation: the name of the database, asked for when its last good archive is
+            among them
+
+        The runs stay, as history. Pinned archives have to be unpinned before.
+        """
+        self._require_manager()
+        for run in self.sudo():
+            run._require_deletable()
+        for database in self.sudo()._databases_left_bare():
+            if confirmation != database:
+                raise UserError(
+                    self.env._(
+                        "This is the last good archive of the database %(database)s. To delete it "
+                        "all the same, confirm with the name of the database.",
+                        database=database,
+                    )
+                )
+        reason = self.env._("Deleted by %(user)s.", user=self.env.user.name)
+        for run in self.sudo():
+            run._log(reason)
+        self.sudo().copy_ids._request_deletion(reason, by_retention=False)
+        return True
+
+    def _require_deletable(self):
+        if self.pinned:
+            raise UserError(self.env._("%(run)s is pinned: unpin it first.", run=self.display_name))
+        if not self.stored_copies:
+            raise UserError(self.env._("%(run)s has no stored archive.", run=self.display_name))
+
+    def _databases_left_bare(self):
+        """Return the names of the databases that would have no good archive without these."""
+        bare = []
+        staying = [("status", "=", "stored"), ("deletion_requested_at", "=", False)]
+        for run in self.filtered(lambda run: run.status in GOOD):
+            others = [
+                ("id", "not in", self.ids),
+                ("instance_id", "=", run.instance_id.id),
+                ("database_name", "=", run.database_name),
+                ("status", "in", GOOD),
+                ("stored_copies", ">", 0),
+                ("copy_ids", "any", staying),
+            ]
+            if not self.search_count(others, limit=1):
+                bare.append(run.database_name)
+        return sorted(set(bare))
+
+    def action_delete_archives(self):
+        """Open the question whether to delete."""
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Delete Archives"),
+            "res_model": "backup.archive.deletion",
+            "view_mode": "form",
+            "target": "new",
+            "context": {"default_run_ids": self.ids},
+        }
+
+    def _deletion_order(self):
+        """Decide once more, at the last moment, and name what is to go."""
+        if self.job_id:
+            self.job_id._reconsider_deletions([self.database_name])
+        else:
+            # Its job was deleted meanwhile, and with it the policy.
+            self.copy_ids._withdraw_deletion()
+        copies = self.copy_ids.filtered(lambda copy: copy._is_to_be_deleted())
+        return {"action": "discard", "owner": self._owner(), "copies": copies._engine_orders()}
+
+    def _record_deletion(self, event):
+        if event["event"] == "done":
+            for result in event["copies"]:
+                self._record_deleted_copy(self.copy_ids.browse(result["id"]), result)
+        elif event["event"] in ("failed", "lost"):
+            _code, error = self._failure_of(event)
+            self.copy_ids.filtered(lambda copy: copy._is_to_be_deleted())._postpone(error)
+
+    def _record_deleted_copy(self, copy, result):
+        place = copy.destination_id.name
+        if result["ok"]:
+            self._log(f"Deleted in {place}: {copy.path}. {copy.deletion_reason}")
+            copy._mark_deleted()
+        else:
+            self._log(f"Not deleted in {place}, tried again later: {result['error']}")
+            copy._postpone(result["error"])
 
     # --- what lost attempts leave ---------------------------------------------------------------
 

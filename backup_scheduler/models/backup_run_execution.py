@@ -126,6 +126,7 @@ class BackupRunExecution(models.Model):
                 self.scheduled_at,
                 self.archive_format,
                 number,
+                encrypted=bool(copy.destination_id._recipients()),
             )
             domain = [("destination_id", "=", copy.destination_id.id), ("path", "=", path)]
             taken = {"number": number} if copy.search_count(domain, limit=1) else None
@@ -197,8 +198,7 @@ class BackupRunExecution(models.Model):
 
     def _end_lost_attempt(self):
         if self.status != "running":
-            self._log(f"The worker {self.worker} ended while it read the archive: ask again.")
-            self._end_verification()
+            self._lose_work()
         elif self.cancel_requested:
             self._mark_cancelled(self.env._("Cancelled; its worker was gone."))
         else:
@@ -212,7 +212,8 @@ class BackupRunExecution(models.Model):
             UPDATE backup_run
                SET status = CASE WHEN status = 'running' THEN 'failed' ELSE status END,
                    error_code = %s, error = %s, finished_at = %s, worker = NULL,
-                   lease_token = NULL, lease_until = NULL, verification_requested_at = NULL
+                   lease_token = NULL, lease_until = NULL, verification_requested_at = NULL,
+                   work = NULL, work_at = NULL
              WHERE id = %s
             """,
             (InternalError.code, f"{type(error).__name__}: {error}", self._clock(), self.id),
@@ -245,18 +246,6 @@ class BackupRunExecution(models.Model):
             "catalogue": self._catalogue(),
         }
 
-    def _verification_order(self):
-        return {
-            "action": "verify",
-            "copies": self.copy_ids._readable()._engine_orders(),
-            "archive_format": self.archive_format,
-            "database": self.database_name,
-            "sha256": self.sha256,
-            "verify_level": int(self.wanted_level),
-            "spool": self._spool_folder(),
-            "time_limit": self.time_limit * 60,
-        }
-
     @api.model
     def _spool_folder(self):
         """Return this database's own folder: several may share the configured one."""
@@ -282,6 +271,8 @@ class BackupRunExecution(models.Model):
 
     def _owner(self):
         """Return the name of this run in all the world, as catalogues beside archives know it."""
+        if self.catalogue_owner:
+            return self.catalogue_owner
         database_uuid = self.env["ir.config_parameter"].sudo().get_param("database.uuid")
         return f"{database_uuid}/{self.id}"
 
@@ -297,6 +288,7 @@ class BackupRunExecution(models.Model):
             "scheduled_at": f"{self.scheduled_at.isoformat()}Z",
             "started_at": f"{self.started_at.isoformat()}Z",
             "archive_format": self.archive_format,
+            "include_filestore": self.include_filestore,
             "odoo_version": self.odoo_version or self.instance_id.odoo_version,
         }
 
@@ -331,15 +323,18 @@ class BackupRunExecution(models.Model):
         if "databases" in event:
             self._record_discovery(event)
             return
-        for result in event["copies"]:
+        self._record_copies(event["copies"])
+        self._mark_stored(event)
+
+    def _record_copies(self, results):
+        for result in results:
             copy = self.copy_ids.browse(result["id"])
             if result["stored"]:
-                copy._mark_stored(result["size"])
+                copy._mark_stored(result)
                 self._log(f"Stored in {copy.destination_id.name}: {copy.path}")
             else:
-                copy._mark_failed(result["error_code"], result["error"])
+                copy._mark_missed(result["error_code"], result["error"])
                 self._log(f"Not stored in {copy.destination_id.name}: {result['error']}")
-        self._mark_stored(event)
 
     def _record_failed(self, event):
         self._settle_copies()

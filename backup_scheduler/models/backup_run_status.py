@@ -1,9 +1,11 @@
 import datetime
 import logging
 import random
+import statistics
 
 from odoo import fields, models
 
+from ..engine.spool import human_size
 from .backup_run import GOOD
 
 _logger = logging.getLogger(__name__)
@@ -13,6 +15,9 @@ LOG_LIMIT = 20000
 RETRY_DELAY_LIMIT = 6 * 60
 # Jobs that failed together must not come back together: up to this part is added to the delay.
 JITTER = 0.2
+# An archive is compared with the median of so many before it, and below so many percent is odd.
+USUAL_SIZES = 7
+DEFAULT_WARNING_PERCENT = 60
 
 
 class BackupRunStatus(models.Model):
@@ -43,21 +48,64 @@ class BackupRunStatus(models.Model):
         )
 
     def _mark_stored(self, archive):
-        """End well: the archive is at rest in at least one destination."""
-        level = str(archive["report"]["level"])
+        """End with the archive at rest in at least one destination.
+
+        One with a *finding* is complete, and a faithful copy of a server that has something wrong:
+        it is kept, and not called good.
+        """
+        level = archive["report"]["level"]
+        finding = archive.get("finding") or {}
         self._end(
-            "verified" if int(level) > 1 else "success",
+            "verify_failed" if finding else self._good_status(level),
             size=archive["size"],
             sha256=archive["sha256"],
-            verification_level=level,
+            verification_level=str(level),
             verification_report=archive["report"],
             verified_at=fields.Datetime.now(),
             progress=100,
-            error_code=False,
-            error=False,
-            hint=False,
+            error_code=finding.get("error_code"),
+            error=finding.get("error"),
+            hint=finding.get("hint"),
             traceback=False,
+            warning=self._size_warning(archive["size"]),
         )
+        if not finding and self.job_id:
+            self.job_id._apply_retention([self.database_name])
+
+    @staticmethod
+    def _good_status(level):
+        return "verified" if int(level) > 1 else "success"
+
+    def _size_warning(self, size):
+        """Return what is odd about an archive much smaller than those before it, or nothing."""
+        percent = self._warning_percent()
+        usual = statistics.median(self._sizes_before() or [0])
+        if not percent or size >= usual * percent / 100:
+            return False
+        return self.env._(
+            "The archive is much smaller than usual: %(size)s, where the last ones had %(usual)s. "
+            "Did the database lose something?",
+            size=human_size(size),
+            usual=human_size(usual),
+        )
+
+    def _sizes_before(self):
+        """Return the bytes of the last good archives of this database, made the same way."""
+        domain = [
+            ("id", "!=", self.id),
+            ("instance_id", "=", self.instance_id.id),
+            ("database_name", "=", self.database_name),
+            ("archive_format", "=", self.archive_format),
+            ("include_filestore", "=", self.include_filestore),
+            ("status", "in", GOOD),
+        ]
+        runs = self.search_fetch(domain, ["size"], order="finished_at desc", limit=USUAL_SIZES)
+        return runs.mapped("size")
+
+    def _warning_percent(self):
+        parameters = self.env["ir.config_parameter"].sudo()
+        value = parameters.get_param("backup_scheduler.size_warning_percent") or ""
+        return int(value) if value.isdigit() else DEFAULT_WARNING_PERCENT
 
     def _mark_failed(self, failure):
         """End an attempt: try again later when that may help, else end the run."""
@@ -100,13 +148,18 @@ class BackupRunStatus(models.Model):
         for run in self:
             run._end("failed", error_code="internal", error=error, traceback=trace)
 
-    def _mark_verified(self, level, report):
-        """Record that the stored archive was read to its end."""
+    def _mark_verified(self, report):
+        """Record that the stored archive was read to its end.
+
+        :param report: of how it was read; None where its sealed bytes were the ones that were
+            stored. What was once reached for the same bytes stays reached.
+        """
+        level = max((report or {}).get("level", 0), int(self.verification_level or 1))
         self.write(
             {
-                "status": "verified" if int(level) > 1 else "success",
-                "verification_level": level,
-                "verification_report": report,
+                "status": self._good_status(level),
+                "verification_level": str(level),
+                "verification_report": report or self.verification_report,
                 "verified_at": fields.Datetime.now(),
                 "error_code": False,
                 "error": False,
@@ -162,9 +215,10 @@ class BackupRunStatus(models.Model):
                 **values,
             }
         )
-        if status not in GOOD:
+        if not self.stored_copies:
             for copy in self.copy_ids.filtered(lambda copy: copy.status == "pending"):
                 copy._mark_failed(values.get("error_code"), values.get("error"))
+        self._plan_work()
         self._tell_end()
 
     def _tell_end(self):

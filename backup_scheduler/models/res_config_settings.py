@@ -5,6 +5,10 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from .backup_restore import SCRATCH_PREFIX
+from .backup_retention_mixin import RETENTION_MODES
+from .backup_run_status import DEFAULT_WARNING_PERCENT
+
 PREFIX = "backup_scheduler."
 WORKERS_LIMIT = 64
 
@@ -45,6 +49,40 @@ class ResConfigSettings(models.TransientModel):
         "limits for scheduled actions, one at a time.",
     )
 
+    backup_retention_mode = fields.Selection(
+        RETENTION_MODES[:3],
+        string="Retention of New Jobs",
+        default="keep_last_n",
+        required=True,
+        config_parameter=PREFIX + "retention_mode",
+        help="What a new job begins with. Jobs that exist keep their own.",
+    )
+    backup_retention_value = fields.Integer(
+        "Archives or Days", default=30, config_parameter=PREFIX + "retention_value"
+    )
+    backup_size_warning_percent = fields.Integer(
+        "Small Archives",
+        default=DEFAULT_WARNING_PERCENT,
+        config_parameter=PREFIX + "size_warning_percent",
+        help="Warn of an archive smaller than so many percent of the median of the last seven; 0: "
+        "never.",
+    )
+    backup_scratch_host = fields.Char(
+        "Drill Server",
+        config_parameter=SCRATCH_PREFIX + "host",
+        help="The PostgreSQL that restore drills use. Empty: Odoo's own.",
+    )
+    backup_scratch_port = fields.Char("Drill Port", config_parameter=SCRATCH_PREFIX + "port")
+    backup_scratch_user = fields.Char(
+        "Drill User",
+        config_parameter=SCRATCH_PREFIX + "user",
+        help="A role that may create databases (CREATEDB), and need not be more.",
+    )
+    backup_scratch_password = fields.Char(
+        "Drill Password",
+        help="Stored encrypted; it can be replaced, never read. Empty: as it is.",
+    )
+
     backup_last_dispatch_at = fields.Datetime(
         "Dispatcher Last Ran", compute="_compute_backup_health"
     )
@@ -72,8 +110,35 @@ class ResConfigSettings(models.TransientModel):
             if settings.backup_spool_folder and not os.path.isabs(settings.backup_spool_folder):
                 raise ValidationError(self.env._("Spool Folder: enter an absolute path."))
 
+    @api.constrains("backup_retention_mode", "backup_retention_value")
+    def _check_backup_retention(self):
+        for settings in self:
+            if settings.backup_retention_mode != "keep_all" and settings.backup_retention_value < 1:
+                raise ValidationError(self.env._("Archives or Days: enter 1 or more."))
+
+    @api.constrains("backup_size_warning_percent")
+    def _check_backup_size_warning(self):
+        for settings in self:
+            if not 0 <= settings.backup_size_warning_percent <= 100:
+                raise ValidationError(self.env._("Small Archives: enter 0 to 100 percent."))
+
+    @api.constrains("backup_scratch_port")
+    def _check_backup_scratch_port(self):
+        for settings in self:
+            if settings.backup_scratch_port and not settings.backup_scratch_port.isdigit():
+                raise ValidationError(self.env._("Drill Port: enter a number, such as 5432."))
+
+    def _set_scratch_password(self):
+        if self.backup_scratch_password:
+            sealed = self.env["backup.secret.mixin"]._seal(self.backup_scratch_password)
+            parameters = self.env["ir.config_parameter"].sudo()
+            parameters.set_param(SCRATCH_PREFIX + "password", sealed)
+            # Otherwise the transient record would keep it.
+            self.backup_scratch_password = False
+
     def set_values(self):
         """Move every job that has no zone of its own, in the transaction that moves the zone."""
+        self._set_scratch_password()
         jobs = self.env["backup.job"].sudo()
         if self.backup_timezone == jobs._default_timezone():
             return super().set_values()

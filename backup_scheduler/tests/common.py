@@ -28,6 +28,10 @@ def ago(**duration):
     return fields.Datetime.now() - datetime.timedelta(**duration)
 
 
+# What an engine tells of a copy that lies in its destination.
+AT_REST = {"size": SIZE, "sha256": DIGEST, "encryption": ""}
+
+
 def archive(level=2, **values):
     """Return what an engine tells of an archive that it has made."""
     return {"size": SIZE, "sha256": DIGEST, "report": {"level": level}, **values}
@@ -162,7 +166,7 @@ class BackupCase(TransactionCase):
         copies = [
             {"id": copy.id, "stored": False, "error_code": "no_space", "error": "Disk full."}
             if copy in failed
-            else {"id": copy.id, "stored": True, "size": SIZE}
+            else {"id": copy.id, "stored": True, **AT_REST}
             for copy in run.copy_ids
         ]
         return {"event": "done", **archive(level), "copies": copies}

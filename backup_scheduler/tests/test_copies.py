@@ -4,7 +4,7 @@ from freezegun import freeze_time
 
 from odoo.tools import mute_logger
 
-from .common import RUN_LOGGER, BackupCase, ago
+from .common import AT_REST, RUN_LOGGER, BackupCase, ago
 
 LOST = {"event": "lost", "exit_code": -9, "tail": ""}
 
@@ -73,7 +73,7 @@ class TestOrder(BackupCase):
         order = run._engine_order()
         self.assertEqual(order["source"]["master_password"], "correct horse battery staple")
         self.assertEqual(order["time_limit"], 120)
-        self.assertEqual(order["verify_level"], 2)
+        self.assertEqual(order["verify_level"], 3)
         self.assertEqual(order["destinations"][0]["archive_path"], run.copy_ids.path)
         self.assertNotIn("master_password", order["catalogue"])
         self.assertNotIn("correct horse", str(order["catalogue"]))
@@ -98,7 +98,7 @@ class TestOrder(BackupCase):
             destination_ids=[(6, 0, (self.destination + self._make_destination("Second")).ids)]
         )
         run = self._make_run(job=job)
-        run.copy_ids[0]._mark_stored(1)
+        run.copy_ids[0]._mark_stored(AT_REST)
         self._claim()
         sent = [order["id"] for order in run._engine_order()["destinations"]]
         self.assertEqual(sent, run.copy_ids[1].ids)

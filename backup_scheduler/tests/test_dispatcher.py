@@ -192,11 +192,11 @@ class Testable(BackupCase):
             ({"status": "queued"}, True),
             ({"status": "queued", "retry_at": ago(minutes=-5)}, False),
             ({"status": "queued", "retry_at": ago(minutes=5)}, True),
-            ({"status": "verified", "verification_requested_at": ago(minutes=1)}, True),
+            ({"status": "verified", "work_at": ago(minutes=1)}, True),
             ({"status": "failed"}, False),
             ({"status": "skipped"}, False),
         )
-        nothing = {"retry_at": False, "verification_requested_at": False}
+        nothing = {"retry_at": False, "work_at": False}
         for values, expected in cases:
             with self.subTest(**values):
                 run.write({**nothing, **values})

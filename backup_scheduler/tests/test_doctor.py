@@ -117,7 +117,7 @@ class TestDoctor(BackupCase):
         with patch(f"{MODULE}.importlib.util.find_spec", return_value=None):
             self.assertEqual(
                 [found["hint"] for found in self.doctor._missing_extras()],
-                ["pip install cron-descriptor", "pip install isal"],
+                ["pip install cron-descriptor", "pip install isal", "pip install pyrage"],
             )
         self.assertEqual(self.doctor._missing_extras(), [])
         self.assertEqual(self.doctor._examine(), [])

@@ -43,7 +43,7 @@ class TestExecutor(BackupCase):
         self._stored("stock").verify()
         self.env.flush_all()
         kinds = [self.executor.claim().kind for _time in range(2)]
-        self.assertEqual(kinds, ["run", "verification"])
+        self.assertEqual(kinds, ["run", "work"])
 
     def test_what_is_recorded_is_the_run_of_the_task(self):
         task = self.executor.claim()

@@ -4,7 +4,7 @@ from odoo.tools import mute_logger
 
 from ..engine.errors import ConnectionFailed, WrongMasterPassword
 from ..inline import execute_all
-from .common import RUN_LOGGER, SIZE, BackupCase, archive
+from .common import AT_REST, RUN_LOGGER, BackupCase, archive
 
 INLINE_LOGGER = "odoo.addons.backup_scheduler.inline"
 
@@ -34,7 +34,7 @@ class TestInline(BackupCase):
         control.enter("download")
         control.ask_to_publish(**archive())
         copies = [
-            {"id": copy["id"], "stored": True, "size": SIZE, "path": copy["archive_path"]}
+            {"id": copy["id"], "stored": True, **AT_REST, "path": copy["archive_path"]}
             for copy in order["destinations"]
         ]
         return {**archive(), "copies": copies}

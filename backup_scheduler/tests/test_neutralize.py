@@ -39,7 +39,7 @@ class TestNeutralize(BackupCase):
 
     def test_no_archive_is_read_or_removed(self):
         self.assertFalse(self.Run.search([("verification_requested_at", "!=", False)]))
-        self.assertFalse(self.Run._claim_verification("worker"))
+        self.assertFalse(self.Run._claim_work("worker"))
         self.assertFalse(self.Run._abandoned())
 
     def test_no_secret_is_left(self):

@@ -1,14 +1,20 @@
 from odoo.tools import mute_logger
 
-from .common import RUN_LOGGER, BackupCase, failure
+from .common import AT_REST, RUN_LOGGER, BackupCase, failure
+
+READING_LOGGER = "odoo.addons.backup_scheduler.models.backup_run_reading"
 
 
 class TestVerification(BackupCase):
+    def setUp(self):
+        super().setUp()
+        self.enterContext(mute_logger(READING_LOGGER))
+
     def _asked(self, level=1):
         """Return a run with an archive that somebody asked to read again, claimed."""
         run = self._stored(level=level)
         run.verify()
-        self.assertEqual(self.Run._claim_verification("reader"), run)
+        self.assertEqual(self.Run._claim_work("reader"), run)
         run.flush_recordset()
         return run
 
@@ -25,30 +31,31 @@ class TestVerification(BackupCase):
             [
                 {
                     "verification_requested_at": False, "lease_token": False,
-                    "lease_until": False, "worker": False, "stage": False,
+                    "lease_until": False, "worker": False, "stage": False, "work": False,
                 }
             ],
         )  # fmt: skip
-        self.assertFalse(self.Run._claim_verification("reader"))
+        self.assertFalse(self.Run._claim_work("reader"))
 
     def test_only_what_was_asked_for_is_claimed(self):
         self._stored()
-        self.assertFalse(self.Run._claim_verification("reader"))
+        self.assertFalse(self.Run._claim_work("reader"))
 
     def test_what_was_asked_for_is_claimed_once_under_a_lease(self):
         run = self._asked()
-        self.assertRecordValues(run, [{"worker": "reader", "stage": "verify"}])
+        self.assertRecordValues(run, [{"worker": "reader", "work": "verification"}])
         self.assertTrue(self.Run._held(run.id, run.lease_token))
-        self.assertFalse(self.Run._claim_verification("other"))
+        self.assertFalse(self.Run._claim_work("other"))
 
     def test_the_one_who_asked_first_comes_first(self):
         first, second = self._stored(), self._stored("stock")
         (first + second).verify()
         second.verification_requested_at = "2026-01-01 00:00:00"
-        self.assertEqual(self.Run._claim_verification("reader"), second)
+        second._plan_work()
+        self.assertEqual(self.Run._claim_work("reader"), second)
 
     def test_the_order_names_the_archive_and_its_digest(self):
-        order = self._asked()._verification_order()
+        order = self._asked()._work_order()
         self.assertEqual((order["action"], order["database"]), ("verify", "sales"))
         self.assertEqual(order["sha256"], "ab" * 32)
         self.assertEqual([copy["kind"] for copy in order["copies"]], ["local"])
@@ -57,13 +64,13 @@ class TestVerification(BackupCase):
     def test_an_intact_archive_makes_the_run_verified(self):
         run = self._asked()
         self.assertEqual(run.status, "success")
-        run._record_verification(self._read(run, True, report={"level": 2}))
+        run._record_work(self._read(run, True, report={"level": 2}))
         self.assertRecordValues(run, [{"status": "verified", "verification_level": "2"}])
         self._assert_over(run)
 
     def test_a_damaged_archive_makes_the_run_verify_failed(self):
         run = self._asked()
-        run._record_verification(self._bad(run, "Bad CRC."))
+        run._record_work(self._bad(run, "Bad CRC."))
         self.assertRecordValues(
             run, [{"status": "verify_failed", "error_code": "damaged", "error": "Bad CRC."}]
         )
@@ -73,43 +80,50 @@ class TestVerification(BackupCase):
 
     def test_a_damaged_archive_is_no_longer_the_last_good_one(self):
         run = self._asked()
-        run._record_verification(self._bad(run, "Bad CRC."))
+        run._record_work(self._bad(run, "Bad CRC."))
         self.assertFalse(self.instance.database_ids[0].last_good_run_id)
 
     def test_a_copy_that_is_readable_again_makes_the_run_good_again(self):
         run = self._asked()
-        run._record_verification(self._bad(run, "Gone."))
+        run._record_work(self._bad(run, "Gone."))
         run.verify()
-        self.Run._claim_verification("reader")
-        run._record_verification(self._read(run, True, report={"level": 2}))
+        self.Run._claim_work("reader")
+        run._record_work(self._read(run, True, report={"level": 2}))
         self.assertRecordValues(run, [{"status": "verified", "error": False}])
         self.assertRecordValues(run.copy_ids, [{"status": "stored", "error": False}])
 
-    def test_one_good_copy_of_two_is_enough(self):
+    def test_one_good_copy_of_two_is_enough_and_the_other_is_repaired_from_it(self):
         second = self._make_destination("Second")
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         run = self._stored(job=job)
         good, bad = run.copy_ids
-        run._record_verification(
+        run.verify()
+        self.Run._claim_work("reader")
+        damaged = {"ok": False, "bad": True, "error_code": "damaged", "error": "Bad."}
+        run._record_work(
             {
                 "event": "done",
                 "copies": [
-                    {
-                        "id": bad.id,
-                        "ok": False,
-                        "bad": True,
-                        "error_code": "damaged",
-                        "error": "Bad.",
-                    },
+                    {"id": bad.id, **damaged},
                     {"id": good.id, "ok": True, "report": {"level": 2}},
                 ],
             }
         )
         self.assertEqual((run.status, good.status, bad.status), ("verified", "stored", "failed"))
+        self.assertEqual(self.Run._claim_work("repairer").work, "replication")
+        order = run._work_order()
+        self.assertEqual([each["id"] for each in order["candidates"]], good.ids)
+        self.assertEqual([each["id"] for each in order["destinations"]], bad.ids)
+        self.assertEqual(order["destinations"][0]["archive_path"], bad.path)
+        run._record_work(
+            {"event": "done", "copies": [{"id": bad.id, "stored": True, **AT_REST}]}
+        )
+        self.assertRecordValues(bad, [{"status": "stored", "error": False}])
+        self.assertFalse(run.work_at)
 
     def test_a_copy_that_cannot_be_reached_is_as_good_as_it_was(self):
         run = self._asked(level=2)
-        run._record_verification(
+        run._record_work(
             self._read(
                 run, False, bad=False, error_code="destination_failed", error="Not mounted."
             )
@@ -123,7 +137,7 @@ class TestVerification(BackupCase):
         for event in events:
             with self.subTest(event["event"]):
                 run = self._asked(level=2)
-                run._record_verification(event)
+                run._record_work(event)
                 self.assertEqual((run.status, run.copy_ids.status), ("verified", "stored"))
                 self.assertIn("erification", run.log.splitlines()[-1])
                 self._assert_over(run)
@@ -138,13 +152,13 @@ class TestVerification(BackupCase):
 
     def test_a_verification_that_is_given_back_is_claimed_again(self):
         run = self._asked()
-        run._return_verification()
-        self.assertEqual(self.Run._claim_verification("other"), run)
+        run._return_work()
+        self.assertEqual(self.Run._claim_work("other"), run)
 
-    def test_progress_of_a_verification_does_not_touch_the_run(self):
+    def test_a_verification_shows_how_far_it_is_and_leaves_the_run_as_it_is(self):
         run = self._asked()
-        run._record_verification({"event": "progress", "stage": "verify", "done": 1, "total": 2})
-        self.assertEqual(run.stage, "verify")
+        run._record_work({"event": "progress", "stage": "verify", "done": 1, "total": 2})
+        self.assertRecordValues(run, [{"stage": "verify", "progress": 50, "status": "success"}])
 
     @mute_logger(RUN_LOGGER)
     def test_a_run_that_failed_has_nothing_to_read(self):

@@ -8,8 +8,9 @@ from ..execution import EngineRun, QueueExecutor
 
 # Lower comes first: what somebody waits for, the schedule, room for both, what may wait.
 PRIORITIES = {"manual": 5, "schedule": 10}
+RESTORE_PRIORITY = 1
 DISCARD_PRIORITY = 15
-VERIFICATION_PRIORITY = 20
+WORK_PRIORITY = 20
 # 0 is without end: how often a backup is tried is the run's own business.
 MAX_RETRIES = 0
 # Seconds until a run that may not start yet is looked at again; spread, as many wait together.
@@ -20,7 +21,8 @@ DISCARDS = "backup_discards"
 
 
 class BackupRun(models.Model):
-    """A run's tickets: each lets one queue job execute one attempt (or one verification).
+    """A run's tickets: each lets one queue job execute one attempt, or what is to be done with the
+    archive (verification, restore, deletion, another copy).
 
     A ticket names the run and its attempts so far. It is the identity key of its queue job, so that
     no run is enqueued twice; a lost attempt counts, so that the next one has another ticket.
@@ -75,15 +77,15 @@ class BackupRun(models.Model):
             SELECT id, scheduled_at,
                    CASE WHEN status = 'queued'
                         THEN 'backup_run:' || id || ':' || COALESCE(attempt, 0)
-                        ELSE 'backup_verification:' || id || ':'
-                             || to_char(verification_requested_at, 'YYYYMMDDHH24MISS')
+                        ELSE 'backup_work:' || id || ':' || to_char(work_at, 'YYYYMMDDHH24MISS')
                     END AS ticket
               FROM backup_run
              WHERE (status = 'queued'
-                    OR (verification_requested_at IS NOT NULL AND lease_token IS NULL))
-            %s
+                    OR (work_at <= %(clock)s AND lease_token IS NULL AND status <> 'running'))
+            %(only)s
             """,
-            SQL("AND id = %s", run_id) if run_id else SQL(),
+            clock=self._clock(),
+            only=SQL("AND id = %s", run_id) if run_id else SQL(),
         )
 
     @api.model
@@ -100,7 +102,7 @@ class BackupRun(models.Model):
             return
         is_run = run.status == "queued"
         job = run.with_delay(
-            priority=PRIORITIES[run.trigger] if is_run else VERIFICATION_PRIORITY,
+            priority=run._ticket_priority(is_run),
             eta=run.retry_at if is_run and run.retry_at else None,
             max_retries=MAX_RETRIES,
             description=run._ticket_description(is_run),
@@ -109,10 +111,15 @@ class BackupRun(models.Model):
         # Two dispatchers at once write the same row: one of them sees its transaction fail.
         run.queue_job_uuid = job.uuid
 
+    def _ticket_priority(self, is_run):
+        if is_run:
+            return PRIORITIES[self.trigger]
+        return RESTORE_PRIORITY if self._queued_restore() else WORK_PRIORITY
+
     def _ticket_description(self, is_run):
         if is_run:
             return self.env._("Backup of %(run)s", run=self.display_name)
-        return self.env._("Verification of %(run)s", run=self.display_name)
+        return self.env._("Work on the archive of %(run)s", run=self.display_name)
 
     @api.model
     def _enqueue_discards(self):

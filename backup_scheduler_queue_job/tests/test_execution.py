@@ -6,7 +6,13 @@ from unittest.mock import patch
 
 import psycopg2
 
-from odoo.addons.backup_scheduler.tests.common import RUN_LOGGER, SIZE, archive, failure
+from odoo.addons.backup_scheduler.tests.common import (
+    AT_REST,
+    RUN_LOGGER,
+    SIZE,
+    archive,
+    failure,
+)
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.tools import mute_logger
 
@@ -19,7 +25,7 @@ LOGGER = f"{ADDON}.execution"
 def done(order):
     """The last word of an engine that stored the archive everywhere."""
     copies = [
-        {"id": each["id"], "stored": True, "size": SIZE, "path": each["archive_path"]}
+        {"id": each["id"], "stored": True, **AT_REST, "path": each["archive_path"]}
         for each in order["destinations"]
     ]
     return {"event": "done", **archive(), "copies": copies}

@@ -82,7 +82,7 @@ class TestHandOver(QueueCase):
         job = self._enqueued(run)
         self._dispatch()
         self.assertEqual(self._jobs(), job)
-        self.assertTrue(job.identity_key.startswith(f"backup_verification:{run.id}:"))
+        self.assertTrue(job.identity_key.startswith(f"backup_work:{run.id}:"))
 
     @mute_logger(RUN_LOGGER)
     def test_what_lost_attempts_left_gets_one_queue_job(self):

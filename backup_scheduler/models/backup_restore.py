@@ -1,0 +1,256 @@
+import contextlib
+import logging
+import os
+import re
+import uuid
+
+from odoo import api, fields, models, tools
+from odoo.exceptions import ValidationError
+from odoo.modules.module import get_modules
+from odoo.sql_db import connection_info_for
+from odoo.tools import file_open
+
+_logger = logging.getLogger(__name__)
+
+OPEN = ("queued", "running")
+# As Odoo's database manager takes names.
+DATABASE_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
+# What libpq is told of a PostgreSQL server.
+SERVER_KEYS = ("host", "port", "user", "password", "sslmode")
+SCRATCH_PREFIX = "backup_scheduler.scratch_"
+
+
+class BackupRestore(models.Model):
+    """Bringing one archive back as a new database, on a server of ours or on this one.
+
+    A database that exists is never replaced. What it became is written here, on the run, and in the
+    chatter of the instance.
+    """
+
+    _name = "backup.restore"
+    _description = "Restore of an Archive"
+    _order = "id desc"
+
+    run_id = fields.Many2one(
+        "backup.run", "Archive", required=True, readonly=True, index=True, ondelete="cascade"
+    )
+    company_id = fields.Many2one(related="run_id.company_id", store=True, index=True)
+    copy_id = fields.Many2one(
+        "backup.copy",
+        readonly=True,
+        ondelete="set null",
+        help="The one to read first; the others take over when it cannot be read.",
+    )
+    target = fields.Selection(
+        [("instance", "An instance"), ("server", "This server")], required=True, readonly=True
+    )
+    instance_id = fields.Many2one(
+        "backup.instance", "Target Instance", readonly=True, ondelete="cascade"
+    )
+    database_name = fields.Char("New Database", required=True, readonly=True)
+    neutralize = fields.Boolean(
+        readonly=True,
+        help="The restored database sends no mail, runs no scheduled action, and talks to no bank.",
+    )
+    status = fields.Selection(
+        [
+            ("queued", "Queued"),
+            ("running", "Running"),
+            ("done", "Done"),
+            ("failed", "Failed"),
+            ("cancelled", "Cancelled"),
+        ],
+        required=True,
+        readonly=True,
+        default="queued",
+    )
+    stage = fields.Selection(related="run_id.stage")
+    progress = fields.Float(readonly=True, help="Percent of the present stage.")
+    started_at = fields.Datetime("Started", readonly=True)
+    finished_at = fields.Datetime("Finished", readonly=True)
+    error_code = fields.Char(readonly=True)
+    error = fields.Text(readonly=True)
+    hint = fields.Text(readonly=True)
+    checked = fields.Json(readonly=True)
+    notes = fields.Text(readonly=True)
+    url = fields.Char("Address", compute="_compute_url")
+    identity_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
+
+    _open_index = models.Index("(run_id) WHERE status IN ('queued', 'running')")
+
+    @api.depends("database_name", "run_id")
+    def _compute_display_name(self):
+        for restore in self:
+            restore.display_name = f"{restore.run_id.display_name} → {restore.database_name}"
+
+    @api.depends("target", "instance_id.url", "database_name", "status")
+    def _compute_url(self):
+        for restore in self:
+            root = restore.instance_id.url if restore.target == "instance" else self.get_base_url()
+            known = restore.status == "done" and root
+            restore.url = known and f"{root.rstrip('/')}/web?db={restore.database_name}"
+
+    # --- what people and scripts do -------------------------------------------------------------
+
+    def cancel(self):
+        """Stop restores: queued ones at once, running ones within seconds. What was restored so far
+        is removed where it is ours to remove (on this server)."""
+        self.run_id._require_manager()
+        for restore in self.sudo().filtered(lambda restore: restore.status in OPEN):
+            if restore.status == "queued":
+                restore._end(
+                    "cancelled",
+                    "cancelled",
+                    self.env._("Cancelled by %(user)s.", user=self.env.user.name),
+                )
+            else:
+                restore.run_id.cancel_requested = True
+        self.sudo().run_id._plan_work()
+        return True
+
+    @api.constrains("database_name")
+    def _check_database_name(self):
+        for restore in self:
+            if not DATABASE_NAME.match(restore.database_name or ""):
+                raise ValidationError(
+                    self.env._(
+                        "New Database: use letters, digits, “_”, “-” and “.”, at least two of them."
+                    )
+                )
+
+    # --- the transitions ------------------------------------------------------------------------
+
+    def _mark_running(self):
+        self.write({"status": "running", "started_at": fields.Datetime.now(), "progress": 0})
+
+    def _mark_done(self, result):
+        self.write(
+            {
+                "checked": result["checked"],
+                "notes": "\n".join(result.get("notes") or []) or False,
+                "progress": 100,
+            }
+        )
+        self._end("done")
+
+    def _mark_failed(self, code, error, hint=False):
+        self._end("cancelled" if code == "cancelled" else "failed", code, error, hint)
+
+    def _end(self, status, code=False, error=False, hint=False):
+        self.write(
+            {
+                "status": status,
+                "error_code": code,
+                "error": error,
+                "hint": hint,
+                "finished_at": fields.Datetime.now(),
+                "identity_sealed": False,
+            }
+        )
+        self._tell_end()
+
+    def _tell_end(self):
+        """Leave a line in the log, on the run, and in the chatter of the instances concerned."""
+        place = self.instance_id.name if self.target == "instance" else self.env._("this server")
+        text = self.env._(
+            "Restore of %(run)s as %(database)s on %(place)s: %(status)s. %(error)s",
+            run=self.run_id.display_name,
+            database=self.database_name,
+            place=place,
+            status=dict(self._fields["status"]._description_selection(self.env))[self.status],
+            error=self.error or "",
+        )
+        level = logging.INFO if self.status == "done" else logging.WARNING
+        _logger.log(
+            level,
+            "Backup restore %s: run %s as %r: %s %s",
+            self.status,
+            self.run_id.id,
+            self.database_name,
+            self.error_code or "",
+            self.error or "",
+        )
+        self.run_id._log(text)
+        for instance in self.run_id.instance_id | self.instance_id:
+            instance.message_post(body=text)
+
+    # --- what the engine is told ----------------------------------------------------------------
+
+    def _engine_order(self):
+        copies = self.run_id.copy_ids._whole()
+        first = copies & self.copy_id
+        identity = self.env["backup.secret.mixin"]._unseal(self.identity_sealed)
+        # Used, and forgotten.
+        self.identity_sealed = False
+        return {
+            "action": "restore",
+            "candidates": (first + (copies - first))._engine_orders(),
+            "archive_format": self.run_id.archive_format,
+            "include_filestore": self.run_id.include_filestore,
+            "database": self.run_id.database_name,
+            "sha256": self.run_id.sha256,
+            "report": self.run_id.verification_report or {},
+            "identity": identity,
+            "target": self._target_order(),
+            "time_limit": 0,
+        }
+
+    def _target_order(self):
+        if self.target == "instance":
+            return {
+                "kind": "http",
+                **self.instance_id._source_order(),
+                "database": self.database_name,
+                "neutralize": self.neutralize,
+                "copy": True,
+            }
+        return {
+            "kind": "postgres",
+            "server": self._own_server(),
+            "database": self.database_name,
+            "filestore": tools.config.filestore(self.database_name),
+            "neutralization": self._neutralization() if self.neutralize else None,
+            "uuid": str(uuid.uuid4()),
+        }
+
+    @api.model
+    def _own_server(self):
+        """Return how Odoo itself reaches its PostgreSQL, as keywords of libpq."""
+        _name, info = connection_info_for("postgres")
+        return {key: str(info[key]) for key in SERVER_KEYS if info.get(key)}
+
+    @api.model
+    def _scratch_server(self):
+        """Return the PostgreSQL of restore drills: the one in Settings, or Odoo's own."""
+        parameters = self.env["ir.config_parameter"].sudo()
+        server = {key: parameters.get_param(SCRATCH_PREFIX + key) for key in SERVER_KEYS}
+        if not server["host"]:
+            return self._own_server()
+        server["password"] = self.env["backup.secret.mixin"]._unseal(server["password"])
+        return {key: value for key, value in server.items() if value}
+
+    @api.model
+    def _servers(self):
+        """Return each PostgreSQL that we make databases on, as an order to sweep names them."""
+        own, scratch = self._own_server(), self._scratch_server()
+        filestores = os.path.dirname(tools.config.filestore("any"))
+        places = [{"server": own, "filestores": filestores}]
+        if scratch != own:
+            places.append({"server": scratch, "filestores": ""})
+        return places
+
+    @api.model
+    def _neutralization(self):
+        """Return what each module of this server says must be done to a copy, as SQL."""
+        queries = {module: neutralize_sql(module) for module in get_modules()}
+        return {module: sql for module, sql in queries.items() if sql}
+
+
+def neutralize_sql(module):
+    """Return the SQL by which a module wants a copy neutralised; most have none."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        file_open(os.path.join(module, "data", "neutralize.sql")) as file,
+    ):
+        return file.read().strip()
+    return ""

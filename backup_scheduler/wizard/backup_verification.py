@@ -1,0 +1,38 @@
+from odoo import api, fields, models
+
+from ..models.backup_run import VERIFICATION_LEVELS
+
+
+class BackupVerification(models.TransientModel):
+    """Asks how far to read, and for the key of encrypted copies."""
+
+    _name = "backup.verification"
+    _description = "Verify an Archive"
+    _inherit = ["backup.identity.mixin"]
+
+    run_id = fields.Many2one("backup.run", "Archive", required=True, ondelete="cascade")
+    level = fields.Selection(
+        VERIFICATION_LEVELS,
+        required=True,
+        compute="_compute_level",
+        store=True,
+        precompute=True,
+        readonly=False,
+        help="“Restored” restores the archive into a scratch database, counts what came back, and "
+        "drops it.",
+    )
+    encrypted = fields.Boolean(compute="_compute_encrypted")
+
+    @api.depends("run_id")
+    def _compute_level(self):
+        for wizard in self:
+            wizard.level = wizard.run_id.wanted_level or "3"
+
+    @api.depends("run_id.copy_ids.encryption")
+    def _compute_encrypted(self):
+        for wizard in self:
+            wizard.encrypted = any(wizard.run_id.copy_ids._readable().mapped("encryption"))
+
+    def action_verify(self):
+        self.ensure_one()
+        return self.run_id.verify(self.level, self._take_identity())
