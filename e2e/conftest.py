@@ -1,5 +1,7 @@
 """The world of the end-to-end tests: real servers, started once, and looked at after each fault."""
 
+import os
+
 import pytest
 from devenv.odoo import OdooServer
 from devenv.postgres import Cluster
@@ -7,10 +9,15 @@ from devenv.seed import Seed
 from devenv.stack import SHOP, addon_dependencies
 from world import BACKUPS, MASTER_PASSWORD, World
 
+# Parts of the tests run beside each other (devenv.runners), each with servers of its own. The part
+# comes first: what a test names by itself begins with "e2e-".
+E2E = "-".join(filter(None, (os.environ.get("E2E_PART"), "e2e")))
+ROLE = E2E.replace("-", "_")
+
 
 @pytest.fixture(scope="session")
 def cluster():
-    cluster = Cluster("e2e").start()
+    cluster = Cluster(E2E).start()
     yield cluster
     cluster.stop()
 
@@ -26,7 +33,7 @@ def fresh(cluster, server, database, seed):
 def remote(cluster):
     """A production server: prefork, with a master password of its own and 60 MB of attachments."""
     server = OdooServer(
-        "e2e-remote", cluster, role="e2e_remote", workers=2, master_password=MASTER_PASSWORD
+        f"{E2E}-remote", cluster, role=f"{ROLE}_remote", workers=2, master_password=MASTER_PASSWORD
     )
     fresh(cluster, server, "shop", SHOP)
     server.start()
@@ -37,7 +44,7 @@ def remote(cluster):
 @pytest.fixture(scope="session")
 def backup_server(cluster):
     """The server with the addon, as a user installs it."""
-    server = OdooServer("e2e-backup", cluster, role="e2e_backup", with_addon=True,
+    server = OdooServer(f"{E2E}-backup", cluster, role=f"{ROLE}_backup", with_addon=True,
                         master_password=MASTER_PASSWORD)
     fresh(cluster, server, BACKUPS, Seed(modules=addon_dependencies()))
     server.install(BACKUPS, "backup_scheduler")
@@ -61,7 +68,8 @@ def server(cluster):
     servers = []
 
     def make(name, **options):
-        other = OdooServer(f"e2e-{name}", cluster, role=f"e2e_{name.replace('-', '_')}", **options)
+        role = f"{ROLE}_{name.replace('-', '_')}"
+        other = OdooServer(f"{E2E}-{name}", cluster, role=role, **options)
         servers.append(other)
         fresh(cluster, other, name, SHOP)
         return other.start()

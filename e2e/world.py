@@ -14,6 +14,9 @@ BACKUPS = "backups"
 MASTER_PASSWORD = "correct horse battery"
 ENDED = ("success", "verified", "failed", "verify_failed", "skipped", "cancelled")
 POLL = 0.2
+# What may lie in a destination: archives, what describes them, and what the folder is known by.
+ARCHIVES = (".zip", ".dump", ".age", ".json")
+MARKER = ".backup_scheduler"
 
 
 class World:
@@ -111,8 +114,10 @@ class World:
     def no_cron(self):
         """Inside, the dispatcher only runs when it is told to."""
         self.rpc.call("ir.cron", "write", [self._cron()], {"active": False})
-        yield
-        self.rpc.call("ir.cron", "write", [self._cron()], {"active": True})
+        try:
+            yield
+        finally:
+            self.rpc.call("ir.cron", "write", [self._cron()], {"active": True})
 
     @contextlib.contextmanager
     def no_worker(self):
@@ -147,7 +152,7 @@ class World:
         parts = [
             path
             for path in self.root.rglob("*")
-            if path.is_file() and path.suffix not in (".zip", ".dump", ".json")
+            if path.is_file() and path.suffix not in ARCHIVES and path.name != MARKER
         ]
         orphans = [
             path for path in self.root.rglob("*.json") if not path.with_suffix("").exists()
@@ -197,7 +202,7 @@ class World:
 def good(run):
     """Assert that the run is what a user hopes for."""
     assert run["status"] == "verified", (run["error_code"], run["error"], run["log"])
-    assert run["verification_level"] == "2"
+    assert run["verification_level"] == "3"
     assert run["size"] > 0
     assert len(run["sha256"]) == 64
     return run

@@ -40,6 +40,14 @@ has_browser() {
     return 1
 }
 
+# What the tests drive besides Odoo: a browser, and what people get an archive open with.
+test_packages() {
+    has_browser || MISSING="$MISSING chromium"
+    for program in age unzip; do
+        command -v "$program" >/dev/null 2>&1 || MISSING="$MISSING $program"
+    done
+}
+
 # Runs a command as root: nothing, or sudo, which may ask only where somebody can answer.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -101,7 +109,7 @@ MISSING=
 if [ "$COMMAND" != clean ]; then
     find_python >/dev/null || MISSING="$MISSING python3 python3-venv"
     has_postgres || MISSING="$MISSING postgresql"
-    [ "$COMMAND" != test ] || has_browser || MISSING="$MISSING chromium"
+    [ "$COMMAND" != test ] || test_packages
     [ -z "$MISSING" ] || install_missing
 fi
 

@@ -1,156 +1,124 @@
-"""make test: every runner there is, their counts summed in one closing line."""
+"""make test: every runner there is, their counts summed in one closing line.
 
+Runners that wait most of the time run beside each other and beside the two that compute, which go
+one after the other and let the waiting ones go first. The output of each is shown whole, when it
+ends; that of a runner which ONLY names and which is one process, as it comes.
+"""
+
+import contextlib
 import os
-import re
-import subprocess
+import queue
+import shutil
 import sys
-from dataclasses import dataclass
-from xml.etree import ElementTree
+import tempfile
+import threading
+import time
 
-from . import environment, oca, processes
+from . import environment, processes
 from .fail import DevError, say
-from .odoo import OdooServer
-from .paths import ADDON, DEV, PYTHON, ROOT
-from .postgres import Cluster
-from .seed import Seed
-from .stack import addon_dependencies
+from .runners import Count, runners
 
-TIMEOUT = 900  # seconds for one runner; all of them together are meant to stay below it
-DATABASE = "tests"
-LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ \d+ (?P<level>[A-Z]+) \S+ (?P<logger>\S+): ")
-RESULT = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
-# In the order in which they are installed: each is tested before the next one adds to it.
-ADDONS = (ADDON.name, f"{ADDON.name}_queue_job")
-
-
-@dataclass
-class Count:
-    """What one runner did; a failure that is no test's own (a crash) counts as one."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    @classmethod
-    def crash(cls, why):
-        say(f"FAILED: {why}")
-        return cls(failed=1)
+COMPUTING = ("engine", "addon")
+# How much the ones that compute step back: a test that waits has a clock to watch.
+NICENESS = 5
+# Seconds between two lines that say what still runs; and between two tries to end it.
+STILL_THERE, AGAIN = 60, 0.5
 
 
 def test():
     """Run all runners, or the one that ONLY names; return 0 when something ran and all passed."""
-    runners = {"engine": _engine, "addon": _addon, "e2e": _e2e}
+    chosen = runners()
     only = os.environ.get("ONLY")
-    if only and only not in runners:
-        raise DevError(f"ONLY={only} is no runner: one of {', '.join(runners)}")
+    names = list(dict.fromkeys(runner.name for runner in chosen))
+    if only and only not in names:
+        raise DevError(f"ONLY={only} is no runner: one of {', '.join(names)}")
+    chosen = [runner for runner in chosen if only in (None, "", runner.name)]
     environment.ensure()
-    counts = {}
     with environment.only_one("test"):
-        for name in [only] if only else runners:
-            say(f"Tests: {name}")
-            counts[name] = _run(runners[name])
-    for name, count in counts.items():
+        say(f"Tests: {', '.join(runner.title for runner in chosen)}")
+        if len(chosen) == 1:
+            results = [(chosen[0], chosen[0].run(sys.stdout))]
+        else:
+            results = Together(chosen).run()
+    return _tell(results, [name for name in names if only in (None, "", name)])
+
+
+def _tell(results, names):
+    total = Count()
+    for name in names:
+        count = sum((count for runner, count in results if runner.name == name), Count())
         say(f"{name}: {count.passed} passed, {count.failed} failed, {count.skipped} skipped")
-    passed = sum(count.passed for count in counts.values())
-    failed = sum(count.failed for count in counts.values())
-    sys.stdout.write(f"{passed} passed, {failed} failed\n")
+        total += count
+    sys.stdout.write(f"{total.passed} passed, {total.failed} failed\n")
     sys.stdout.flush()
-    return 1 if failed else 0
+    return 1 if total.failed else 0
 
 
-def _run(runner):
-    try:
-        count = runner()
-    except DevError as error:
-        return Count.crash(error)
-    if not count.passed and not count.failed:
-        return Count.crash("no test ran")
-    return count
+class Together:
+    """Runners beside each other, each lane of them in a thread of its own."""
 
+    def __init__(self, chosen):
+        self._runners = chosen
+        self._results = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._began = time.monotonic()
+        computing = [runner for runner in chosen if runner.name in COMPUTING]
+        lanes = [(runner,) for runner in chosen if runner.name not in COMPUTING]
+        self._threads = [
+            threading.Thread(target=self._lane, args=(lane,), daemon=True)
+            for lane in (computing, *lanes)
+            if lane
+        ]
 
-def _engine():
-    return _pytest("engine", ADDON / "tests" / "engine")
+    def run(self):
+        """Return (runner, its count) of each, its output shown; end all when interrupted."""
+        results = []
+        for thread in self._threads:
+            thread.start()
+        try:
+            while len(results) < len(self._runners):
+                runner, count, output, seconds = self._next(results)
+                say(f"Tests: {runner.title}, {seconds:.0f} s")
+                with output:
+                    output.seek(0)
+                    shutil.copyfileobj(output, sys.stdout)
+                results.append((runner, count))
+        except BaseException:
+            self._stop()
+            raise
+        return results
 
+    def _lane(self, lane):
+        if lane[0].name in COMPUTING:
+            # Linux: of this thread alone, and of the processes that it starts.
+            os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+        for runner in lane:
+            if self._stopped.is_set():
+                return
+            began = time.monotonic()
+            output = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - reader closes
+            try:
+                count = runner.run(output)
+            except Exception as error:  # noqa: BLE001 - told with the output, and counted
+                output.write(f"==> FAILED: {type(error).__name__}: {error}\n")
+                count = Count(failed=1)
+            self._results.put((runner, count, output, time.monotonic() - began))
 
-def _e2e():
-    return _pytest("e2e", ROOT / "e2e")
+    def _next(self, results):
+        """Return the next result, and say now and then what is still waited for."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._results.get(timeout=STILL_THERE)
+            ended = [runner for runner, _count in results]
+            titles = [runner.title for runner in self._runners if runner not in ended]
+            seconds = time.monotonic() - self._began
+            say(f"Still to come after {seconds:.0f} s: {', '.join(titles)}")
 
-
-def _pytest(name, folder):
-    report = DEV / "reports" / f"{name}.xml"
-    report.parent.mkdir(exist_ok=True)
-    report.unlink(missing_ok=True)
-    mark = f"pytest-{name}"
-    environ = {**processes.marked_environment(mark), processes.RUNNER_MARK: f"{ROOT}:{mark}"}
-    command = [PYTHON, "-m", "pytest", folder, f"--junit-xml={report}",
-               # Otherwise the engine's tests would import the addon, and with it Odoo.
-               f"--confcutdir={folder}", "--import-mode=prepend"]
-    try:
-        done = subprocess.run(command, cwd=ROOT, check=False, timeout=TIMEOUT,
-                              stdin=subprocess.DEVNULL, env=environ)
-    except subprocess.TimeoutExpired:
-        return Count.crash(f"{name} took more than {TIMEOUT} s")
-    finally:
-        processes.end_marked(mark)
-    if not report.exists():
-        return Count.crash(f"pytest ended with exit code {done.returncode} and no report")
-    count = _junit_count(report)
-    if done.returncode and not count.failed:
-        return Count.crash(f"pytest ended with exit code {done.returncode}")
-    return count
-
-
-def _junit_count(report):
-    """Count tests by name: each subtest has an entry of its own, as has an error at the end."""
-    results = {}
-    # Our own pytest wrote it a moment ago.
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314
-        words = {"failed" if child.tag in ("failure", "error") else child.tag for child in case}
-        results.setdefault((case.get("classname"), case.get("name")), set()).update(words)
-    failed = sum("failed" in words for words in results.values())
-    skipped = sum("skipped" in words and "failed" not in words for words in results.values())
-    return Count(passed=len(results) - failed - skipped, failed=failed, skipped=skipped)
-
-
-def _addon():
-    """Install the addons in a new database and run their tests there."""
-    cluster = Cluster("tests").start()
-    server = OdooServer("tests", cluster, with_addon=True, addons=[oca.addons()])
-    try:
-        cluster.drop(DATABASE)
-        Seed(modules=addon_dependencies()).create(server, DATABASE)
-        counts = [_odoo_count(server, addon) for addon in ADDONS]
-        return Count(
-            passed=sum(count.passed for count in counts),
-            failed=sum(count.failed for count in counts),
-        )
-    finally:
-        server.stop()
-        cluster.stop()
-
-
-def _odoo_count(server, addon):
-    # Quiet but for what the addon and its tests say; warnings of everything are shown.
-    levels = [f"--log-handler={level}" for level in
-              (":WARNING", "odoo.tests:INFO", f"odoo.addons.{addon}:INFO")]
-    count, exit_code, installing = Count(), None, True
-    for item in server.stream("-d", DATABASE, "-i", addon, "--stop-after-init",
-                              "--test-tags", f"/{addon}", *levels, timeout=TIMEOUT):
-        if isinstance(item, int):
-            exit_code = item
-            break
-        sys.stdout.write(item)
-        sys.stdout.flush()
-        line = LOG_LINE.match(item)
-        installing = installing and ": Starting " not in item
-        if installing and line and line["level"] != "INFO" and addon in item:
-            say("FAILED: the addon's own installation logs the line above")
-            count.failed += 1
-        result = RESULT.search(item)
-        if result and line and line["logger"] == "odoo.tests.result":
-            failed, errors, total = map(int, result.groups())
-            count.failed += failed + errors
-            count.passed += max(total - failed - errors, 0)
-    if exit_code and not count.failed:
-        return Count.crash(f"Odoo ended with exit code {exit_code}")
-    return count
+    def _stop(self):
+        """End every process of every runner; the threads then clean up what they started."""
+        self._stopped.set()
+        while any(thread.is_alive() for thread in self._threads):
+            for runner in self._runners:
+                processes.end_marked(runner.mark)
+            for thread in self._threads:
+                thread.join(AGAIN)
