@@ -42,5 +42,6 @@ setup(
         "describe": ["cron-descriptor"],
         "encryption": ["pyrage"],
         "fast": ["isal"],
+        "sftp": ["paramiko"],
     },
 )

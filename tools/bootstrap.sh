@@ -6,6 +6,7 @@ set -eu
 COMMAND=${1:?usage: sh tools/bootstrap.sh command}
 TOOLS=$(cd "$(dirname "$0")" && pwd)
 CREATE_CLUSTER=/etc/postgresql-common/createcluster.conf
+POLICY=/usr/sbin/policy-rc.d
 KEEP_OUT='create_main_cluster = false # while the development environment installs PostgreSQL'
 
 die() {
@@ -43,9 +44,10 @@ has_browser() {
 # What the tests drive besides Odoo: a browser, and what people get an archive open with.
 test_packages() {
     has_browser || MISSING="$MISSING chromium"
-    for program in age unzip; do
+    for program in age unzip rclone; do
         command -v "$program" >/dev/null 2>&1 || MISSING="$MISSING $program"
     done
+    [ -x /usr/sbin/sshd ] || MISSING="$MISSING openssh-server"
 }
 
 # Runs a command as root: nothing, or sudo, which may ask only where somebody can answer.
@@ -82,6 +84,24 @@ install_postgres() {
     trap - EXIT
 }
 
+# Only the program is wanted: no SSH server of the machine's own is to start, now or later.
+install_sshd() {
+    if [ -e "$POLICY" ]; then
+        apt_install openssh-server # somebody has decided already what may start
+    else
+        as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$POLICY && chmod +x $POLICY"
+        trap forget_policy EXIT
+        apt_install openssh-server
+        forget_policy
+        trap - EXIT
+    fi
+    as_root systemctl disable ssh >/dev/null 2>&1 || true
+}
+
+forget_policy() {
+    as_root rm -f "$POLICY"
+}
+
 forget_postgres() {
     as_root sed -i "/^$KEEP_OUT\$/d" "$CREATE_CLUSTER"
 }
@@ -99,6 +119,7 @@ install_missing() {
     for package in $MISSING; do
         case $package in
             postgresql) install_postgres ;;
+            openssh-server) install_sshd ;;
             *) apt_install "$package" ;;
         esac
     done

@@ -97,7 +97,10 @@ class Process:
     def _await_permission(self, timeout):
         with self.control.interrupted_by(self._permission.set):
             self._permission.wait(timeout)
-        return self._permitted_at
+        # The next time somebody asks, this word is an old one.
+        self._permission.clear()
+        given_at, self._permitted_at = self._permitted_at, None
+        return given_at
 
     def _limit_cleanup(self):
         """The run was stopped: what hangs in cleaning up after it is left, and swept later."""

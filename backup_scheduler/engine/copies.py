@@ -3,18 +3,29 @@
 import contextlib
 import datetime
 import json
+import queue
 import threading
+import time
 
 from .destinations import open_destination
 from .encryption import METHOD, check_recipients, encrypt
 from .errors import BackupError, DestinationFailed, EncryptionFailed
 from .naming import is_encrypted
 from .tally import Tally
+from .throttle import Throttle
 
 # A backup grows from one day to the next; one that would not fit is refused before it begins.
 SPACE_MARGIN = 1.2
-# Seconds between looks whether a run that waits for a slow destination was cancelled.
-JOIN_INTERVAL = 0.5
+# Seconds between looks at which copies are through, and whether the run was cancelled.
+LOOK_INTERVAL = 0.2
+# Seconds. Copies that are through within this get their names together.
+WAVE = 2
+# Seconds. A follower that was told to stop does so at its next block; past this it hangs in a
+# place that does not answer, and the upload is ended under it.
+STOP_TIMEOUT = 2
+# Seconds in which an upload that was ended lets go of its follower. One that does not (a dead NFS
+# server) is left: its thread goes with the process.
+END_TIMEOUT = 20
 
 
 def open_copies(order, spool, stack, sealed=None):
@@ -24,7 +35,12 @@ def open_copies(order, spool, stack, sealed=None):
     keeps archives encrypted), ``expected_size``, ``token``, ``catalogue``. ``stack`` ends them.
     Raises the reason when none of them can begin.
     """
-    copies = [Copy(place, order, spool, stack, sealed) for place in order["destinations"]]
+    begun = queue.SimpleQueue()
+    copies = [Copy(place, order, spool, stack, begun, sealed) for place in order["destinations"]]
+    # One that can begin is enough: a place that does not answer holds up nobody.
+    for _copy in copies:
+        if begun.get() is None:
+            break
     require(copies)
     return copies
 
@@ -36,19 +52,45 @@ def require(copies):
 
 
 def publish_copies(copies, order, archive, control):
-    """Bring the copies of an archive that is known to be right to rest; return their results."""
-    control.enter("store")
-    for copy in copies:
-        copy.join(control)
+    """Bring the copies of an archive that is known to be right to rest; return their results.
+
+    Those that are through get their names while slower ones are still on their way: the event
+    ``stored`` tells of them, with their results.
+    """
+    waiting = list(copies)
+    while waiting:
+        control.enter("store")
+        through = wait_for_some(waiting, control)
+        waiting = [copy for copy in waiting if copy not in through]
+        if ready := [copy for copy in through if copy.error is None]:
+            control.ask_to_publish(**archive)
+            control.enter("publish")
+            publish(ready, order, archive, control)
+            if waiting:
+                results = [copy.result(archive) for copy in ready]
+                control.tell("stored", copies=results)
     require(copies)
-    control.ask_to_publish(**archive)
-    control.enter("publish")
+    return [copy.result(archive) for copy in copies]
+
+
+def wait_for_some(copies, control):
+    """Return the copies that are through, for better or worse: when one is, and a moment later."""
+    began = None
+    while True:
+        control.check()
+        through = [copy for copy in copies if copy.is_through()]
+        if through and began is None:
+            began = time.monotonic()
+        if len(through) == len(copies) or (through and time.monotonic() - began > WAVE):
+            return through
+        next(copy for copy in copies if not copy.is_through()).wait(LOOK_INTERVAL)
+
+
+def publish(copies, order, archive, control):
     made_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     catalogue = {**order["catalogue"], **archive, "stored_at": made_at}
     for copy in copies:
         copy.publish(catalogue, control)
-    require(copies)
-    return [copy.result(archive) for copy in copies]
 
 
 class Copy:
@@ -59,28 +101,37 @@ class Copy:
     :param sealed: what the spool receives is encrypted already: the copy that it is taken from
     """
 
-    def __init__(self, destination, order, spool, stack, sealed=None):
+    def __init__(self, destination, order, spool, stack, begun, sealed=None):
         self.error = None
         self._order = destination
         self._recipients = destination.get("recipients") or []
         self._sealed = sealed
         self._tally = Tally() if self._recipients and not sealed else None
         self._upload = None
-        self._thread = threading.Thread(target=self._keep, args=(self._follow, spool), daemon=True)
-        if self._keep(self._begin, order, spool, stack):
-            self._thread.start()
-            # Before the upload is aborted: nothing may write to what is being closed.
-            stack.callback(self._stop, spool)
+        self._throttle = Throttle(destination.get("bytes_per_second") or 0)
+        self._destination = None
+        self._through, self._over = threading.Event(), threading.Event()
+        # A daemon: a place that never answers does not keep the process.
+        threading.Thread(target=self._run, args=(order, spool, begun), daemon=True).start()
+        stack.callback(self._stop, spool)
 
-    def _begin(self, order, spool, stack):
+    def _run(self, order, spool, begun):
+        self._keep(self._begin, order, spool)
+        begun.put(self.error)
+        if self.error is None:
+            self._keep(self._follow, spool)
+        self._through.set()
+        # A child process that an upload has started ends with the thread that did so.
+        self._over.wait()
+
+    def _begin(self, order, spool):
         path = self._order["archive_path"]
         self._require_fit(path)
-        destination = open_destination(self._order["kind"], self._order["settings"])
-        destination.check_space(order["expected_size"] * SPACE_MARGIN)
+        self._destination = open_destination(self._order["kind"], self._order["settings"])
+        self._destination.check_space(order["expected_size"] * SPACE_MARGIN)
         owner = order["catalogue"]["run"]
         as_it_is = None if self._tally else spool
-        self._upload = destination.begin(path, owner, order["token"], as_it_is)
-        stack.callback(self._abort)
+        self._upload = self._destination.begin(path, owner, order["token"], as_it_is)
 
     def _require_fit(self, path):
         """Raise where the bytes would not be what destination and name promise."""
@@ -100,12 +151,16 @@ class Copy:
             encrypt(spool.follow(), self._write_sealed, self._recipients)
         else:
             for block in spool.follow():
-                self._upload.write(block)
+                self._write(block)
         self._upload.flush()
+
+    def _write(self, block):
+        self._upload.write(block)
+        self._throttle.passed(len(block))
 
     def _write_sealed(self, block):
         self._tally.add(block)
-        self._upload.write(block)
+        self._write(block)
 
     def _keep(self, step, *arguments):
         try:
@@ -118,19 +173,28 @@ class Copy:
 
     def _stop(self, spool):
         spool.fail(BackupError("The run ended before the copy did."))
-        self._thread.join()
+        self._throttle.lift()
+        # Before the upload is aborted: nothing should write to what is being closed.
+        if not self._through.wait(STOP_TIMEOUT):
+            self._abort()
+            self._through.wait(END_TIMEOUT)
+        self._abort()
+        self._over.set()
 
     def _abort(self):
         # The run's own outcome stays: an archive at rest elsewhere, or the reason of its failure.
         # What cannot be removed now is unlocked, and goes with the next attempt or a discard.
         with contextlib.suppress(BackupError, OSError):
-            self._upload.abort()
+            if self._upload is not None:
+                self._upload.abort()
 
-    def join(self, control):
-        """Wait until everything the spool received is in the destination too."""
-        while self._thread.is_alive():
-            self._thread.join(JOIN_INTERVAL)
-            control.check()
+    def is_through(self):
+        """Return whether everything the spool received is in the destination too, or failed."""
+        return self._through.is_set()
+
+    def wait(self, seconds):
+        """Wait until it is through, but no longer than this."""
+        self._through.wait(seconds)
 
     def publish(self, catalogue, control):
         """:param catalogue: all that is needed to do without us, as plain values"""
@@ -170,8 +234,13 @@ class Copy:
 
     def result(self, archive):
         """Return the copy as plain values, by the id of its order: ``stored``, and of the bytes at
-        rest their ``size``, ``sha256`` and ``encryption`` (``age`` or empty); or the error."""
+        rest their ``size``, ``sha256`` and ``encryption`` (``age`` or empty), and the ``details``
+        that the destination has of them; or the error. In any case the ``changed_settings`` that
+        are to be stored, secrets among them: they are for the owner alone."""
         result = {"id": self._order["id"], "path": self._order["archive_path"]}
+        if self._destination is not None and self._destination.changed_settings:
+            result["changed_settings"] = self._destination.changed_settings
         if self.error is not None:
             return {**result, **self.error.as_dict(), "stored": False}
-        return {**result, "stored": True, **self._at_rest(archive)}
+        details = {"details": self._upload.details} if self._upload.details else {}
+        return {**result, "stored": True, **self._at_rest(archive), **details}

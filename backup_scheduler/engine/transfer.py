@@ -96,7 +96,8 @@ def discard(order, control):
 def discard_copy(copy, owner, control):
     control.check()
     try:
-        open_destination(copy["kind"], copy["settings"]).delete(copy["archive_path"], owner)
+        destination = open_destination(copy["kind"], copy["settings"])
+        destination.delete(copy["archive_path"], owner, copy.get("version") or "")
     except BackupError as error:
         return {"id": copy["id"], "ok": False, **error.as_dict()}
     return {"id": copy["id"], "ok": True}

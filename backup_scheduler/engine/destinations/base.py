@@ -1,6 +1,7 @@
 """What every kind of destination can do, and what it promises."""
 
 import abc
+import types
 
 
 class Destination(abc.ABC):
@@ -19,9 +20,20 @@ class Destination(abc.ABC):
     asked, or is not the one that it was (``DestinationFailed``). When in doubt it is the latter.
     """
 
+    # What people call the kind, the keywords that its form asks for (see :mod:`.setting`), and the
+    # keywords that :meth:`check` finds out and is told again from then on.
+    LABEL = ""
+    SETTINGS = ()
+    KEPT = ()
+
     @abc.abstractmethod
     def check(self):
-        """Write, read back and delete a marker; raise what is not allowed. Returns plain values."""
+        """Write, read back, list and delete a marker; return what was found, as plain values.
+
+        ``free``: bytes, or None. ``rights``: whether it may ``write read list delete``; only not
+        being able to write is an error, for a key that can do nothing else is a legal one.
+        ``warnings``: sentences. And whatever :attr:`KEPT` names.
+        """
 
     @abc.abstractmethod
     def begin(self, path, owner, token, spool=None):
@@ -35,8 +47,10 @@ class Destination(abc.ABC):
         """
 
     @abc.abstractmethod
-    def delete(self, path, owner):
+    def delete(self, path, owner, version=""):
         """Remove the archive of ``owner`` at ``path``, its catalogue and unfinished attempts at it.
+
+        :param version: what the upload has told as ``details["version"]``, if it did
 
         What is not there is no error: deleting twice is the same as once. What another owner wrote
         is refused.
@@ -70,13 +84,25 @@ class Destination(abc.ABC):
         their archives are fetched by :meth:`read`. Raises ``ArchiveMissing`` as that does.
         """
 
+    @property
+    def changed_settings(self):
+        """Keywords that have changed since this was made, such as a token that the place renewed:
+        they have to be stored, for the old ones may be worthless."""
+        return {}
+
     def check_space(self, needed):  # noqa: B027 - most kinds cannot tell
         """Raise :class:`~..errors.NoSpace` when ``needed`` bytes certainly do not fit."""
 
 
 class Upload(abc.ABC):
     """One archive on its way into one destination. Whoever began it calls :meth:`abort` at the end
-    in any case, so that nothing unfinished stays."""
+    in any case, so that nothing unfinished stays.
+
+    ``details`` is, after the commit, what is to be recorded of the archive at rest, as plain
+    values: ``version``, ``immutable_until`` (ISO text), ``notes`` (sentences).
+    """
+
+    details = types.MappingProxyType({})
 
     @abc.abstractmethod
     def write(self, block):
@@ -100,4 +126,8 @@ class Upload(abc.ABC):
 
     @abc.abstractmethod
     def abort(self):
-        """Remove what was written and not committed. Harmless after a commit."""
+        """Remove what was written and not committed. Harmless after a commit, and a second time.
+
+        May be called while another thread hangs in :meth:`write` or :meth:`flush`, which then
+        ends within seconds.
+        """

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import threading
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
@@ -18,8 +19,13 @@ from ..spool import (
     write_all,
 )
 from .base import Destination, Upload
+from .setting import Setting
 
 PART = ".part"
+GIGABYTE = 10**9
+LINKING = threading.Lock()
+# Seconds that an abort waits for a write to end.
+ABORT_PATIENCE = 1
 # By this file in it, a folder is known again.
 MARKER = ".backup_scheduler"
 # Bytes. What is larger is no catalogue of ours: they are some 20 kB.
@@ -42,16 +48,31 @@ def failures_named(what):
 
 class LocalDestination(Destination):
     """:param path: the folder, absolute
+    :param reserve: gigabytes of its disk that backups leave free for others
     :param marker: what :meth:`check` has returned as ``marker`` once. From then on only the folder
         that has it is the destination: where a disk is not mounted, the empty folder in its place
         is neither written to nor taken for one whose archives are gone. Empty: any folder will do
     """
 
-    def __init__(self, path, marker=""):
+    LABEL = "Folder of this server"
+    SETTINGS = (
+        Setting("path", "Folder", required=True, placeholder="/var/backups/odoo"),
+        Setting(
+            "reserve",
+            "Keep Free (GB)",
+            kind="integer",
+            advanced=True,
+            help="Gigabytes of the disk that backups leave free for others.",
+        ),
+    )
+    KEPT = ("marker",)
+
+    def __init__(self, path, marker="", reserve=0):
         if not os.path.isabs(path or ""):
             raise DestinationFailed(f"The folder {path!r} is not an absolute path.")
         self.path = path
         self._marker = marker
+        self._reserve = max(0, reserve) * GIGABYTE
 
     def check(self):
         """See :class:`Destination`. Returns ``free`` (bytes) and ``marker`` (what the folder is
@@ -109,13 +130,13 @@ class LocalDestination(Destination):
 
     def check_space(self, needed):
         with failures_named(f"The folder {self.path} cannot be examined"):
-            check_space(self.path, needed)
+            check_space(self.path, needed + self._reserve)
 
     def begin(self, path, owner, token, spool=None):
         self._require_marker()
         return LocalUpload(self._locate(path), owner, token, spool.path if spool else None)
 
-    def delete(self, path, owner):
+    def delete(self, path, owner, version=""):
         self._require_marker()
         final = self._locate(path)
         with failures_named(f"{path} cannot be deleted"):
@@ -178,6 +199,8 @@ class LocalUpload(Upload):
         self._owner = owner
         self._part = f"{final}.{token}{PART}"
         self._file = None
+        self._writing = threading.Lock()
+        self._aborted = False
         with failures_named(f"{self._part} cannot be created"):
             os.makedirs(os.path.dirname(final), mode=0o700, exist_ok=True)
             remove_abandoned_parts(final)
@@ -186,6 +209,11 @@ class LocalUpload(Upload):
                 self._file = create_locked(self._part)
 
     def _linked_to(self, spool_path):
+        # Several uploads of one spool begin at the same time.
+        with LINKING:
+            return self._link_first(spool_path)
+
+    def _link_first(self, spool_path):
         if spool_path is None:
             return False
         if os.stat(spool_path).st_nlink > 1:
@@ -200,10 +228,11 @@ class LocalUpload(Upload):
         return True
 
     def write(self, block):
-        if self._file is None:
-            return
-        with failures_named(f"{self._part} cannot be written"):
-            write_all(self._file, block)
+        with self._writing, failures_named(f"{self._part} cannot be written"):
+            if self._aborted:
+                raise DestinationFailed(f"The upload of {self._part} was ended.")
+            if self._file is not None:
+                write_all(self._file, block)
 
     def flush(self):
         with failures_named(f"{self._part} cannot be written"):
@@ -234,9 +263,13 @@ class LocalUpload(Upload):
             remove(part)
 
     def abort(self):
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        # Not under a write that hangs: its descriptor would be somebody else's next.
+        if self._writing.acquire(timeout=ABORT_PATIENCE):
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+            self._aborted = True
+            self._writing.release()
         with failures_named(f"{self._part} cannot be removed"):
             remove(self._part)
 

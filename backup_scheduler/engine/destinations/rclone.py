@@ -1,0 +1,274 @@
+"""Any remote that the program rclone reaches: Drive, OneDrive, Dropbox, Nextcloud, Azure, FTP …"""
+
+import os
+import uuid
+
+from ..errors import ArchiveMissing, BackupError, DestinationFailed, NoSpace
+from ..naming import CATALOGUE, described_by
+from ..spool import human_size
+from .base import Destination
+from .rclone_config import check_config
+from .rclone_remote import Remote
+from .rclone_upload import (
+    CATALOGUE_LIMIT,
+    RcloneUpload,
+    read_catalogue,
+    remove_unfinished,
+    require_own,
+)
+from .setting import Setting
+
+# What check() writes: the name of nothing else.
+MARKER = ".backup_scheduler-check-"
+CONTENT = b"backup_scheduler"
+# Catalogues that are fetched at a time, each batch by one command: their number, and bytes in all
+# (they come to rest in memory, or in a temporary folder).
+BATCH = 500
+BATCH_SIZE = 32 << 20
+ARCHIVES = ("*.zip", "*.zip.age", "*.dump", "*.dump.age")
+
+
+class RcloneDestination(Destination):
+    """:param config: the text of an rclone.conf (``rclone config show``), with its secrets
+    :param remote: the name of a section in it
+    :param path: the folder below the remote; the remote itself when empty
+    """
+
+    LABEL = "rclone"
+    SETTINGS = (
+        Setting(
+            "config",
+            "Configuration",
+            kind="text",
+            secret=True,
+            required=True,
+            placeholder="[drive]\ntype = drive\ntoken = …",
+            help="What `rclone config show` prints on a machine where the remote works. Tokens "
+            "that the storage renews are kept here by themselves.",
+        ),
+        Setting(
+            "remote",
+            "Remote",
+            required=True,
+            placeholder="drive",
+            help="The name of the remote: what stands in brackets in the configuration.",
+        ),
+        Setting(
+            "path",
+            "Folder of the Remote",
+            placeholder="Backups/Odoo",
+            help="The folder below the remote; for object stores, the bucket and what follows it.",
+        ),
+    )
+
+    def __init__(self, config, remote, path=""):
+        check_config(config or "", remote or "")
+        self._config = config
+        self._remote = Remote(config, remote, path or "")
+
+    @property
+    def changed_settings(self):
+        """The settings that have changed since, by their keyword: what has to be stored.
+
+        rclone writes tokens that it was given anew into its configuration, also where the command
+        then fails, and the old ones may be worthless from then on.
+        """
+        config = self._remote.rclone.config
+        return {} if config == self._config else {"config": config}
+
+    # --- checking -------------------------------------------------------------------------------
+
+    def check(self):
+        """See :class:`Destination`. Returns ``free`` (bytes, or None), ``rights`` (``write read
+        list delete``) and ``warnings`` (sentences).
+
+        Without the rights to list, and to rename where that is how archives get their names,
+        nothing can be stored: their absence is an error.
+        """
+        marker = MARKER + uuid.uuid4().hex
+        with self._remote.rclone.configured():
+            self._write(marker)
+            if marker not in self._remote.beside(marker):
+                raise DestinationFailed(f"{self._remote} does not list a file that was written.")
+            rights = {"write": True, "list": True}
+            warnings = self._limitations()
+            self._allowed(self._remote.drop_uploads, marker, warnings, UNSWEEPABLE)
+            rights["read"] = self._allowed(self._read_back, marker, warnings, UNREADABLE)
+            rights["delete"] = self._allowed(self._remote.remove, marker, warnings, UNDELETABLE)
+            return {"free": self._remote.free(), "rights": rights, "warnings": warnings}
+
+    def _write(self, marker):
+        upload = RcloneUpload(self._remote, marker, "check", "check")
+        try:
+            upload.write(CONTENT)
+            upload.flush()
+            upload.publish()
+        finally:
+            upload.abort()
+
+    def _read_back(self, marker):
+        if self._remote.small(marker, len(CONTENT)) != CONTENT:
+            raise DestinationFailed(f"{self._remote} gives back other bytes.")
+
+    @staticmethod
+    def _allowed(step, marker, warnings, without):
+        try:
+            step(marker)
+        except BackupError as error:
+            warnings.append(f"{without} ({error.message})")
+            return False
+        return True
+
+    def _limitations(self):
+        features = self._remote.features()
+        warnings = []
+        if not features.streams:
+            warnings.append(NO_STREAM)
+        if not features.compares:
+            warnings.append(NO_CHECKSUM)
+        return warnings
+
+    def check_space(self, needed):
+        with self._remote.rclone.configured():
+            free = self._remote.free()
+        if free is not None and free < needed:
+            raise NoSpace(
+                f"{self._remote} has {human_size(free)} free; this backup is expected to need "
+                f"{human_size(needed)}.",
+                hint="Free space in that storage, or choose another destination.",
+            )
+
+    # --- storing and deleting -------------------------------------------------------------------
+
+    def begin(self, path, owner, token, spool=None):
+        return RcloneUpload(
+            self._remote, self._inside(path), owner, token, spool.path if spool else None
+        )
+
+    def delete(self, path, owner, version=""):
+        path = self._inside(path)
+        with self._remote.rclone.configured():
+            found = self._remote.beside(path)
+            remove_unfinished(self._remote, path, owner, found)
+            if require_own(self._remote, path, owner, found):
+                for name in (path, path + CATALOGUE):
+                    if name in found:
+                        self._remote.remove(name)
+
+    def _inside(self, path):
+        """Return ``path``, which never leads out of the root."""
+        if any(part in ("", ".", "..") for part in path.split("/")):
+            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+        return path
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def stat(self, path):
+        path = self._inside(path)
+        with self._remote.rclone.configured():
+            return self._size(path)
+
+    def _size(self, path):
+        stored = self._remote.stat(path)
+        if stored:
+            return stored[0]
+        if not self._remote.exists():
+            raise DestinationFailed(
+                f"{self._remote} is not there.",
+                hint="Check remote and path of the destination. Where somebody moved the folder, "
+                "move it back.",
+            )
+        raise ArchiveMissing(f"{self._remote.at(path)} is not there any more.")
+
+    def read(self, path):
+        path = self._inside(path)
+        with self._remote.rclone.configured():
+            size = self._size(path)
+            read = 0
+            child = self._remote.reader(path)
+            try:
+                for block in child.blocks():
+                    read += len(block)
+                    yield block
+            finally:
+                child.end()
+        if read != size:
+            raise DestinationFailed(
+                f"{self._remote.at(path)} ended after {read} of its {size} bytes.",
+                hint="The connection was lost on the way, or somebody changes the file. It is "
+                "tried again later.",
+            )
+
+    def catalogues(self):
+        patterns = [name + ending for name in ARCHIVES for ending in ("", CATALOGUE)]
+        with self._remote.rclone.configured() as folder:
+            found = self._remote.listing("", patterns, recursive=True, limit=0)
+            if found is None:
+                raise DestinationFailed(f"{self._remote} is not there: No such folder.")
+            paths = sorted(
+                described_by(name) for name in found if described_by(name) in found and plain(name)
+            )
+            for batch in batches(paths, found):
+                yield from self._fetched(batch, found, os.path.join(folder, uuid.uuid4().hex))
+
+    def _fetched(self, paths, sizes, folder):
+        """Return ``(path, catalogue)`` of archives, by one command for all of them.
+
+        rclone fetches several at a time; one that is gone meanwhile is passed over.
+        """
+        listed, names = f"{folder}.list", [path + CATALOGUE for path in paths]
+        wanted = [name for name in names if 0 <= sizes[name] <= CATALOGUE_LIMIT]
+        with open(listed, "w", encoding="utf-8") as file:
+            file.write("".join(f"{name}\n" for name in wanted))
+        self._remote.fetch(listed, folder)
+        contents = [(path, take(os.path.join(folder, path + CATALOGUE))) for path in paths]
+        return [(path, read_catalogue(content)) for path, content in contents]
+
+
+NO_STREAM = (
+    "Remotes of this type take no stream: an upload begins when the archive is complete, and an "
+    "encrypted archive needs its size in this server's temporary folder meanwhile."
+)
+NO_CHECKSUM = (
+    "Remotes of this type tell no checksum that can be compared after an upload: only the size is."
+)
+UNSWEEPABLE = (
+    "Unfinished uploads that a killed process leaves cannot be found there: let the storage end "
+    "them by itself after some days."
+)
+UNREADABLE = (
+    "Archives cannot be read again from there: verifying them again, restoring from here and "
+    "importing are off."
+)
+UNDELETABLE = (
+    "Archives cannot be deleted there: retention is off, and the file of this check stays."
+)
+
+
+def plain(name):
+    """Return whether a listed name is one that archives of ours can have."""
+    return "\n" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def batches(paths, sizes):
+    """Yield the paths in groups whose catalogues are neither too many nor too large."""
+    batch, size = [], 0
+    for path in paths:
+        batch.append(path)
+        size += sizes[path + CATALOGUE]
+        if len(batch) >= BATCH or size >= BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def take(file):
+    """Return the content of ``file`` and remove it; empty without it."""
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read()
+        os.unlink(file)
+    except OSError:
+        return b""
+    return content

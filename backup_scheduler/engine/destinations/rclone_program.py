@@ -1,0 +1,170 @@
+"""The program rclone, run for one remote: never asking, never waiting without a bound.
+
+* Its configuration reaches it as a private file (see :mod:`.rclone_config`), nothing of it by its
+  arguments; what RCLONE_* variables say in Odoo's own environment does not reach it.
+* It ends when the process that started it is killed: what nobody waits for must not be published.
+* What is streamed into it comes by a pair of sockets. It is given the writing end as well, which it
+  does not know of: so the end of its input is what :meth:`Child.finish` says, and never the death
+  of this process, after which it would take half an archive for a whole one.
+
+Source for the signal: prctl(2), PR_SET_PDEATHSIG; it is sent when the *thread* that started the
+program ends, so a program is started where the work begins, and not in a follower.
+"""
+
+import contextlib
+import os
+import shutil
+import threading
+
+from ..errors import DestinationFailed, LibraryMissing
+from . import rclone_config
+from .rclone_child import Child
+
+# Seconds to connect; a second try of rclone's own comes after.
+CONNECT = 30
+# Seconds without a byte from the server after which rclone gives up on a request. Servers that put
+# large files together, or scan them, say nothing meanwhile: this is rclone's own default.
+IDLE = 300
+# Seconds for anything that moves no archive.
+LIMIT = 300
+# Tried again by rclone itself: single requests, never whole transfers.
+RETRIES = 3
+FLAGS = (
+    "--ask-password=false",
+    "--use-json-log",
+    "--log-level=ERROR",
+    "--stats=0",
+    "--retries=1",
+    f"--low-level-retries={RETRIES}",
+    f"--contimeout={CONNECT}s",
+    "--buffer-size=1Mi",
+)
+# What rclone keeps in memory of a stream, where its default would be too much, or (S3, B2) would
+# end at 10,000 small parts. As variables, since a version that does not know one ignores it; only
+# where the configuration has no opinion.
+SIZES = {
+    "RCLONE_S3_CHUNK_SIZE": "16Mi",
+    "RCLONE_S3_UPLOAD_CONCURRENCY": "2",
+    "RCLONE_B2_CHUNK_SIZE": "16Mi",
+    "RCLONE_B2_UPLOAD_CONCURRENCY": "2",
+    "RCLONE_DROPBOX_CHUNK_SIZE": "16Mi",
+    "RCLONE_AZUREBLOB_UPLOAD_CONCURRENCY": "8",
+}
+# Variables of Odoo's environment that are not meant for this. With the last one S3 fails in rclone
+# ("unsupported transport"); SSL_CERT_FILE does what it is for.
+FOREIGN = ("RCLONE_", "AWS_CA_BUNDLE")
+# The shell goes on only while its parent is the one that it was started by: who dies before the
+# signal is asked for sends none.
+GUARD = ("setpriv", "--pdeathsig", "TERM", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
+INSTALL = "Install the package {package} where Odoo runs (Debian: apt-get install {package})."
+
+
+class Rclone:
+    """The program with one configuration.
+
+    ``config`` is what the configuration is by now: rclone may have changed it.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self._lock = threading.RLock()
+        self._users = 0
+        self._folder = None
+        self._stack = contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def configured(self):
+        """While inside, the program can be run. Yields the folder with the configuration.
+
+        All that happens at a time shares one file: of two that were given a new token, the second
+        finds the first one's.
+        """
+        with self._lock:
+            if not self._users:
+                self._lend()
+            self._users += 1
+        try:
+            yield self._folder
+        finally:
+            with self._lock:
+                self._take_back()
+                self._users -= 1
+                if not self._users:
+                    self._stack.close()
+
+    def _lend(self):
+        parent = rclone_config.for_secrets()
+        self._folder = self._stack.enter_context(rclone_config.private_folder(parent))
+        try:
+            with open(self._file, "x", encoding="utf-8", opener=private) as file:
+                file.write(self.config)
+        except OSError as error:
+            self._stack.close()
+            raise DestinationFailed(f"{parent} cannot be written: {error.strerror}") from error
+
+    @property
+    def _file(self):
+        return os.path.join(self._folder, "rclone.conf")
+
+    def _take_back(self):
+        """Keep what rclone has written into its configuration."""
+        # It replaces the file by two renames; one that was killed in between leaves none.
+        with contextlib.suppress(FileNotFoundError, UnicodeDecodeError, DestinationFailed):
+            with open(self._file, encoding="utf-8") as file:
+                written = file.read()
+            if written != self.config and not rclone_config.same(written, self.config):
+                self.config = written
+
+    def run(self, what, *arguments, limit=None, missing=None, leash=None):
+        """Run a command to its end; return what it printed, as bytes.
+
+        :param what: what is tried, as the beginning of a sentence
+        :param limit: seconds; LIMIT when left out, 0: as long as something moves
+        :param missing: returned where there is no such file or folder, instead of raising
+        :param leash: the :class:`Leash` by which others may end it
+        """
+        child = Child(self, what, arguments, readable=True, leash=leash)
+        try:
+            code = child.finish(LIMIT if limit is None else limit)
+            if code and missing is not None and child.not_found(code):
+                return missing
+            child.require(code)
+            return child.printed()
+        finally:
+            child.end()
+            with self._lock:
+                self._take_back()
+
+    def command(self, arguments):
+        command = [program("rclone", "rclone"), *FLAGS, f"--timeout={IDLE}s"]
+        command += [f"--config={self._file}", f"--cache-dir={self._folder}/cache", *arguments]
+        return [program("setpriv", "util-linux"), *GUARD[1:], str(os.getpid()), *command]
+
+    def environment(self):
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        if "chunk_size" not in self.config:
+            ours.update(SIZES)
+        # Files are written under the name that they are asked for, and renamed by us.
+        ours["RCLONE_INPLACE"] = "true"
+        return ours
+
+    def secrets(self):
+        """Return what no message may repeat, with what is new by now."""
+        with self._lock:
+            if self._users:
+                self._take_back()
+        return rclone_config.secrets_in(self.config)
+
+
+def program(name, package):
+    """Return the path of a program; raise :class:`LibraryMissing` without it."""
+    path = shutil.which(name)
+    if path is None:
+        raise LibraryMissing(
+            f"The program {name} is not installed.", hint=INSTALL.format(package=package)
+        )
+    return path
+
+
+def private(path, flags):
+    return os.open(path, flags, 0o600)

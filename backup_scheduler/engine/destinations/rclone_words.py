@@ -1,0 +1,154 @@
+"""What rclone says when it fails, and what that means.
+
+rclone's exit codes tell little (1 is nearly everything), so its words decide. They are those of
+rclone and of the services behind it.
+"""
+
+import collections
+import json
+import re
+import threading
+
+from ..errors import DestinationFailed, LibraryMissing, NoSpace
+from ..masking import MASK
+
+# Exit codes: https://rclone.org/docs/#exit-code
+NOT_FOUND = (3, 4)
+# The same in the words of servers that rclone does not understand (FTP with MLSD: 501).
+MISSING = re.compile(
+    r"no such (?:file|directory|key|bucket)|(?:file|directory|object|bucket) not found|"
+    r"(?:doesn't|does not|not) exist",
+    re.IGNORECASE,
+)
+LAST_LINES = 12
+LINE_LIMIT = 400
+# Seconds in which the rest of what an ended program said has been read.
+UNTIL_READ = 5
+
+# Before what is said by a version that knows no JSON for it.
+STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?:[A-Z]+ *: )?")
+PREAMBLE = re.compile(
+    r"^(?:Failed to (?:create file system for \"[^\"]*\"|\w+)(?: with \d+ errors)?: "
+    r"(?:last error was: )?|Attempt \d+/\d+ failed with \d+ errors and: )"
+)
+REFUSED = (
+    "The storage refuses the user, password, key or token of the remote, or what they may do: "
+    "renew them with `rclone config` (or `rclone config reconnect`), and enter the configuration "
+    "again."
+)
+OLD = re.compile(r"unknown (?:shorthand )?flag|unknown command", re.IGNORECASE)
+MEANINGS = (
+    (
+        re.compile(
+            r"no space left|quota|insufficient.?(?:storage|space)|not enough (?:space|storage)|"
+            r"\b507\b|storage.?limit|disk (?:is )?full|out of space|over storage|\b552\b",
+            re.IGNORECASE,
+        ),
+        NoSpace,
+        "Free space in that storage, or choose another destination.",
+    ),
+    (
+        re.compile(r"didn't find section in config file", re.IGNORECASE),
+        DestinationFailed,
+        "A remote of the rclone configuration refers to another one that is not in it: add it.",
+    ),
+    (
+        re.compile(r"didn't find backend called", re.IGNORECASE),
+        DestinationFailed,
+        "The rclone of this machine does not know that type of remote: correct it, or install a "
+        "newer rclone.",
+    ),
+    (
+        re.compile(
+            r"\b40[13]\b|unauthori[sz]ed|forbidden|access.?denied|permission denied|\b530\b|"
+            r"log ?in (?:incorrect|failed)|authenticat|invalid_grant|invalidaccesskey|"
+            r"signaturedoesnotmatch|expired|empty token|(?:fetch|refresh)\w* token|\b550\b.*"
+            r"(?:privilege|permission)|not enough privileges",
+            re.IGNORECASE,
+        ),
+        DestinationFailed,
+        REFUSED,
+    ),
+    (
+        re.compile(r"x509|certificate", re.IGNORECASE),
+        DestinationFailed,
+        "Renew the server's certificate, or install its authority on this machine.",
+    ),
+    (
+        re.compile(
+            r"connection refused|no such host|timeout|timed out|unreachable|deadline|"
+            r"connection reset|closed network connection|broken pipe|\bEOF\b",
+            re.IGNORECASE,
+        ),
+        DestinationFailed,
+        "Check the address in the rclone configuration, and that the server is up and reachable "
+        "from here.",
+    ),
+)
+GENERAL = (
+    "The message is rclone's own. Try the remote with rclone itself, with the same configuration."
+)
+
+
+class Words(threading.Thread):
+    """Reads what rclone says on ``stream``, so that it never waits, and keeps the end of it."""
+
+    def __init__(self, stream):
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._lines = collections.deque(maxlen=LAST_LINES)
+        self.start()
+
+    def run(self):
+        with self._stream:
+            for line in iter(lambda: self._stream.readline(1 << 16), b""):
+                self._add(line.decode("utf-8", "replace").rstrip())
+
+    def _add(self, line):
+        if line.startswith("\t") and self._lines:
+            # The services' own libraries speak in several lines.
+            self._lines[-1] = f"{self._lines[-1]} {line.strip()}"
+        elif text := said(line.strip()):
+            self._lines.append(text)
+
+    def lines(self):
+        self.join(UNTIL_READ)
+        return list(self._lines)
+
+
+def said(line):
+    """Return the sentence in a line of the log, which is JSON in most cases."""
+    if line.startswith("{"):
+        try:
+            line = str(json.loads(line).get("msg", ""))
+        except ValueError:
+            return line
+    return " ".join(STAMP.sub("", line).split())
+
+
+def not_found(code, lines):
+    """Return whether a command failed since there is no such file or folder."""
+    return code in NOT_FOUND or bool(lines and MISSING.search(lines[-1]))
+
+
+def failure(what, code, lines, secrets):
+    """Return the error for a command that ended with ``code`` and said ``lines``.
+
+    :param what: what was tried, as the beginning of a sentence
+    :param secrets: texts that are blotted out
+    """
+    words = "\n".join(lines)
+    last = PREAMBLE.sub("", lines[-1]) if lines else f"it ended with code {code}."
+    message = f"{what}: rclone says: {masked(last, secrets)[:LINE_LIMIT]}"
+    if OLD.search(words):
+        return LibraryMissing(message, hint="Install rclone 1.60 or newer where Odoo runs.")
+    for pattern, kind, hint in MEANINGS:
+        if pattern.search(words):
+            return kind(message, hint)
+    return DestinationFailed(message, GENERAL)
+
+
+def masked(text, secrets):
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text

@@ -1,0 +1,336 @@
+"""S3: AWS, and the many servers that speak like it."""
+
+import contextlib
+import datetime
+import posixpath
+import urllib.parse
+import uuid
+
+from ..errors import ArchiveMissing, DestinationFailed, Immutable
+from ..naming import ARCHIVE, described_by
+from ..spool import BLOCK
+from .base import Destination
+from .s3_bucket import Bucket, check_address
+from .s3_errors import Denied, NotKnown, failures_named
+from .s3_objects import (
+    CATALOGUE_LIMIT,
+    OWNER,
+    TOKEN,
+    NotOurs,
+    end_upload,
+    end_uploads,
+    now,
+    parsed,
+    plain,
+    remove_owned,
+    remove_version,
+    standing_at,
+)
+from .s3_upload import S3Upload
+from .setting import Setting
+
+KMS = "aws:kms"
+ENCRYPTIONS = ("", "AES256", KMS)
+LOCKS = ("", "GOVERNANCE", "COMPLIANCE")
+CONTENT = b"backup_scheduler"
+
+
+class S3Destination(Destination):
+    """:param bucket: its name; it has to exist
+    :param endpoint_url: the address of the server; empty: AWS
+    :param region: empty: what the server takes for granted
+    :param prefix: a folder inside the bucket; empty: its root
+    :param access_key: with ``secret_key``; both empty: what boto3 finds, such as a machine's role
+    :param path_style: the bucket is part of the path, and not of the host's name
+    :param verify_tls: whether the server's certificate must be valid
+    :param storage_class: of archives, as the server calls it; empty: the bucket's own
+    :param sse: how the server is to encrypt: empty, ``AES256`` or ``aws:kms`` with ``kms_key``
+    :param lock_mode: Object Lock: empty, ``GOVERNANCE`` or ``COMPLIANCE``, for ``lock_days`` days
+    """
+
+    LABEL = "S3 or compatible"
+    SETTINGS = (
+        Setting(
+            "endpoint_url",
+            "Address",
+            placeholder="https://s3.example.com",
+            help="The address of the S3 server; empty for AWS.",
+        ),
+        Setting("region", "Region", placeholder="eu-central-1"),
+        Setting("bucket", "Bucket", required=True, help="It has to exist."),
+        Setting("prefix", "Folder in the Bucket", placeholder="odoo/backups"),
+        Setting(
+            "access_key",
+            "Access Key",
+            help="Empty, with the secret key: what the machine has by itself, such as a role.",
+        ),
+        Setting("secret_key", "Secret Key", secret=True),
+        Setting(
+            "path_style",
+            "Bucket in the Path",
+            kind="boolean",
+            help="As most servers other than AWS want it.",
+        ),
+        Setting("verify_tls", "Verify Certificate", kind="boolean", default=True, advanced=True),
+        Setting(
+            "storage_class",
+            "Storage Class",
+            placeholder="STANDARD_IA",
+            advanced=True,
+            help="Of archives, as the server calls it. What lies beside them stays readable.",
+        ),
+        Setting(
+            "sse",
+            "Encryption on the Server",
+            kind="selection",
+            choices=(("AES256", "AES-256"), (KMS, "AWS KMS")),
+            advanced=True,
+        ),
+        Setting("kms_key", "KMS Key", advanced=True, help="Only with AWS KMS."),
+        Setting(
+            "lock_mode",
+            "Object Lock",
+            kind="selection",
+            choices=(("GOVERNANCE", "Governance"), ("COMPLIANCE", "Compliance")),
+            advanced=True,
+            help="Nobody can delete an archive before its days are over; retention waits for it.",
+        ),
+        Setting("lock_days", "Days of the Lock", kind="integer", advanced=True),
+    )
+
+    def __init__(self, bucket, endpoint_url="", region="", prefix="", access_key="", secret_key="",
+                 path_style=False, verify_tls=True, storage_class="", sse="", kms_key="",
+                 lock_mode="", lock_days=0):  # fmt: skip
+        check_address(endpoint_url or "")
+        if not bucket:
+            raise DestinationFailed("The bucket has no name.", hint="Enter the bucket's name.")
+        if sse not in ENCRYPTIONS or lock_mode not in LOCKS:
+            raise DestinationFailed(f"{sse or lock_mode!r} is none of the known choices.")
+        if lock_mode and lock_days < 1:
+            raise DestinationFailed(
+                "The lock has no length.", hint="Enter for how many days archives are locked."
+            )
+        self._reach = {
+            "name": bucket, "endpoint_url": endpoint_url or "", "region": region or "",
+            "access_key": access_key or "", "secret_key": secret_key or "",
+            "path_style": path_style, "verify_tls": verify_tls,
+        }  # fmt: skip
+        self._prefix = (prefix or "").strip("/")
+        self._storage_class = storage_class
+        self._encryption = {"ServerSideEncryption": sse} if sse else {}
+        if sse == KMS and kms_key:
+            self._encryption["SSEKMSKeyId"] = kms_key
+        self._lock_mode = lock_mode
+        self._lock_days = lock_days
+
+    @property
+    def host(self):
+        return urllib.parse.urlsplit(self._reach["endpoint_url"]).hostname or ""
+
+    def connect(self, connections=1, hasty=False):
+        """Return the :class:`Bucket`, of which nothing is open yet; whoever has it closes it.
+
+        :param hasty: give a server that does not answer seconds, and not minutes
+        """
+        return Bucket(**self._reach, connections=connections, hasty=hasty)
+
+    # --- what is stored how ---
+
+    def archive_options(self, owner, token):
+        """Return how an archive that is begun now is to be stored."""
+        return {
+            **({"StorageClass": self._storage_class} if self._storage_class else {}),
+            "Metadata": {OWNER: plain(owner), TOKEN: plain(token)},
+            **self._encryption,
+            **self._lock(),
+        }
+
+    def catalogue_options(self):
+        """Return how a catalogue is to be stored: where it can always be read."""
+        return {"ContentType": "application/json", **self._encryption}
+
+    def _lock(self):
+        if not self._lock_mode:
+            return {}
+        until = now() + datetime.timedelta(days=self._lock_days)
+        return {"ObjectLockMode": self._lock_mode, "ObjectLockRetainUntilDate": until}
+
+    # --- checking ---
+
+    def check(self):
+        """See :class:`Destination`. Returns ``free`` (None: S3 does not tell), ``rights`` (of
+        writing, reading, listing and deleting) and ``warnings`` (sentences)."""
+        key = self.key_of(f".check-{uuid.uuid4().hex}")
+        with self.connect() as bucket:
+            self._require_locks(bucket)
+            warnings = [*self._warnings(), *self._try_upload(bucket, key)]
+            what = f"The bucket {bucket.name} cannot be written to"
+            version = bucket.put(key, CONTENT, what, **self._encryption).get("VersionId")
+            rights, more = try_rights(bucket, key, version)
+        return {"free": None, "rights": rights, "warnings": [*warnings, *more]}
+
+    def _require_locks(self, bucket):
+        """Raise where archives are to be locked and the bucket cannot; not all servers would say
+        so when one is stored."""
+        if self._lock_mode:
+            with contextlib.suppress(Denied, NotKnown):
+                bucket.ask(
+                    "get_object_lock_configuration", f"Archives cannot be locked in {bucket.name}"
+                )
+
+    def _warnings(self):
+        if self._reach["endpoint_url"].startswith("http:"):
+            yield "The connection is not encrypted: whoever is in between can read the archives."
+        elif not self._reach["verify_tls"]:
+            yield "The server's certificate is not verified: it may be another server."
+
+    def _try_upload(self, bucket, key):
+        """Begin an upload as archives are uploaded, and end it: no lock is left behind by that."""
+        what = f"The bucket {bucket.name} cannot be written to"
+        upload = bucket.ask(
+            "create_multipart_upload", what, Key=key, **self.archive_options("check", "check")
+        )["UploadId"]
+        try:
+            end_upload(bucket, key, upload)
+            bucket.uploads(key)
+        except Denied as error:
+            yield (
+                "What a killed backup leaves unfinished cannot be removed, and costs money. It "
+                f"needs {error.right}."
+            )
+
+    # --- bringing, removing ---
+
+    def begin(self, path, owner, token, spool=None):
+        """See :class:`Destination`. Whatever upload to this very path is still open is ended: only
+        one attempt at a path is alive at a time, by the lease of its run, so it was abandoned."""
+        key = self.key_of(path)
+        with self.connect() as bucket:
+            end_uploads(bucket, key)
+            standing_at(bucket, key, owner)
+        return S3Upload(self, key, owner, token, spool.path if spool else None)
+
+    def delete(self, path, owner, version=""):
+        """See :class:`Destination`. Raises :class:`~..errors.Immutable` for what is locked.
+
+        :param version: what the copy was recorded under, where the bucket keeps versions; then it
+            is found although somebody has hidden or overwritten it. Empty: the present ones
+        """
+        key = self.key_of(path)
+        with self.connect() as bucket:
+            end_uploads(bucket, key)
+            if version:
+                remove_version(bucket, key, version, owner)
+            # What others have put on top of it since is theirs.
+            with contextlib.suppress(*([NotOurs] if version else [])):
+                remove_owned(bucket, key, owner)
+
+    # --- reading ---
+
+    def stat(self, path):
+        with self.connect() as bucket:
+            found = bucket.head(self.key_of(path))
+        if found is None:
+            raise ArchiveMissing(f"{path} is not there any more.", hint=GONE)
+        return found["ContentLength"]
+
+    def read(self, path):
+        what = f"{path} cannot be read"
+        with self.connect() as bucket:
+            try:
+                found = bucket.ask("get_object", what, Key=self.key_of(path))
+            except ArchiveMissing as error:
+                raise ArchiveMissing(f"{path} is not there any more.", hint=GONE) from error
+            # boto3 compares the length, and raises when the connection ends before.
+            with contextlib.closing(found["Body"]) as body:
+                while block := read_block(body, what):
+                    yield block
+
+    def catalogues(self):
+        with self.connect() as bucket:
+            # Keys come in the order of their bytes: an archive right before what its name begins.
+            archives = []
+            for key in bucket.keys(self._prefix and f"{self._prefix}/"):
+                archives = [name for name in archives if key.startswith(name)]
+                if described_by(key) in archives:
+                    content, found = bucket.content(key, CATALOGUE_LIMIT + 1)
+                    if found:
+                        yield self._path_of(described_by(key)), parsed(content)
+                elif ARCHIVE.search(key):
+                    archives.append(key)
+
+    # --- names ---
+
+    def key_of(self, path):
+        """Return the key of ``path``, which never lies outside the prefix."""
+        outside = path.startswith(("/", "../")) or path in ("", ".", "..")
+        if outside or posixpath.normpath(path) != path:
+            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+        return f"{self._prefix}/{path}" if self._prefix else path
+
+    def _path_of(self, key):
+        return key[len(self._prefix) + 1 :] if self._prefix else key
+
+
+GONE = "Somebody deleted it, or a rule of the bucket (lifecycle) did. Look at the bucket's rules."
+
+
+def read_block(body, what):
+    with failures_named(what):
+        return body.read(BLOCK)
+
+
+# --- what a key may do --------------------------------------------------------------------------
+
+
+def try_rights(bucket, key, version):
+    """Read, list and delete the marker at ``key``; return ``rights`` and ``warnings``."""
+    marker = (bucket, key, version)
+    tried = {
+        "read": (read_back, *marker), "list": (list_it, *marker), "delete": (delete_it, *marker),
+    }  # fmt: skip
+    found = {right: try_right(right, *attempt) for right, attempt in tried.items()}
+    rights = {"write": True, **{right: allowed for right, (allowed, _said) in found.items()}}
+    return rights, [sentence for _allowed, said in found.values() for sentence in said]
+
+
+def try_right(right, attempt, *arguments):
+    """Return whether it is allowed, and sentences about that."""
+    try:
+        return True, attempt(*arguments)
+    except Denied as error:
+        return False, [f"{WITHOUT[right]} It needs {error.right}."]
+
+
+WITHOUT = {
+    "read": "Archives cannot be read again: no verification of what is stored, and no restore.",
+    "list": "Archives cannot be listed: no import of what is there, and no removal of remains.",
+    "delete": "Archives cannot be deleted: retention is off, and the test left a small file.",
+}
+
+
+def read_back(bucket, key, _version):
+    content, _found = bucket.content(key, len(CONTENT) + 1)
+    if content != CONTENT:
+        raise DestinationFailed(f"The bucket {bucket.name} gives back other bytes.")
+    return ()
+
+
+def list_it(bucket, key, _version):
+    if list(bucket.keys(key)) != [key]:
+        raise DestinationFailed(f"The bucket {bucket.name} does not list what was stored.")
+    return ()
+
+
+def delete_it(bucket, key, version):
+    try:
+        bucket.remove(key, version)
+    except (Denied, Immutable):
+        if not version:
+            raise
+        bucket.remove(key)
+        return (
+            "Deleted archives are only hidden, and go on to need space: the bucket locks all that "
+            "is stored in it, or the access key lacks s3:DeleteObjectVersion.",
+        )
+    return ()

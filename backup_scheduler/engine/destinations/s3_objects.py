@@ -1,0 +1,154 @@
+"""Objects of an S3 bucket as archives need them: whose they are, what is locked, what has to go."""
+
+import contextlib
+import datetime
+import json
+
+from ..errors import ArchiveMissing, DestinationFailed, Immutable
+from ..naming import CATALOGUE
+from .s3_errors import Denied, UploadGone
+
+# Bytes. What is larger is no catalogue of ours: they are some 20 kB.
+CATALOGUE_LIMIT = 16 << 20
+# The archive's own note of whose it is: it stays with each version of it.
+OWNER, TOKEN = "run", "attempt"
+# Of the same key; more of them is not what we made.
+VERSIONS_LIMIT = 100
+
+
+class NotOurs(DestinationFailed):
+    """Somebody else wrote what stands there."""
+
+    hint = "Let no other backup server write to the same bucket under the same names."
+
+
+def parsed(content):
+    """Return a catalogue as a dict, or None where it is nothing of the kind."""
+    if len(content) > CATALOGUE_LIMIT:
+        return None
+    try:
+        catalogue = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return catalogue if isinstance(catalogue, dict) else None
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+
+
+def plain(text):
+    """Return ``text`` as a header can carry it."""
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+# --- what stands at a key -----------------------------------------------------------------------
+
+
+def standing_at(bucket, key, owner):
+    """Return what stands at ``key`` and at its catalogue's: ``(ETag or "", ETag or "")``.
+
+    Raises :class:`DestinationFailed` when it is anybody else's: what we did not write is not ours
+    to replace or delete. None where the access key may not look: then only a server that stores on
+    condition keeps apart what is not ours.
+    """
+    try:
+        content, catalogue = bucket.content(key + CATALOGUE, CATALOGUE_LIMIT)
+        archive = bucket.head(key)
+    except Denied:
+        return None
+    if (catalogue or archive) and (not catalogue or run_of(content) != owner):
+        raise not_ours(key)
+    return tuple(found["ETag"] if found else "" for found in (archive, catalogue))
+
+
+def not_ours(key):
+    return NotOurs(f"{key} exists and was not written by this run.")
+
+
+def end_uploads(bucket, key):
+    """End what uploads to ``key`` killed attempts have left open."""
+    try:
+        for upload in bucket.uploads(key):
+            end_upload(bucket, key, upload)
+    except Denied:
+        # The check of the destination tells: it costs money, and nothing else.
+        return
+
+
+def end_upload(bucket, key, upload):
+    what = f"An unfinished upload to {key} cannot be ended"
+    with contextlib.suppress(ArchiveMissing, UploadGone):
+        bucket.ask("abort_multipart_upload", what, Key=key, UploadId=upload)
+
+
+# --- removing -----------------------------------------------------------------------------------
+
+
+def remove_owned(bucket, key, owner):
+    """Remove the archive of ``owner`` at ``key``, then its catalogue; nothing there is no error."""
+    standing = standing_at(bucket, key, owner)
+    if standing is None:
+        what = f"{key} cannot be deleted: the access key may not look whose it is."
+        raise Denied(what, "s3:GetObject and s3:ListBucket")
+    for number in range(VERSIONS_LIMIT):
+        found = bucket.head(key)
+        # The catalogue speaks for what stands beside it; what appears below has to say it itself.
+        if found is None or not is_owned(found, owner, unknown=not number):
+            break
+        remove_found(bucket, key, found)
+    remove_catalogue(bucket, key, owner)
+
+
+def remove_version(bucket, key, version, owner):
+    """Remove one version of an archive, by what it says of itself."""
+    found = bucket.head(key, version)
+    if found is None:
+        return
+    if not is_owned(found, owner):
+        raise not_ours(key)
+    remove_found(bucket, key, found)
+
+
+def is_owned(found, owner, unknown=False):
+    """Return whether an archive says that it is of ``owner``; ``unknown``: if it says nothing."""
+    run = found.get("Metadata", {}).get(OWNER)
+    return unknown if run is None else run == plain(owner)
+
+
+def remove_found(bucket, key, found):
+    """Remove the very version that was found; raise :class:`Immutable` where it is locked."""
+    try:
+        bucket.remove(key, found.get("VersionId"))
+    except (Denied, Immutable) as error:
+        until = locked_until(found)
+        if until or isinstance(error, Immutable):
+            raise Immutable(f"{key} is locked{until and f' until {until}'}.") from error
+        raise
+
+
+def locked_until(found):
+    """Return until when the object is locked, as ISO text in UTC; empty: it is not, or not told."""
+    if found.get("ObjectLockLegalHoldStatus") == "ON":
+        return "its legal hold is lifted"
+    until = found.get("ObjectLockRetainUntilDate")
+    return until.isoformat(timespec="seconds") if until and until > now() else ""
+
+
+def remove_catalogue(bucket, key, owner):
+    """Remove the catalogue beside ``key``, and what appears below it and is of ``owner`` too."""
+    for _version in range(VERSIONS_LIMIT):
+        content, found = bucket.content(key + CATALOGUE, CATALOGUE_LIMIT)
+        if found is None or run_of(content) != owner:
+            return
+        try:
+            remove_found(bucket, key + CATALOGUE, found)
+        except Immutable:
+            # The archive is gone: what tells of it stays for as long as it is locked, but hidden.
+            bucket.remove(key + CATALOGUE)
+            return
+
+
+def run_of(content):
+    """Return the owner that a catalogue names."""
+    return (parsed(content) or {}).get("run")

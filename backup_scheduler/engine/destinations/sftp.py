@@ -1,0 +1,244 @@
+"""A folder of an SFTP server, such as a NAS has it, or OpenSSH."""
+
+import contextlib
+import posixpath
+import uuid
+
+from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..naming import CATALOGUE, described_by
+from ..spool import human_size
+from .base import Destination
+from .setting import Setting
+from .sftp_place import CATALOGUE_LIMIT, MARKER, Place, parsed
+from .sftp_protocol import END, FSYNC, NO_SUCH_FILE, Refused
+from .sftp_session import Account
+from .sftp_upload import SFTPUpload
+
+CONTENT = b"backup_scheduler"
+WARNINGS = {
+    "read": "The account may not read: archives there cannot be verified again or restored from "
+    "here, and another folder in its place would not be noticed.",
+    "list": "The account may not list the folder: archives there cannot be found again without "
+    "this database, and what a killed upload leaves is not found either.",
+    "delete": "The account may not delete: retention is off, archives stay until somebody else "
+    "deletes them.",
+}
+VOLATILE = (
+    "The server cannot be told to write through to its disk (it lacks fsync@openssh.com): what was "
+    "stored just before it loses power may be gone."
+)
+
+
+class SFTPDestination(Destination):
+    """:param host: name or address of the server, with ``port``
+    :param user: the account, with a ``password``, a ``private_key`` (as ssh-keygen or openssl write
+        it, with a ``passphrase`` if it has one), or both
+    :param host_key: the key that the server must have: ``ssh-ed25519 AAAA…``. Empty: nobody has
+        accepted one yet, and every method raises :class:`~..errors.HostKeyUnknown`, which has it
+    :param path: the folder; relative: below the account's home, and empty: the home itself
+    :param marker: what :meth:`check` has returned as ``marker`` once. From then on only the folder
+        that has it is the destination, as with :class:`~.local.LocalDestination`
+    """
+
+    LABEL = "SFTP server"
+    SETTINGS = (
+        Setting("host", "Host", required=True, placeholder="nas.example.com"),
+        Setting("port", "Port", kind="integer", default=22),
+        Setting("user", "User", required=True, help="The account on that server."),
+        Setting("password", "Password", secret=True),
+        Setting(
+            "private_key",
+            "Private Key",
+            kind="text",
+            secret=True,
+            placeholder="-----BEGIN OPENSSH PRIVATE KEY-----",
+            help="The whole file, not the one that ends in .pub.",
+        ),
+        Setting("passphrase", "Passphrase", secret=True, help="Of the private key, if it has one."),
+        Setting(
+            "host_key",
+            "Host Key",
+            placeholder="Filled in when its fingerprint is accepted after a check",
+            help="The key that the server must have. Another one is an error, never accepted.",
+        ),
+        Setting(
+            "path",
+            "Folder on the Server",
+            placeholder="backups",
+            help="Relative: below the account's home.",
+        ),
+    )
+    KEPT = ("marker",)
+
+    def __init__(self, host, user, port=22, password="", private_key="", passphrase="",
+                 host_key="", path="", marker=""):  # fmt: skip
+        if not host or not user:
+            raise DestinationFailed(
+                f"The SFTP destination has no {'user' if host else 'host'}.",
+                hint="Enter the server's name or address, and the account on it.",
+            )
+        self._account = Account(
+            host, int(port or 22), user, password or "", private_key or "", passphrase or "",
+            host_key or "",
+        )  # fmt: skip
+        self.path = posixpath.normpath((path or ".").removeprefix("~/"))
+        self._marker = marker
+
+    def check(self):
+        """See :class:`Destination`. Returns ``free`` (bytes, or None), ``marker``, ``rights``
+        (``write read list delete``) and ``warnings`` (sentences on what is missing)."""
+        with self._open() as place:
+            place.make_folder(self.path)
+            name = posixpath.join(self.path, f".check-{uuid.uuid4().hex}")
+            with place.failures_named(f"The folder {self.path} cannot be written to"):
+                place.write_new(f"{name}.part", CONTENT)
+                place.replace(f"{name}.part", name)
+            with place.failures_named(f"The folder {self.path} cannot be examined"):
+                rights = {"write": True, **self._rights(place, name)}
+                marker = self._mark(place) if rights["read"] else ""
+                space = place.space()
+                return {
+                    "free": space.free if space else None,
+                    "marker": marker,
+                    "rights": rights,
+                    "warnings": self._warnings(place, rights),
+                }
+
+    def _rights(self, place, name):
+        """Return what else may be done with the file at ``name``, which is removed if possible."""
+        rights = dict.fromkeys(("read", "list", "delete"), False)
+        with contextlib.suppress(Refused):
+            if place.content(name, len(CONTENT)) != CONTENT:
+                raise DestinationFailed(f"The folder {self.path} gives back other bytes.")
+            rights["read"] = True
+        with contextlib.suppress(Refused):
+            rights["list"] = posixpath.basename(name) in place.sftp.list(self.path)
+        with contextlib.suppress(Refused):
+            place.sftp.remove(name)
+            rights["delete"] = True
+        return rights
+
+    def _warnings(self, place, rights):
+        warnings = [sentence for right, sentence in WARNINGS.items() if not rights[right]]
+        return warnings if FSYNC in place.sftp.extensions else [*warnings, VOLATILE]
+
+    def _mark(self, place):
+        """Return what the folder is known by. Others may use it too: the first one marks it."""
+        if not place.marker():
+            made = posixpath.join(self.path, f"{MARKER}-{uuid.uuid4().hex}")
+            final = posixpath.join(self.path, MARKER)
+            place.write_new(made, uuid.uuid4().hex.encode())
+            try:
+                # An empty one is what a crash has left.
+                place.sftp.rename(made, final, replace=place.exists(final))
+            except Refused:
+                place.remove(made)
+        return place.marker()
+
+    def check_space(self, needed):
+        with self._open() as place, place.failures_named("The free space cannot be asked for"):
+            space = place.space()
+        if space is not None and space.free < needed:
+            raise NoSpace(
+                f"{self._account.server} has {human_size(space.free)} free; this backup is "
+                f"expected to need {human_size(needed)}.",
+                hint="Free space on that server, or choose another destination.",
+            )
+
+    def begin(self, path, owner, token, spool=None):
+        return SFTPUpload(self._open, self._locate(path), owner, token)
+
+    def delete(self, path, owner, version=""):
+        final = self._locate(path)
+        with self._open() as place, place.failures_named(f"{final} cannot be deleted"):
+            for part in place.parts_of(final):
+                place.remove(part)
+            if place.owned(final, owner):
+                place.remove(final)
+                place.remove(final + CATALOGUE)
+
+    def stat(self, path):
+        final = self._locate(path)
+        with self._open() as place, self._archive_named(place, final):
+            found = place.sftp.stat(final)
+            if found.is_folder or found.size is None:
+                raise Refused(NO_SUCH_FILE, "No such file")
+            return found.size
+
+    def read(self, path):
+        final = self._locate(path)
+        with self._open() as place, self._archive_named(place, final):
+            handle = place.sftp.open(final)
+            size = place.sftp.size(handle)
+            if size is None:
+                raise DestinationFailed(f"{self._account.server} does not tell the size of files.")
+            yield from place.sftp.read(handle, size)
+
+    @contextlib.contextmanager
+    def _archive_named(self, place, final):
+        """Tell apart that the archive is not there, and that the place cannot be asked."""
+        with place.failures_named(f"{final} cannot be read"):
+            try:
+                yield
+            except Refused as refusal:
+                if refusal.code == END:
+                    raise DestinationFailed(f"{final} became shorter while it was read.") from None
+                if refusal.code != NO_SUCH_FILE:
+                    raise
+                place.require_folder()
+                raise ArchiveMissing(
+                    f"{final} is not there any more on {self._account.server}."
+                ) from None
+
+    def catalogues(self):
+        with self._open() as place, place.failures_named(f"{self.path} cannot be read"):
+            yield from self._catalogues(place, "")
+
+    def _catalogues(self, place, folder):
+        """Yield those of one folder, then those below it. Links to folders are not followed."""
+        found = place.sftp.list(posixpath.join(self.path, folder) if folder else self.path)
+        for name in found:
+            archive = described_by(name)
+            if archive in found and not found[archive].is_folder:
+                path = posixpath.join(folder, archive)
+                yield path, self._catalogue(place, path)
+        for name, attributes in found.items():
+            if attributes.is_folder:
+                yield from self._catalogues(place, posixpath.join(folder, name))
+
+    def _catalogue(self, place, path):
+        try:
+            content = place.content(posixpath.join(self.path, path) + CATALOGUE, CATALOGUE_LIMIT)
+        except Refused:
+            return None
+        return parsed(content)
+
+    def _open(self):
+        """Connect; raise where the folder is not the one that was checked."""
+        place = Place(self._account, self.path)
+        try:
+            self._require_marker(place)
+        except BaseException:
+            place.close()
+            raise
+        return place
+
+    def _require_marker(self, place):
+        if not self._marker:
+            return
+        with place.failures_named(f"The folder {self.path} cannot be read"):
+            found = place.marker()
+        if found != self._marker:
+            raise DestinationFailed(
+                f"The folder {self.path} on {self._account.server} is not the one that it was: its "
+                f"file {MARKER} is {'another' if found else 'missing'}.",
+                hint="If it is on a disk of its own there, see that it is mounted. If another "
+                "folder was put there on purpose, accept it on the destination's form.",
+            )
+
+    def _locate(self, path):
+        """Return the path on the server, which never lies outside the folder."""
+        inside = posixpath.normpath(path)
+        if inside == "." or inside.startswith(("/", "../")) or inside == "..":
+            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+        return inside if self.path == "." else posixpath.join(self.path, inside)

@@ -1,0 +1,173 @@
+"""Servers for rclone to reach, for tests and measurements, and configurations for them.
+
+WebDAV is rclone's own ``serve webdav``. Debian's rclone comes without ``serve ftp``: FTP is
+pyftpdlib, which can also keep single rights from an account. Object stores: see servers_s3.
+
+Needs the Debian package rclone.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+USER, PASSWORD = "archives", "right horse"
+# Seconds until a server that is started answers.
+START_TIMEOUT = 20
+# All that pyftpdlib lets an account do; see its documentation for the letters.
+EVERYTHING = "elradfmwMT"
+NO_DELETING, NO_READING = EVERYTHING.replace("d", ""), EVERYTHING.replace("r", "")
+FTP = """
+import sys
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.servers import FTPServer
+folder, port, user, password, rights = sys.argv[1:]
+FTPHandler.authorizer = DummyAuthorizer()
+FTPHandler.authorizer.add_user(user, password, folder, perm=rights)
+FTPServer(("127.0.0.1", int(port)), FTPHandler).serve_forever()
+"""
+
+
+def installed():
+    return bool(shutil.which("rclone"))
+
+
+class Server:
+    """A process that listens on ``port``."""
+
+    def __init__(self, kind, port, command):
+        self.kind = kind
+        self.port = port
+        self._command = command
+        self._process = None
+        self.start()
+
+    def start(self):
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for(self.port, self._process)
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self):
+        """Let it hang: it takes connections and says nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def resume_after(self, seconds):
+        threading.Timer(seconds, self.resume).start()
+
+    def configuration(self, name="there", password=PASSWORD, **options):
+        """Return the section of an rclone.conf that reaches it; ``options`` change it."""
+        login = {"user": USER, "pass": obscured(password)}
+        if self.kind == "webdav":
+            # ownCloud's servers take streams, as rclone's own does.
+            address = {"url": f"http://127.0.0.1:{self.port}", "vendor": "owncloud"}
+        else:
+            # pyftpdlib answers 501 for a folder that is not there yet, which rclone does not know.
+            address = {"host": "127.0.0.1", "port": self.port, "disable_mlsd": "true"}
+        return section(name, type=self.kind, **{**address, **login, **options})
+
+
+@contextlib.contextmanager
+def webdav(folder, port=None):
+    """Yield a WebDAV server of ``folder``."""
+    port = port or free_port()
+    command = ["rclone", "serve", "webdav", folder, "--addr", f"127.0.0.1:{port}"]
+    command += ["--config", "", "--user", USER, "--pass", PASSWORD, "--dir-cache-time", "0s"]
+    with running(Server("webdav", port, command)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def ftp(folder, rights=EVERYTHING):
+    """Yield an FTP server of ``folder``."""
+    port = free_port()
+    command = [sys.executable, "-c", FTP, folder, str(port), USER, PASSWORD, rights]
+    with running(Server("ftp", port, command)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running(server):
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def section(name, **options):
+    """Return a section of an rclone.conf."""
+    lines = (f"{option} = {value}\n" for option, value in options.items())
+    return f"[{name}]\n{''.join(lines)}\n"
+
+
+def folder_configuration(folder, name="there"):
+    """Return a configuration whose remote is a folder of this machine."""
+    return section(name, type="alias", remote=folder)
+
+
+def obscured(password):
+    """Return a password as an rclone.conf has it: readable for rclone, and for anybody else."""
+    return subprocess.run(
+        ["rclone", "obscure", "-"], input=password, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port, process):
+    until = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < until:
+        assert process.poll() is None, "the server ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError("the server does not answer")
+
+
+def programs_running(word):
+    """Return the numbers of the processes of rclone whose command line has ``word`` in it."""
+    found = []
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{number}/cmdline", "rb") as file:
+            line = file.read().split(b"\0")
+            if line[0].endswith(b"rclone") and any(word.encode() in part for part in line):
+                found.append(int(number))
+    return found
+
+
+def killed_after(steps):
+    """Take ``steps()`` in a process of its own, which is killed then, whatever came of them."""
+    process = os.fork()
+    if not process:
+        try:
+            # What they return lives until the end.
+            _kept = steps()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def wait_until(done):
+    """Wait until ``done()`` says so."""
+    until = time.monotonic() + START_TIMEOUT
+    while not done():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.05)

@@ -1,0 +1,257 @@
+"""The S3 destination and servers, networks and neighbours that fail: what is left each time."""
+
+import threading
+import time
+
+import pytest
+import servers_s3
+from engine.destinations import s3_bucket, s3_parts
+from engine.errors import BackupError, DestinationFailed, Immutable, NoSpace
+from s3_archives import (
+    CATALOGUE,
+    COMPLETION,
+    LARGE,
+    NOTHING,
+    OWNER,
+    PART,
+    PATH,
+    PATIENCE,
+    PUBLISHED,
+    behind,
+    canned,
+    fails,
+    publish,
+    state,
+    when,
+)
+
+
+@pytest.fixture(scope="module")
+def running():
+    with servers_s3.S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running):
+    running.reset()
+    running.make_bucket()
+    return running
+
+
+@pytest.fixture
+def proxy(server):
+    with servers_s3.FaultyProxy(server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def destination(proxy, monkeypatch):
+    monkeypatch.setattr(s3_bucket, "ATTEMPTS", 3)
+    return behind(proxy.url)
+
+
+# --- on the way ---------------------------------------------------------------------------------
+
+
+def test_a_short_storm_of_503_is_sat_out(server, proxy, destination):
+    proxy.fault = when("PUT", PART, canned(503, "SlowDown"), times=2)
+    publish(destination)
+    assert state(server) == PUBLISHED
+
+
+def test_a_long_storm_of_503_is_a_failure_that_says_so_and_leaves_nothing(
+    server, proxy, destination
+):
+    proxy.fault = when("PUT", PART, canned(503, "SlowDown"))
+    fails(destination, "overloaded", LARGE)
+    assert state(server) == NOTHING
+
+
+def test_a_part_whose_connection_broke_is_sent_again(server, proxy, destination):
+    def break_off(handler):
+        handler.rfile.read(100_000)
+        handler.break_off()
+
+    proxy.early = when("PUT", PART, break_off, times=1)
+    publish(destination, LARGE)
+    assert state(server) == ({PATH: LARGE, f"{PATH}.json": CATALOGUE}, [])
+    assert proxy.count("PUT", PART) == 4
+
+
+def test_a_server_that_says_nothing_is_a_failure(server, proxy, destination, monkeypatch):
+    monkeypatch.setattr(s3_bucket, "READ_TIMEOUT", 0.5)
+    proxy.early = when("PUT", PART, servers_s3.ProxyHandler.hang)
+    fails(destination, "stopped answering")
+    assert state(server) == NOTHING
+
+
+@pytest.mark.parametrize("waits_in", ["write", "flush"])
+def test_an_abort_ends_a_write_that_hangs_within_seconds(
+    server, proxy, destination, monkeypatch, waits_in
+):
+    monkeypatch.setattr(s3_parts, "ENDING", 0.5)
+    proxy.early = when("PUT", PART, servers_s3.ProxyHandler.hang)
+    upload, errors = destination.begin(PATH, OWNER, "token"), []
+
+    def bring():
+        try:
+            for _part in range(s3_parts.StreamSource.parallel + 2 if waits_in == "write" else 1):
+                upload.write(bytes(s3_parts.FIRST_PART))
+            upload.flush()
+        except BackupError as error:
+            errors.append(error)
+
+    follower = threading.Thread(target=bring, daemon=True)
+    follower.start()
+    deadline = time.monotonic() + PATIENCE
+    while not proxy.count("PUT", PART):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    began = time.monotonic()
+    upload.abort()
+    follower.join(PATIENCE)
+    assert not follower.is_alive()
+    assert time.monotonic() - began < 5
+    assert "was ended" in errors[0].message
+    assert state(server) == NOTHING
+
+
+def test_after_an_abort_nothing_more_is_sent(server, proxy, destination):
+    """boto3 would try again for seconds."""
+    proxy.fault = when("PUT", PART, canned(503, "SlowDown"))
+    upload = destination.begin(PATH, OWNER, "token")
+    upload.write(bytes(s3_parts.FIRST_PART))
+    upload.abort()
+    sent = proxy.count("PUT", PART)
+    assert not threads_of_parts()
+    assert sent < 3
+    assert state(server) == NOTHING
+
+
+def threads_of_parts():
+    return [each for each in threading.enumerate() if each.name == s3_parts.THREAD]
+
+
+def test_an_abort_is_not_held_up_by_a_server_that_is_gone(server, proxy, destination, monkeypatch):
+    monkeypatch.setattr(s3_bucket, "HASTY_TIMEOUT", 0.5)
+    upload = destination.begin(PATH, OWNER, "token")
+    proxy.early = when("DELETE", "", servers_s3.ProxyHandler.hang)
+    with pytest.raises(DestinationFailed, match="stopped answering"):
+        upload.abort()
+    # What is left is found by the next one.
+    proxy.early = None
+    destination.delete(PATH, OWNER)
+    assert state(server) == NOTHING
+
+
+def test_a_server_that_is_killed_is_a_failure_and_no_hang(monkeypatch):
+    monkeypatch.setattr(s3_bucket, "ATTEMPTS", 2)
+    with servers_s3.S3Server() as server:
+        server.make_bucket()
+        upload = behind(server.url).begin(PATH, OWNER, "token")
+        upload.write(bytes(s3_parts.FIRST_PART))
+        server.kill()
+        with pytest.raises(DestinationFailed, match="cannot be reached|connection broke"):
+            upload.write(LARGE)
+            upload.flush()
+        with pytest.raises(DestinationFailed, match="cannot be reached"):
+            upload.abort()
+
+
+# --- the completion -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [COMPLETION, r"json$"], ids=["archive", "catalogue"])
+def test_an_answer_that_was_lost_is_no_failure(server, proxy, destination, step):
+    """The server has done it; asked again, it says that there is no upload, or something else."""
+
+    def lose(handler):
+        handler.hand_on(handler.body())
+        handler.break_off()
+
+    method = "POST" if step == COMPLETION else "PUT"
+    proxy.early = when(method, step, lose, times=1)
+    proxy.fault = when("POST", COMPLETION, canned(404, "NoSuchUpload"))
+    if step != COMPLETION:
+        proxy.fault = None
+    publish(destination)
+    assert state(server) == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("method", "step"), [("POST", COMPLETION), ("PUT", r"json$")], ids=["archive", "catalogue"]
+)
+def test_a_commit_that_fails_leaves_nothing(server, proxy, destination, method, step):
+    proxy.fault = when(method, step, canned(500, "InternalError"))
+    fails(destination, "cannot be stored")
+    assert state(server) == NOTHING
+
+
+def test_without_leave_to_delete_uploads_a_copy_is_stored_all_the_same(server, proxy, destination):
+    proxy.fault = when("GET", r"\?uploads", canned(403, "AccessDenied"))
+    publish(destination)
+    assert state(server) == PUBLISHED
+
+
+# --- what servers say ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (403, "RequestTimeTooSkewed", "clock of this machine"),
+        (301, "PermanentRedirect", "another region"),
+        (400, "AuthorizationHeaderMalformed", "another region"),
+        (400, "InvalidStorageClass", "storage class"),
+        (403, "AccessDenied", "may not do that"),
+        (404, "NoSuchUpload", "somebody else ended the upload"),
+        (400, "BadDigest", "changed on their way"),
+        (418, "Teapot", "Teapot: Said by the server"),
+    ],
+)
+def test_what_a_server_says_is_told_with_what_to_do(
+    server, proxy, destination, status, code, message
+):
+    proxy.fault = when("PUT", PART, canned(status, code))
+    with pytest.raises(DestinationFailed, match=message) as caught:
+        publish(destination)
+    assert caught.value.hint
+    assert caught.value.retryable
+    assert state(server) == NOTHING
+
+
+def test_a_lock_that_only_the_refusal_tells_of_is_told_as_one(server, proxy, destination):
+    publish(destination)
+    message = "Object is WORM protected and cannot be overwritten"
+    proxy.fault = when("DELETE", r"zip$", canned(403, "AccessDenied", message))
+    with pytest.raises(Immutable, match="is locked"):
+        destination.delete(PATH, OWNER)
+    assert state(server) == PUBLISHED
+
+
+def test_a_full_server_is_told_as_one(server, proxy, destination):
+    proxy.fault = when("PUT", PART, canned(507, "XMinioStorageFull"))
+    with pytest.raises(NoSpace, match="destination is full"):
+        publish(destination)
+    assert state(server) == NOTHING
+
+
+def test_a_lock_that_the_bucket_cannot_keep_is_told_before_anything_is_sent(proxy, monkeypatch):
+    message = "Bucket is missing Object Lock Configuration"
+    proxy.fault = when("POST", r"\?uploads", canned(400, "InvalidRequest", message))
+    destination = behind(proxy.url, lock_mode="COMPLIANCE", lock_days=1)
+    with pytest.raises(DestinationFailed, match="has no Object Lock"):
+        destination.begin(PATH, OWNER, "token")
+
+
+def test_a_server_that_does_not_speak_tls_is_told(server, monkeypatch):
+    monkeypatch.setattr(s3_bucket, "ATTEMPTS", 1)
+    with pytest.raises(DestinationFailed, match="certificate|TLS|connection broke"):
+        behind(server.url.replace("http:", "https:")).check()
+
+
+def test_a_server_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr(s3_bucket, "ATTEMPTS", 1)
+    with pytest.raises(DestinationFailed, match="cannot be reached"):
+        behind(f"http://127.0.0.1:{servers_s3.free_port()}").check()
