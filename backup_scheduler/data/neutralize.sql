@@ -22,3 +22,6 @@ UPDATE backup_destination SET reread_interval = 0;
 DELETE FROM ir_config_parameter WHERE key = 'backup_scheduler.scratch_password';
 UPDATE backup_copy SET status = 'failed' WHERE status = 'uploading';
 UPDATE backup_instance SET master_password_sealed = NULL, active = false;
+UPDATE backup_destination
+   SET s3_secret_key_sealed = NULL, sftp_password_sealed = NULL, sftp_private_key_sealed = NULL,
+       sftp_passphrase_sealed = NULL, rclone_config_sealed = NULL;

@@ -3,6 +3,7 @@ from . import backup_retention_mixin
 from . import backup_instance
 from . import backup_database
 from . import backup_destination
+from . import backup_destination_kinds
 from . import backup_job
 from . import backup_job_planning
 from . import backup_run

@@ -5,6 +5,7 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ..engine.naming import safe_name
+from ..engine.reading import moment_of
 
 _logger = logging.getLogger(__name__)
 
@@ -12,6 +13,7 @@ _logger = logging.getLogger(__name__)
 DISCARD_PAUSE = datetime.timedelta(minutes=15)
 # A copy that failed is tried again from another copy: minutes before the first time, doubled each
 # time up to the limit, and no more after so many attempts.
+MEGABYTE = 10**6
 RETRY_DELAY, RETRY_DELAY_LIMIT, RETRY_ATTEMPTS = 5, 6 * 60, 12
 
 
@@ -54,6 +56,12 @@ class BackupCopy(models.Model):
         "SHA-256",
         readonly=True,
         help="Of the bytes at rest: for an encrypted copy not that of the archive.",
+    )
+    version = fields.Char(
+        readonly=True, help="What the destination calls this very object, where it keeps versions."
+    )
+    immutable_until = fields.Datetime(
+        readonly=True, help="Until then the destination lets nobody delete it: retention waits."
     )
     encryption = fields.Selection(
         [("age", "age")], readonly=True, help="Empty: the archive lies there as it is."
@@ -134,14 +142,18 @@ class BackupCopy(models.Model):
         self.write({"status": "pending"})
 
     def _mark_stored(self, stored):
-        """:param stored: what the engine tells of the copy: ``size sha256 encryption``"""
+        """:param stored: what the engine tells of the copy: ``size sha256 encryption``, and the
+        ``details`` that the destination has of it"""
         now = fields.Datetime.now()
+        details = stored.get("details") or {}
         self.write(
             {
                 "status": "stored",
                 "size": stored["size"],
                 "sha256": stored["sha256"],
                 "encryption": stored["encryption"] or False,
+                "version": details.get("version"),
+                "immutable_until": parse_moment(details.get("immutable_until")),
                 "stored_at": now,
                 "checked_at": now,
                 "next_attempt_at": False,
@@ -301,8 +313,13 @@ class BackupCopy(models.Model):
     def _is_to_be_deleted(self):
         return bool(self.deletion_requested_at) and self.status == "stored"
 
+    def _deletion_moment(self):
+        """Return when it is deleted: at once, after a pause, or when its lock ends."""
+        moment = self.next_attempt_at or self.deletion_requested_at
+        return max(moment, self.immutable_until) if self.immutable_until else moment
+
     def _is_to_be_copied(self):
-        return self.status == "failed" and bool(self.next_attempt_at)
+        return self.status in ("failed", "pending") and bool(self.next_attempt_at)
 
     # --- orders ---------------------------------------------------------------------------------
 
@@ -320,7 +337,16 @@ class BackupCopy(models.Model):
                 "encryption": copy.encryption or "",
                 "stored_size": copy.size,
                 "stored_sha256": copy.sha256 or "",
+                "version": copy.version or "",
+                "bytes_per_second": int(copy.destination_id.speed_limit * MEGABYTE),
                 "recipients": copy.destination_id._recipients(),
             }
             for copy in self
         ]
+
+
+def parse_moment(text):
+    """Return the moment that an ISO text names, as Odoo keeps it; False for none."""
+    if not (moment := moment_of(text)):
+        return False
+    return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)

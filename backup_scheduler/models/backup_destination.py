@@ -1,9 +1,10 @@
+import contextlib
 import os
 
 from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
 
-from ..engine.destinations import open_destination
+from ..engine.destinations import KINDS, open_destination
 from ..engine.encryption import check_recipients
 from ..engine.errors import BackupError
 
@@ -11,7 +12,7 @@ from ..engine.errors import BackupError
 class BackupDestination(models.Model):
     _name = "backup.destination"
     _description = "Backup Destination"
-    _inherit = ["mail.thread"]
+    _inherit = ["mail.thread", "backup.secret.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -23,7 +24,10 @@ class BackupDestination(models.Model):
     )
     active = fields.Boolean(default=True, tracking=True)
     kind = fields.Selection(
-        [("local", "Folder of this server")], required=True, default="local", tracking=True
+        [(kind, destination.LABEL) for kind, destination in KINDS.items()],
+        required=True,
+        default="local",
+        tracking=True,
     )
     path = fields.Char(
         "Folder",
@@ -31,6 +35,9 @@ class BackupDestination(models.Model):
         default=lambda self: self._default_path(),
         help="An absolute path that the user who runs Odoo may write to. Archives lie in it as "
         "instance/database/time.zip, each with a JSON file that describes it.",
+    )
+    speed_limit = fields.Float(
+        tracking=True, help="Megabytes a second that uploads there may take; 0: no limit."
     )
     recipients = fields.Text(
         "Encrypt For",
@@ -49,11 +56,20 @@ class BackupDestination(models.Model):
         [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
     )
     check_error = fields.Text(readonly=True, copy=False)
+    check_warnings = fields.Text(readonly=True, copy=False)
+    may_read = fields.Boolean(default=True, readonly=True, copy=False)
+    may_delete = fields.Boolean(default=True, readonly=True, copy=False)
+    offered_host_key = fields.Char(readonly=True, copy=False)
+    offered_fingerprint = fields.Char(readonly=True, copy=False)
     last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
     copy_ids = fields.One2many("backup.copy", "destination_id")
     copy_count = fields.Integer(compute="_compute_copy_totals")
     copy_size = fields.Float(
         "Stored", compute="_compute_copy_totals", help="Bytes of the archives stored here."
+    )
+
+    _speed_limit_positive = models.Constraint(
+        "CHECK(speed_limit >= 0)", "Speed Limit: enter 0 (no limit) or more megabytes a second."
     )
 
     @api.model
@@ -107,33 +123,75 @@ class BackupDestination(models.Model):
     def check(self):
         """Write, read back and delete a marker in the destination.
 
-        :return: ``{ok, error_code, error, hint}``
+        :return: ``{ok, error_code, error, hint, warnings}``; what may not be done there, other than
+            writing, is no error but a warning
         """
         self.ensure_one()
         self.check_access("read")
         self.env["backup.run"]._require_operator()
-        answer = {"ok": True, "error_code": False, "error": False, "hint": False}
-        found = {}
+        answer = {"ok": True, "error_code": False, "error": False, "hint": False, "warnings": []}
+        place = None
         try:
-            found = open_destination(self.kind, self._settings()).check()
+            place = open_destination(self.kind, self._settings())
+            found = place.check()
         except BackupError as error:
             failure = error.as_dict()
             del failure["retryable"]
-            answer = {"ok": False, **failure}
+            answer.update(ok=False, **failure)
+            self._record_refused_check(error)
+        else:
+            answer["warnings"] = [*found.get("warnings", ()), *self._own_warnings()]
+            self._record_check(found, answer["warnings"])
+        if place is not None:
+            self._keep_changed_settings(place.changed_settings)
+        return answer
+
+    def _record_check(self, found, warnings):
+        rights = found.get("rights") or {}
         self.sudo().write(
             {
                 "folder_marker": found.get("marker") or self.folder_marker,
-                "check_status": "ok" if answer["ok"] else "error",
-                "check_error": answer["error"] and f"{answer['error']}\n{answer['hint']}",
+                "may_read": rights.get("read", True),
+                "may_delete": rights.get("delete", True),
+                "check_status": "ok",
+                "check_error": False,
+                "check_warnings": "\n".join(warnings) or False,
+                "offered_host_key": False,
+                "offered_fingerprint": False,
                 "last_check_at": fields.Datetime.now(),
             }
         )
-        return answer
 
-    def write(self, vals):
-        if {"kind", "path"} & vals.keys():
-            vals = {**vals, "folder_marker": False, "check_status": False, "check_error": False}
-        return super().write(vals)
+    def _record_refused_check(self, error):
+        self.sudo().write(
+            {
+                "check_status": "error",
+                "check_error": f"{error.message}\n{error.hint}",
+                "check_warnings": False,
+                "offered_host_key": getattr(error, "host_key", False),
+                "offered_fingerprint": getattr(error, "fingerprint", False),
+                "last_check_at": fields.Datetime.now(),
+            }
+        )
+
+    def _own_warnings(self):
+        """Return what only this server can know of the place."""
+        if self.kind != "local":
+            return []
+        with contextlib.suppress(OSError):
+            if os.stat(self.path).st_dev == os.stat(tools.config["data_dir"]).st_dev:
+                return [
+                    self.env._(
+                        "The folder is on the same disk as Odoo's data: the loss of this server is "
+                        "the loss of the archives."
+                    )
+                ]
+        return []
+
+    def action_accept_host_key(self):
+        """Take the key that the server has shown for its own, and check it."""
+        self.sftp_host_key = self.offered_host_key
+        return self.action_check()
 
     def action_accept_folder(self):
         """Take the folder that is there now for the destination, and check it."""
@@ -149,9 +207,9 @@ class BackupDestination(models.Model):
                 "title": self.env._("The destination can be used")
                 if answer["ok"]
                 else answer["error"],
-                "message": answer["hint"] or "",
-                "type": "success" if answer["ok"] else "danger",
-                "sticky": not answer["ok"],
+                "message": answer["hint"] or "\n".join(answer["warnings"]),
+                "type": self._notification_type(answer),
+                "sticky": not answer["ok"] or bool(answer["warnings"]),
                 "next": {"type": "ir.actions.client", "tag": "soft_reload"},
             },
         }
@@ -164,7 +222,8 @@ class BackupDestination(models.Model):
         action["domain"] = [("destination_id", "=", self.id)]
         return action
 
-    def _settings(self):
-        """Return the keywords of the engine's class of this kind."""
-        self.ensure_one()
-        return {"path": self.path, "marker": self.folder_marker or ""}
+    @staticmethod
+    def _notification_type(answer):
+        if not answer["ok"]:
+            return "danger"
+        return "warning" if answer["warnings"] else "success"

@@ -97,6 +97,9 @@ class BackupRun(models.Model):
     )
     verified_at = fields.Datetime("Last Read", readonly=True)
     verification_report = fields.Json(readonly=True)
+    finding = fields.Json(
+        readonly=True, help="What the verification found wrong with the server's own files."
+    )
     drilled_at = fields.Datetime(
         "Last Restore Drill",
         readonly=True,

@@ -129,7 +129,10 @@ class BackupRunArchive(models.Model):
         else:
             # Its job was deleted meanwhile, and with it the policy.
             self.copy_ids._withdraw_deletion()
-        copies = self.copy_ids.filtered(lambda copy: copy._is_to_be_deleted())
+        now = fields.Datetime.now()
+        copies = self.copy_ids.filtered(
+            lambda copy: copy._is_to_be_deleted() and copy._deletion_moment() <= now
+        )
         return {"action": "discard", "owner": self._owner(), "copies": copies._engine_orders()}
 
     def _record_deletion(self, event):

@@ -199,6 +199,9 @@ class BackupRunExecution(models.Model):
     def _end_lost_attempt(self):
         if self.status != "running":
             self._lose_work()
+        elif self.stored_copies:
+            error = WorkerLost(f"The worker {self.worker} ended in the middle of the run.")
+            self._end_with_what_is_stored(error.as_dict())
         elif self.cancel_requested:
             self._mark_cancelled(self.env._("Cancelled; its worker was gone."))
         else:
@@ -316,8 +319,22 @@ class BackupRunExecution(models.Model):
         self._complete_fire(event["databases"])
 
     def _record_ready(self, event):
-        self.write({"size": event["size"], "sha256": event["sha256"]})
-        self._log(f"The archive is checked: {event['size']} bytes, SHA-256 {event['sha256']}")
+        """The archive was verified, and is about to get its name: in all destinations at once, or
+        in those that are quicker first."""
+        if self.sha256 != event["sha256"]:
+            self._log(f"The archive is checked: {event['size']} bytes, SHA-256 {event['sha256']}")
+        self.write(
+            {
+                "size": event["size"],
+                "sha256": event["sha256"],
+                "verification_report": event["report"],
+                "finding": event.get("finding") or False,
+            }
+        )
+
+    def _record_stored(self, event):
+        """It is at rest in some destinations; slower ones are still on their way."""
+        self._record_copies(event["copies"])
 
     def _record_done(self, event):
         if "databases" in event:
@@ -329,6 +346,8 @@ class BackupRunExecution(models.Model):
     def _record_copies(self, results):
         for result in results:
             copy = self.copy_ids.browse(result["id"])
+            if result.get("changed_settings"):
+                copy.destination_id._keep_changed_settings(result["changed_settings"])
             if result["stored"]:
                 copy._mark_stored(result)
                 self._log(f"Stored in {copy.destination_id.name}: {copy.path}")
@@ -337,6 +356,9 @@ class BackupRunExecution(models.Model):
                 self._log(f"Not stored in {copy.destination_id.name}: {result['error']}")
 
     def _record_failed(self, event):
+        if self.stored_copies:
+            self._end_with_what_is_stored(event)
+            return
         self._settle_copies()
         if event["error_code"] == Cancelled.code:
             self._mark_cancelled(event["error"])
@@ -347,10 +369,22 @@ class BackupRunExecution(models.Model):
         """The engine ended without a word: what it left is still where it was."""
         tail = f"\n{event['tail']}" if event["tail"] else ""
         error = WorkerLost(f"The engine process ended with code {event['exit_code']}.{tail}")
-        if self.cancel_requested:
+        if self.stored_copies:
+            self._end_with_what_is_stored(error.as_dict())
+        elif self.cancel_requested:
             self._mark_cancelled(self.env._("Cancelled."))
         else:
             self._mark_failed(error.as_dict())
+
+    def _end_with_what_is_stored(self, failure):
+        """The attempt ended when the archive was at rest in a destination already: it is a good
+        one, and the others get theirs from it later."""
+        missed = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+        missed._mark_missed(failure["error_code"], failure["error"])
+        if failure["error_code"] == Cancelled.code:
+            missed.next_attempt_at = False
+        archive = {"size": self.size, "sha256": self.sha256, "report": self.verification_report}
+        self._mark_stored({**archive, "finding": self.finding or None})
 
     def _settle_copies(self):
         """The engine ended in order: it has removed what it wrote."""

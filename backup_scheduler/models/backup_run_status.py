@@ -5,6 +5,7 @@ import statistics
 
 from odoo import fields, models
 
+from ..engine.errors import WorkerLost
 from ..engine.spool import human_size
 from .backup_run import GOOD
 
@@ -133,6 +134,9 @@ class BackupRunStatus(models.Model):
 
     def _mark_interrupted(self):
         """Give a run back that was stopped by nobody's fault; the attempt does not count."""
+        if self.stored_copies:
+            self._end_with_what_is_stored(WorkerLost("The worker was told to stop.").as_dict())
+            return
         self._log("Interrupted: the worker was told to stop. The run is queued again.")
         self._release(attempt=self.attempt - 1)
 

@@ -64,9 +64,7 @@ class BackupRunWork(models.Model):
         moments = {
             "restore": self._queued_restore().create_date,
             "deletion": first(
-                copy.next_attempt_at or copy.deletion_requested_at
-                for copy in copies
-                if copy._is_to_be_deleted()
+                copy._deletion_moment() for copy in copies if copy._is_to_be_deleted()
             ),
             "verification": self.verification_requested_at,
             "replication": copies._whole()

@@ -4,6 +4,7 @@ from . import test_archive_levels
 from . import test_concurrency
 from . import test_copies
 from . import test_deletion
+from . import test_destination_kinds
 from . import test_dispatcher
 from . import test_dispatcher_missed
 from . import test_dispatcher_robust

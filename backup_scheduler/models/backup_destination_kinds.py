@@ -1,0 +1,200 @@
+"""The fields of each kind of destination, made from what its class in the engine asks for.
+
+A new kind needs nothing here: its settings become fields, its secrets are sealed, and the form
+shows them where the kind is chosen.
+"""
+
+from lxml import etree
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+from ..engine.destinations import KINDS, open_destination
+from ..engine.errors import BackupError
+
+# What the model itself declares.
+DECLARED = ("path",)
+MANAGER = "backup_scheduler.group_backup_manager"
+FIELD_TYPES = {
+    "char": fields.Char,
+    "text": fields.Text,
+    "integer": fields.Integer,
+    "boolean": fields.Boolean,
+    "selection": fields.Selection,
+}
+
+
+def field_name(kind, setting):
+    """Return the field of a setting. A folder's ``path`` was there before there were kinds."""
+    return setting.name if kind == "local" else f"{kind}_{setting.name}"
+
+
+def sealed_name(name):
+    return f"{name}_sealed"
+
+
+def all_settings():
+    """Yield ``(kind, field name, setting)`` for each setting of each kind."""
+    for kind, destination in KINDS.items():
+        for setting in destination.SETTINGS:
+            yield kind, field_name(kind, setting), setting
+
+
+def plain_field(setting):
+    options = {"string": setting.label, "help": setting.help or None, "tracking": True}
+    if setting.default is not None:
+        options["default"] = setting.default
+    if setting.kind == "selection":
+        options["selection"] = list(setting.choices)
+    return FIELD_TYPES[setting.kind](**options)
+
+
+def secret_field(name, setting):
+    """Return the field that people write, of which nobody reads anything."""
+
+    def inverse(destinations):
+        for destination in destinations:
+            sealed = destination._seal(destination[name])
+            destination.sudo()[sealed_name(name)] = sealed
+        destinations.invalidate_recordset([name], flush=False)
+        # Of a new one, the other fields were checked before its secrets were there.
+        destinations._check_settings()
+
+    return FIELD_TYPES[setting.kind](
+        string=setting.label,
+        help=setting.help or None,
+        compute="_compute_secrets",
+        inverse=inverse,
+        groups=MANAGER,
+    )
+
+
+def kind_fields():
+    """Return the attributes of the class below that come from the engine's kinds."""
+    made = {}
+    for _kind, name, setting in all_settings():
+        if name in DECLARED:
+            continue
+        if setting.secret:
+            made[name] = secret_field(name, setting)
+            made[sealed_name(name)] = fields.Char(groups=fields.NO_ACCESS, copy=False)
+        else:
+            made[name] = plain_field(setting)
+    return made
+
+
+PLAIN = tuple(name for _kind, name, setting in all_settings() if not setting.secret)
+
+
+class BackupDestinationKinds(models.Model):
+    # A destination is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.destination"
+
+    vars().update(kind_fields())
+
+    stored_secrets = fields.Char(compute="_compute_stored_secrets", compute_sudo=True)
+
+    def _compute_secrets(self):
+        for _kind, name, setting in all_settings():
+            if setting.secret:
+                self[name] = False
+
+    @api.depends("kind")
+    def _compute_stored_secrets(self):
+        for destination in self:
+            labels = [
+                setting.label
+                for kind, name, setting in all_settings()
+                if kind == destination.kind and setting.secret and destination[sealed_name(name)]
+            ]
+            destination.stored_secrets = ", ".join(labels)
+
+    @api.constrains("kind", *PLAIN)
+    def _check_settings(self):
+        """Let the engine's class say what it does not like, with the name of the field."""
+        for destination in self:
+            destination._require_settings()
+            if destination.kind == "local" or destination._lacks_secrets():
+                continue
+            try:
+                open_destination(destination.kind, destination._settings())
+            except BackupError as error:
+                reason = {"error": error.message, "hint": error.hint}
+                message = self.env._("%(error)s %(hint)s", **reason)
+                raise ValidationError(message) from error
+
+    def _lacks_secrets(self):
+        """Return whether a secret without which the kind is nothing has not been entered yet."""
+        return any(
+            setting.secret and setting.required and not self.sudo()[sealed_name(name)]
+            for kind, name, setting in all_settings()
+            if kind == self.kind
+        )
+
+    def _require_settings(self):
+        for kind, name, setting in all_settings():
+            missing = setting.required and not setting.secret and not self[name]
+            if kind == self.kind and missing:
+                raise ValidationError(
+                    self.env._("%(field)s: enter a value.", field=self._fields[name].string)
+                )
+
+    def write(self, vals):
+        changed = {name for _kind, name, _setting in all_settings()} | {"kind"}
+        if changed & vals.keys():
+            vals = {"check_status": False, "check_error": False, "folder_marker": False, **vals}
+        return super().write(vals)
+
+    def _settings(self):
+        """Return the keywords of the engine's class of this kind, secrets included."""
+        self.ensure_one()
+        record = self.sudo()
+        settings = {}
+        for kind, name, setting in all_settings():
+            if kind != record.kind:
+                continue
+            if setting.secret:
+                settings[setting.name] = record._unseal(record[sealed_name(name)])
+            else:
+                settings[setting.name] = record[name] or FIELD_DEFAULTS[setting.kind]
+        if "marker" in KINDS[record.kind].KEPT:
+            settings["marker"] = record.folder_marker or ""
+        return settings
+
+    def _keep_changed_settings(self, changed):
+        """Store what the place has changed by itself, such as a token that was renewed."""
+        for kind, name, setting in all_settings():
+            if kind == self.kind and setting.name in changed:
+                self.sudo()[name] = changed[setting.name]
+
+    # --- the form -------------------------------------------------------------------------------
+
+    @api.model
+    def _get_view(self, view_id=None, view_type="form", **options):
+        arch, view = super()._get_view(view_id, view_type, **options)
+        for place in arch.xpath("//group[@name='kind_settings']"):
+            self._show_settings(place, advanced=False)
+        for place in arch.xpath("//group[@name='advanced_settings']"):
+            self._show_settings(place, advanced=True)
+        return arch, view
+
+    @api.model
+    def _show_settings(self, place, advanced):
+        shown = {field.get("name") for field in place.getroottree().iter("field")}
+        for kind, name, setting in all_settings():
+            if setting.advanced != advanced or name in shown:
+                continue
+            hidden = f"kind != '{kind}'"
+            node = etree.SubElement(place, "field", name=name, invisible=hidden)
+            if setting.placeholder:
+                node.set("placeholder", setting.placeholder)
+            if setting.required and not setting.secret:
+                node.set("required", f"kind == '{kind}'")
+            if setting.secret:
+                node.set("groups", MANAGER)
+                if setting.kind == "char":
+                    node.set("password", "True")
+
+
+FIELD_DEFAULTS = {"char": "", "text": "", "integer": 0, "boolean": False, "selection": ""}
