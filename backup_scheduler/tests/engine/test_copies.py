@@ -1,0 +1,160 @@
+"""Several destinations at once: each at its own speed, none at the cost of the others."""
+
+import threading
+import time
+
+import pytest
+from engine import destinations
+from engine.destinations.local import LocalDestination
+from engine.errors import Cancelled
+from engine.throttle import Throttle
+from fake_odoo import ARCHIVE, FakeOdoo
+from orders import backup_order, copy_order, left_in
+from orders import run_here as run
+
+# Seconds: what a test waits for a thing that comes at once.
+PATIENCE = 20
+
+
+@pytest.fixture
+def odoo():
+    with FakeOdoo() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(tmp_path)
+
+
+class SlowDestination(LocalDestination):
+    """One that does not go on at ``step`` before it is let."""
+
+    def __init__(self, path, step="flush"):
+        super().__init__(path)
+        self.step = step
+
+    def begin(self, path, owner, token, spool=None):
+        if self.step == "begin":
+            gate.wait(PATIENCE)
+        upload = super().begin(path, owner, token)
+        flush = upload.flush
+
+        def slow_flush():
+            if self.step == "flush":
+                gate.wait(PATIENCE)
+            flush()
+
+        upload.flush = slow_flush
+        return upload
+
+
+gate = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def slow(monkeypatch):
+    monkeypatch.setitem(destinations.KINDS, "slow", SlowDestination)
+    gate.clear()
+    yield
+    gate.set()
+
+
+def order_with_slow(odoo, folder, **settings):
+    place = copy_order(folder, "second", 2, kind="slow")
+    place["settings"].update(settings)
+    return backup_order(odoo, folder, ["first", place])
+
+
+def test_an_archive_gets_its_name_while_a_slower_copy_is_still_on_its_way(odoo, folder):
+    order, events, seen = order_with_slow(odoo, folder), [], []
+
+    def look(_control, event):
+        events.append(event)
+        if event["event"] == "stored":
+            seen.extend(left_in(folder))
+            gate.set()
+
+    result = run(order, look)
+    (stored,) = (event for event in events if event["event"] == "stored")
+    assert [copy["id"] for copy in stored["copies"]] == [1]
+    assert any(name.startswith("first/") and name.endswith(".zip") for name in seen)
+    assert not [name for name in seen if name.startswith("second/") and name.endswith(".zip")]
+    assert [copy["stored"] for copy in result["copies"]] == [True, True]
+
+
+def test_the_right_to_publish_is_asked_for_each_time(odoo, folder):
+    asked = []
+
+    def permit(timeout):
+        asked.append(time.monotonic())
+        gate.set()
+        return asked[-1]
+
+    run(order_with_slow(odoo, folder), permission=permit)
+    assert len(asked) == 2
+
+
+def test_a_run_that_is_cancelled_meanwhile_keeps_what_has_its_name(odoo, folder):
+    def cancel(control, event):
+        if event["event"] == "stored":
+            control.cancel()
+            gate.set()
+
+    with pytest.raises(Cancelled):
+        run(order_with_slow(odoo, folder), cancel)
+    left = left_in(folder)
+    assert len([name for name in left if name.endswith(".zip")]) == 1
+    assert all(name.startswith("first/") for name in left)
+
+
+def test_a_place_that_does_not_answer_does_not_keep_the_server_waiting(odoo, folder):
+    began = []
+
+    def look(_control, event):
+        if event.get("stage") == "download" and not began:
+            began.append(gate.is_set())
+            gate.set()
+
+    result = run(order_with_slow(odoo, folder, step="begin"), look)
+    assert began == [False]
+    assert [copy["stored"] for copy in result["copies"]] == [True, True]
+
+
+def test_bytes_pass_at_the_rate_that_was_set():
+    throttle, began = Throttle(1_000_000), time.monotonic()
+    for _block in range(6):
+        throttle.passed(300_000)
+    assert time.monotonic() - began >= 0.7, "1.8 MB at 1 MB/s, of which one second is credit"
+
+
+def test_without_a_limit_nothing_waits():
+    throttle, began = Throttle(0), time.monotonic()
+    for _block in range(1000):
+        throttle.passed(1 << 30)
+    assert time.monotonic() - began < 1
+
+
+def test_a_limit_that_is_lifted_lets_go_of_whoever_waits():
+    throttle = Throttle(1)
+    threading.Timer(0.1, throttle.lift).start()
+    began = time.monotonic()
+    throttle.passed(1 << 20)
+    assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_an_upload_with_a_limit_holds_up_neither_the_server_nor_the_end_of_a_cancelled_run(
+    odoo, folder
+):
+    place = copy_order(folder, "second", 2, bytes_per_second=len(ARCHIVE) // 1000 or 1)
+    order = backup_order(odoo, folder, ["first", place])
+
+    def cancel(control, event):
+        if event["event"] == "stored":
+            control.cancel()
+
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        run(order, cancel)
+    assert time.monotonic() - began < PATIENCE
+    assert not [name for name in left_in(folder) if name.startswith("second/")]
