@@ -173,9 +173,20 @@ class Executor:
         except (*COLLISIONS, *DATABASE_ERRORS):
             raise
         except Exception as error:  # noqa: BLE001 - one broken run must not stop the others
-            self._record(run.env, task, {"event": "failed", **internal(error)})
+            self._end_broken(run, task, error)
             task.kind = "broken"
         return task
+
+    def _end_broken(self, run, task, error):
+        """End what no order could be made of, by its record, or else without it."""
+        try:
+            with run.env.cr.savepoint():
+                self._record(run.env, task, {"event": "failed", **internal(error)})
+        except (*COLLISIONS, *DATABASE_ERRORS):
+            raise
+        except Exception as beyond:
+            _logger.exception("Backup run %s is broken beyond its own record", run.id)
+            run._mark_unrecordable(beyond)
 
     def _give_up(self, env, task, failure):
         """End what cannot be recorded. An archive may be there: its copies stay to be discarded."""

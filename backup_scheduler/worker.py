@@ -129,8 +129,10 @@ class Worker:
     def _take_on(self):
         limit = self.executor.parallel_runs()
         while len(self.tasks) < limit and (task := self.executor.claim(work=self._has_room(limit))):
-            if task.kind != "broken":
-                self._start(task)
+            if task.kind == "broken":
+                # Whatever comes of it, the leases are renewed before the next one.
+                return
+            self._start(task)
 
     def _has_room(self, limit):
         """Return whether what can wait may begin: it never takes the last place of a backup."""

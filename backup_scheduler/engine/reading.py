@@ -233,6 +233,7 @@ def restore(order, control):
             except (BackupError, OSError) as error:
                 control.check()
                 errors.append(as_failure(error, candidate))
+                pass_over(candidate, errors[-1], control)
                 continue
             done = restore_to_target(path, order, found["report"], control)
             skipped = [f"A copy was passed over: {error.message}" for error in errors]
@@ -244,6 +245,13 @@ def examine_candidate(path, order, control):
     control.enter("verify")
     since = moment_of((order.get("report") or {}).get("since"))
     return examine(path, order, CONSISTENT, control, since, order["sha256"])
+
+
+def pass_over(copy, error, control):
+    """Tell by the event ``unreadable`` of a copy that something was to be made from: its ``id``,
+    the error, and ``bad``: whether the archive there is, and not just the way to it."""
+    bad = isinstance(error, ArchiveError)
+    control.tell("unreadable", id=copy["id"], bad=bad, **error.as_dict())
 
 
 def as_failure(error, copy):

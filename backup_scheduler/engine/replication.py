@@ -4,7 +4,7 @@ import contextlib
 
 from .copies import open_copies, publish_copies, require
 from .errors import ArchiveError, DestinationFailed
-from .reading import stored_blocks
+from .reading import pass_over, stored_blocks
 from .spool import Spool, check_space, sweep
 from .tally import Tally
 
@@ -21,18 +21,18 @@ def replicate(order, control):
     candidate is copied as it is, without opening it: into destinations that keep archives
     encrypted, and for those who could read it before.
 
-    Result: ``copies`` as a backup has them; ``unreadable``, each ``id`` and error of a candidate
-    that was passed over, and ``bad``: whether the archive there is, and not just the way to it.
-    Raises the reason when nothing came to rest.
+    Result: ``copies`` as a backup has them. Candidates that are passed over are told of as they are
+    found (see :func:`.reading.pass_over`). Raises the reason when nothing came to rest.
     """
     sweep(order["spool"])
-    unreadable = []
+    errors = []
     for candidate in order["candidates"]:
         copies, error = replicate_from(candidate, order, control)
         if error is None:
-            return {"copies": copies, "unreadable": [told(*failed) for failed in unreadable]}
-        unreadable.append((candidate, error))
-    raise unreadable[0][1] if unreadable else DestinationFailed("There is no copy to read from.")
+            return {"copies": copies}
+        pass_over(candidate, error, control)
+        errors.append(error)
+    raise errors[0] if errors else DestinationFailed("There is no copy to read from.")
 
 
 def replicate_from(candidate, order, control):
@@ -66,7 +66,3 @@ def fill(spool, candidate, expected, copies, control):
         return error
     spool.finish()
     return None
-
-
-def told(candidate, error):
-    return {"id": candidate["id"], "bad": isinstance(error, ArchiveError), **error.as_dict()}

@@ -9,6 +9,7 @@ from . import backup_job_planning
 from . import backup_run
 from . import backup_run_status
 from . import backup_run_execution
+from . import backup_run_recording
 from . import backup_run_work
 from . import backup_run_reading
 from . import backup_run_archive

@@ -67,6 +67,9 @@ class BackupCopy(models.Model):
         [("age", "age")], readonly=True, help="Empty: the archive lies there as it is."
     )
     stored_at = fields.Datetime("Stored", readonly=True)
+    tried_at = fields.Datetime(
+        readonly=True, help="When reading it again was last tried, whatever came of it."
+    )
     read_at = fields.Datetime(
         "Last Read", readonly=True, help="When the copy was last read again, from end to end."
     )
@@ -88,7 +91,7 @@ class BackupCopy(models.Model):
     )
     _unfinished = models.Index("(run_id) WHERE status = 'uploading'")
     _oldest_read = models.Index("(destination_id, checked_at) WHERE status = 'stored'")
-    _lately_read = models.Index("(destination_id, read_at) WHERE read_at IS NOT NULL")
+    _lately_tried = models.Index("(destination_id, tried_at) WHERE tried_at IS NOT NULL")
 
     # --- what people and scripts do -------------------------------------------------------------
 
@@ -169,6 +172,7 @@ class BackupCopy(models.Model):
             {
                 "status": "stored",
                 "read_at": now,
+                "tried_at": now,
                 "checked_at": now,
                 "next_attempt_at": False,
                 "error": False,
@@ -179,6 +183,10 @@ class BackupCopy(models.Model):
     def _mark_failed(self, code, error):
         """Nothing of the archive is in the destination."""
         self.write({"status": "failed", "path": False, "error_code": code, "error": error})
+
+    def _mark_unread(self, code, error):
+        """It could not be read, which says nothing about the archive: tried again another day."""
+        self.write({"tried_at": fields.Datetime.now(), "error_code": code, "error": error})
 
     def _mark_missed(self, code, error):
         """The archive, which is at rest elsewhere, did not get here; it is tried again later.
@@ -199,7 +207,7 @@ class BackupCopy(models.Model):
                 "status": "failed",
                 "error_code": code,
                 "error": error,
-                "read_at": now,
+                "tried_at": now,
                 "attempt": 0,
                 "next_attempt_at": now,
             }
@@ -238,12 +246,12 @@ class BackupCopy(models.Model):
             copy.next_attempt_at = again and fields.Datetime.now() + pause
 
     def _request_deletion(self, reason, by_retention=True):
-        """Have the stored archives removed by the next executor.
+        """Have what lies in the destinations removed by the next executor, good or not.
 
         What a person has put on the list is theirs; what the retention has, anybody may take over.
         """
         copies = self.filtered(
-            lambda copy: copy.status == "stored"
+            lambda copy: copy.path
             and (
                 not copy.deletion_requested_at
                 or (copy.deleted_by_retention and not by_retention)
@@ -311,7 +319,8 @@ class BackupCopy(models.Model):
         return self.reading_requested and bool(self._readable())
 
     def _is_to_be_deleted(self):
-        return bool(self.deletion_requested_at) and self.status == "stored"
+        there = bool(self.path) and self.status in ("stored", "failed")
+        return there and bool(self.deletion_requested_at)
 
     def _deletion_moment(self):
         """Return when it is deleted: at once, after a pause, or when its lock ends."""
@@ -319,7 +328,18 @@ class BackupCopy(models.Model):
         return max(moment, self.immutable_until) if self.immutable_until else moment
 
     def _is_to_be_copied(self):
-        return self.status in ("failed", "pending") and bool(self.next_attempt_at)
+        missing = self.status in ("failed", "pending") and not self.deletion_requested_at
+        return missing and bool(self.next_attempt_at)
+
+    def _fit_to_recipients(self):
+        """Return the copy to be made: another one, under another name, where the destination has
+        begun or ceased to encrypt. What may lie under the old name goes."""
+        encrypted = bool(self.destination_id._recipients())
+        if not self.path or encrypted == self.path.endswith(".age"):
+            return self
+        self.write({"status": "failed", "next_attempt_at": False})
+        self._request_deletion(self.env._("The destination's encryption was changed."))
+        return self.create({"run_id": self.run_id.id, "destination_id": self.destination_id.id})
 
     # --- orders ---------------------------------------------------------------------------------
 

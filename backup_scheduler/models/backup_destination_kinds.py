@@ -4,10 +4,12 @@ A new kind needs nothing here: its settings become fields, its secrets are seale
 shows them where the kind is chosen.
 """
 
+import contextlib
+
 from lxml import etree
 
 from odoo import api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 
 from ..engine.destinations import KINDS, open_destination
 from ..engine.errors import BackupError
@@ -83,6 +85,12 @@ def kind_fields():
     return made
 
 
+LOCATION = {"kind"} | {
+    field_name(kind, setting)
+    for kind, destination in KINDS.items()
+    for setting in destination.SETTINGS
+    if setting.location
+}
 PLAIN = tuple(name for _kind, name, setting in all_settings() if not setting.secret)
 
 
@@ -142,9 +150,41 @@ class BackupDestinationKinds(models.Model):
 
     def write(self, vals):
         changed = {name for _kind, name, _setting in all_settings()} | {"kind"}
+        if LOCATION & vals.keys():
+            self._require_empty(vals)
         if changed & vals.keys():
             vals = {"check_status": False, "check_error": False, "folder_marker": False, **vals}
         return super().write(vals)
+
+    def _require_empty(self, vals):
+        """Refuse to look for archives elsewhere than where they are."""
+        for destination in self:
+            moved = [
+                name
+                for name in LOCATION & vals.keys()
+                if (destination[name] or False) != (vals[name] or False)
+            ]
+            stored = destination.copy_count and moved
+            if stored and not destination._is_same_folder(vals):
+                raise UserError(
+                    self.env._(
+                        "%(field)s: %(count)s archives are stored in %(name)s, and would be "
+                        "looked for elsewhere. Make another destination; if they were moved, "
+                        "import them there.",
+                        field=destination._fields[moved[0]].string,
+                        count=destination.copy_count,
+                        name=destination.name,
+                    )
+                )
+
+    def _is_same_folder(self, vals):
+        """Return whether a folder that has another path now is known to be the same one."""
+        if self.kind != "local" or "kind" in vals or not self.folder_marker:
+            return False
+        with contextlib.suppress(BackupError):
+            found = KINDS["local"](vals["path"], self.folder_marker).check()
+            return found["marker"] == self.folder_marker
+        return False
 
     def _settings(self):
         """Return the keywords of the engine's class of this kind, secrets included."""

@@ -90,6 +90,8 @@ class BackupDestinationReading(models.Model):
     def _request_readings(self, now):
         """Ask for the copies that are due, within what the budget of the day has left."""
         self.ensure_one()
+        if not self.may_read:
+            return
         left = self._reading_budget_left(now)
         due = self.env["backup.copy"].search(
             [
@@ -98,6 +100,10 @@ class BackupDestinationReading(models.Model):
                 ("checked_at", "<", now - datetime.timedelta(days=self.reread_interval)),
                 ("reading_requested", "=", False),
                 ("deletion_requested_at", "=", False),
+                ("run_id.verification_requested_at", "=", False),
+                "|",
+                ("tried_at", "=", False),
+                ("tried_at", "<", now - BUDGET_PERIOD),
             ],
             order="checked_at, id",
             limit=READING_LIMIT,
@@ -114,7 +120,7 @@ class BackupDestinationReading(models.Model):
         domain = [("destination_id", "=", self.id)]
         copies = self.env["backup.copy"]
         ((read,),) = copies._read_group(
-            [*domain, ("read_at", ">", now - BUDGET_PERIOD)], [], ["size:sum"]
+            [*domain, ("tried_at", ">", now - BUDGET_PERIOD)], [], ["size:sum"]
         )
         ((asked,),) = copies._read_group(
             [*domain, ("reading_requested", "=", True)], [], ["size:sum"]

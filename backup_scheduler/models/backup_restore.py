@@ -5,7 +5,7 @@ import re
 import uuid
 
 from odoo import api, fields, models, tools
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.modules.module import get_modules
 from odoo.sql_db import connection_info_for
 from odoo.tools import file_open
@@ -15,6 +15,8 @@ _logger = logging.getLogger(__name__)
 OPEN = ("queued", "running")
 # As Odoo's database manager takes names.
 DATABASE_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
+# PostgreSQL's, in bytes.
+NAME_LIMIT = 63
 # What libpq is told of a PostgreSQL server.
 SERVER_KEYS = ("host", "port", "user", "password", "sslmode")
 SCRATCH_PREFIX = "backup_scheduler.scratch_"
@@ -45,7 +47,7 @@ class BackupRestore(models.Model):
         [("instance", "An instance"), ("server", "This server")], required=True, readonly=True
     )
     instance_id = fields.Many2one(
-        "backup.instance", "Target Instance", readonly=True, ondelete="cascade"
+        "backup.instance", "Target Instance", readonly=True, ondelete="set null"
     )
     database_name = fields.Char("New Database", required=True, readonly=True)
     neutralize = fields.Boolean(
@@ -111,10 +113,12 @@ class BackupRestore(models.Model):
     @api.constrains("database_name")
     def _check_database_name(self):
         for restore in self:
-            if not DATABASE_NAME.match(restore.database_name or ""):
+            name = restore.database_name or ""
+            if not DATABASE_NAME.match(name) or len(name) > NAME_LIMIT:
                 raise ValidationError(
                     self.env._(
-                        "New Database: use letters, digits, “_”, “-” and “.”, at least two of them."
+                        "New Database: use 2 to %(limit)s letters, digits, “_”, “-” and “.”.",
+                        limit=NAME_LIMIT,
                     )
                 )
 
@@ -197,12 +201,15 @@ class BackupRestore(models.Model):
 
     def _target_order(self):
         if self.target == "instance":
+            if not self.instance_id:
+                raise UserError(self.env._("The instance to restore to was deleted."))
             return {
                 "kind": "http",
                 **self.instance_id._source_order(),
                 "database": self.database_name,
                 "neutralize": self.neutralize,
-                "copy": True,
+                # What takes the place of a lost database keeps its identity.
+                "copy": self.neutralize,
             }
         return {
             "kind": "postgres",
@@ -210,7 +217,8 @@ class BackupRestore(models.Model):
             "database": self.database_name,
             "filestore": tools.config.filestore(self.database_name),
             "neutralization": self._neutralization() if self.neutralize else None,
-            "uuid": str(uuid.uuid4()),
+            "known_modules": get_modules(),
+            "uuid": str(uuid.uuid4()) if self.neutralize else "",
         }
 
     @api.model

@@ -98,7 +98,9 @@ class BackupRun(models.Model):
     verified_at = fields.Datetime("Last Read", readonly=True)
     verification_report = fields.Json(readonly=True)
     finding = fields.Json(
-        readonly=True, help="What the verification found wrong with the server's own files."
+        readonly=True,
+        help="What was found wrong with an archive that is the one which was stored, and at which "
+        "level: it counts until a reading of at least that level finds it no more.",
     )
     drilled_at = fields.Datetime(
         "Last Restore Drill",
@@ -207,6 +209,10 @@ class BackupRun(models.Model):
     def pin(self):
         """Keep the archives for good, whatever the retention says."""
         self._require_operator()
+        if deleted := self.sudo().filtered(lambda run: run.work == "deletion"):
+            raise UserError(
+                self.env._("%(run)s is being deleted right now.", run=deleted[0].display_name)
+            )
         self.sudo().pinned = True
         self.sudo().copy_ids._withdraw_deletion(by_anybody=True)
         return True

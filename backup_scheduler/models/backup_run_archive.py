@@ -15,14 +15,11 @@ class BackupRunArchive(models.Model):
     # --- another copy ---------------------------------------------------------------------------
 
     def _replication_order(self):
-        now = fields.Datetime.now()
-        copies = self.copy_ids.filtered(
-            lambda copy: copy._is_to_be_copied() and copy.next_attempt_at <= now
-        )
+        copies = self._copies_due().browse()
+        for copy in self._copies_due():
+            copies |= copy._fit_to_recipients()
         for copy in copies:
-            encrypted = bool(copy.destination_id._recipients())
-            if not copy.path or encrypted != copy.path.endswith(".age"):
-                copy.path = self._free_path(copy)
+            copy.path = copy.path or self._free_path(copy)
         copies._mark_uploading()
         return {
             "action": "replicate",
@@ -34,6 +31,12 @@ class BackupRunArchive(models.Model):
             "catalogue": self._full_catalogue(),
         }
 
+    def _copies_due(self):
+        now = self._clock()
+        return self.copy_ids.filtered(
+            lambda copy: copy._is_to_be_copied() and copy.next_attempt_at <= now
+        )
+
     def _full_catalogue(self):
         """Return the catalogue of an archive that is at rest elsewhere already."""
         catalogue = {**self._catalogue(), "report": self.verification_report or {}}
@@ -44,21 +47,16 @@ class BackupRunArchive(models.Model):
 
     def _record_replication(self, event):
         copies = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+        if not copies and event["event"] == "failed":
+            # Not even the order could be made: that is an attempt too.
+            copies = self._copies_due()
+            copies._mark_uploading()
         if event["event"] == "done":
             self._record_copies(event["copies"])
-            for result in event.get("unreadable", ()):
-                self._record_unreadable(self.copy_ids.browse(result["id"]), result)
         elif event["event"] in ("failed", "lost"):
             code, error = self._failure_of(event)
             self._log(f"The archive could not be copied: {code}: {error}")
             copies._mark_missed(code, error)
-
-    def _record_unreadable(self, copy, result):
-        """A copy that another one was to be made from could not be read."""
-        self._log(f"{copy.destination_id.name}: {result['error_code']}: {result['error']}")
-        if result["bad"]:
-            copy._mark_damaged(result["error_code"], result["error"])
-            self._tell_damage(copy)
 
     # --- deleting -------------------------------------------------------------------------------
 
@@ -73,15 +71,15 @@ class BackupRunArchive(models.Model):
         self._require_manager()
         for run in self.sudo():
             run._require_deletable()
-        for database in self.sudo()._databases_left_bare():
-            if confirmation != database:
-                raise UserError(
-                    self.env._(
-                        "This is the last good archive of the database %(database)s. To delete it "
-                        "all the same, confirm with the name of the database.",
-                        database=database,
-                    )
+        bare = ", ".join(self.sudo()._databases_left_bare())
+        if bare and confirmation != bare:
+            raise UserError(
+                self.env._(
+                    "This is the last good archive of the database %(database)s. To delete it all "
+                    "the same, confirm with the name of the database.",
+                    database=bare,
                 )
+            )
         reason = self.env._("Deleted by %(user)s.", user=self.env.user.name)
         for run in self.sudo():
             run._log(reason)
@@ -91,7 +89,7 @@ class BackupRunArchive(models.Model):
     def _require_deletable(self):
         if self.pinned:
             raise UserError(self.env._("%(run)s is pinned: unpin it first.", run=self.display_name))
-        if not self.stored_copies:
+        if not self.copy_ids.filtered("path"):
             raise UserError(self.env._("%(run)s has no stored archive.", run=self.display_name))
 
     def _databases_left_bare(self):
@@ -129,7 +127,7 @@ class BackupRunArchive(models.Model):
         else:
             # Its job was deleted meanwhile, and with it the policy.
             self.copy_ids._withdraw_deletion()
-        now = fields.Datetime.now()
+        now = self._clock()
         copies = self.copy_ids.filtered(
             lambda copy: copy._is_to_be_deleted() and copy._deletion_moment() <= now
         )

@@ -36,14 +36,18 @@ class BackupRunReading(models.Model):
         copies = copies.sudo()._readable()
         level = run._checked_level(level)
         run._require_readable(copies, level, identity)
+        if run.work == "verification":
+            raise UserError(
+                self.env._("%(run)s is being read right now.", run=run.display_name)
+            )
+        values = {"verification_requested_at": fields.Datetime.now(), "requested_level": level}
+        if run.verification_requested_at:
+            # Both are done by one reading.
+            values["requested_level"] = max(level, run.requested_level or level)
+        if identity:
+            values["identity_sealed"] = self.env["backup.secret.mixin"]._seal(identity)
         copies.reading_requested = True
-        run.write(
-            {
-                "verification_requested_at": fields.Datetime.now(),
-                "requested_level": level,
-                "identity_sealed": self.env["backup.secret.mixin"]._seal(identity),
-            }
-        )
+        run.write(values)
         run._log(
             self.env._(
                 "Verification, level %(level)s, asked for by %(user)s.",
@@ -114,9 +118,9 @@ class BackupRunReading(models.Model):
         for result in results:
             self._record_read_copy(self.copy_ids.browse(result["id"]), result)
         read = [result for result in results if result["ok"]]
-        findings = [result["finding"] for result in read if result.get("finding")]
-        if findings:
-            self._mark_verify_failed(findings[0])
+        found = [result for result in read if result.get("finding")]
+        if found:
+            self._mark_found(found[0]["finding"], found[0]["report"])
         elif read:
             # The one that was read furthest: sealed copies have no report.
             best = max(read, key=lambda result: (result["report"] or {"level": 0})["level"])
@@ -129,17 +133,51 @@ class BackupRunReading(models.Model):
         if result["ok"]:
             copy._mark_read()
             level = (result["report"] or {}).get("level")
-            self._log(
-                f"{place}: verified, level {level}." if level
-                else f"{place}: the stored bytes are the ones that were stored."
-            )  # fmt: skip
-            if level == int(DRILL):
+            self._log(f"{place}: {self._tell_reading(level, result.get('finding'))}")
+            if level == int(DRILL) and not result.get("finding"):
                 self.drilled_at = fields.Datetime.now()
             return
-        self._log(f"{place}: {result['error_code']}: {result['error']}")
+        self._record_unreadable(copy, result)
+
+    def _record_unreadable(self, copy, result):
+        """A copy could not be read, or is not what was stored."""
+        self._log(f"{copy.destination_id.name}: {result['error_code']}: {result['error']}")
         if result["bad"]:
             copy._mark_damaged(result["error_code"], result["error"])
             self._tell_damage(copy)
+            return
+        is_news = copy.error_code != result["error_code"]
+        copy._mark_unread(result["error_code"], result["error"])
+        if is_news:
+            self._tell_unread(copy)
+
+    @staticmethod
+    def _tell_reading(level, finding):
+        if finding:
+            return f"level {level}, and then {finding['error_code']}: {finding['error']}"
+        if level:
+            return f"verified, level {level}."
+        return "the stored bytes are the ones that were stored."
+
+    def _tell_unread(self, copy):
+        """A copy that nobody can read is none to rely on, whatever its archive is."""
+        _logger.warning(
+            "Backup copy not readable: %s in %r: %s: %s",
+            copy.path,
+            copy.destination_id.name,
+            copy.error_code,
+            copy.error,
+        )
+        self.instance_id.message_post(
+            body=self.env._(
+                "A stored archive of %(database)s cannot be read: %(path)s in %(destination)s. "
+                "%(error)s",
+                database=self.database_name,
+                path=copy.path,
+                destination=copy.destination_id.name,
+                error=copy.error,
+            )
+        )
 
     def _tell_damage(self, copy):
         """A stored archive went bad: that is for people to know at once."""

@@ -2,6 +2,9 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.service.db import list_dbs
 
+# What a restore may end with that is true of the archive.
+BAD_ARCHIVE = ("truncated", "not_an_archive", "damaged", "archive_missing", "inconsistent")
+
 
 class BackupRunRestore(models.Model):
     """What a run has to do with its restores."""
@@ -43,6 +46,9 @@ class BackupRunRestore(models.Model):
                 user=self.env.user.name,
             )
         )
+        if run.work == "verification":
+            # Somebody waits for this; the reading can be asked for again.
+            run.cancel_requested = True
         run._plan_work()
         return restore.id
 
@@ -106,7 +112,10 @@ class BackupRunRestore(models.Model):
         return restore._engine_order()
 
     def _record_restore(self, event):
-        restore = self._running_restore()
+        # A queued one where not even its order could be made.
+        restore = self._running_restore() or self._queued_restore()
+        if not restore:
+            return
         if event["event"] == "progress":
             restore.progress = self.progress
         elif event["event"] == "done":
@@ -115,6 +124,9 @@ class BackupRunRestore(models.Model):
                 restore.instance_id._record_database(event["database"])
         elif event["event"] == "failed":
             restore._mark_failed(event["error_code"], event["error"], event.get("hint"))
+            if event["error_code"] in BAD_ARCHIVE:
+                # Which copies that is true of is found by reading them.
+                self._request_verification(self.copy_ids)
         elif event["event"] == "lost":
             code, error = self._failure_of(event)
             hint = self.env._(

@@ -3,7 +3,10 @@ import logging
 import random
 import statistics
 
+import psycopg2
+
 from odoo import fields, models
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
 from ..engine.errors import WorkerLost
 from ..engine.spool import human_size
@@ -18,7 +21,15 @@ RETRY_DELAY_LIMIT = 6 * 60
 JITTER = 0.2
 # An archive is compared with the median of so many before it, and below so many percent is odd.
 USUAL_SIZES = 7
+CONSISTENT, RESTORED = 3, 4
 DEFAULT_WARNING_PERCENT = 60
+
+
+def finding_of(failure):
+    """Return what was found as the run keeps it: with the level that finds it."""
+    level = RESTORED if failure["error_code"] == "restore_failed" else CONSISTENT
+    kept = {key: failure.get(key) or "" for key in ("error_code", "error", "hint")}
+    return {**kept, "level": level}
 
 
 class BackupRunStatus(models.Model):
@@ -62,15 +73,35 @@ class BackupRunStatus(models.Model):
             sha256=archive["sha256"],
             verification_level=str(level),
             verification_report=archive["report"],
+            finding=finding and finding_of(finding),
             verified_at=fields.Datetime.now(),
             progress=100,
             error_code=finding.get("error_code"),
             error=finding.get("error"),
             hint=finding.get("hint"),
             traceback=False,
-            warning=self._size_warning(archive["size"]),
         )
-        if not finding and self.job_id:
+        if finding:
+            self._tell_finding()
+        else:
+            self._try(self._warn_of_size)
+            self._try(self._retain)
+
+    def _try(self, step):
+        """Do what follows on a good archive. Whatever breaks there, the archive is at rest."""
+        try:
+            with self.env.cr.savepoint():
+                step()
+        except (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.OperationalError):
+            raise
+        except Exception:
+            _logger.exception("Backup run %s is stored, but %s failed", self.id, step.__name__)
+
+    def _warn_of_size(self):
+        self.warning = self._size_warning(self.size)
+
+    def _retain(self):
+        if self.job_id:
             self.job_id._apply_retention([self.database_name])
 
     @staticmethod
@@ -158,10 +189,17 @@ class BackupRunStatus(models.Model):
         :param report: of how it was read; None where its sealed bytes were the ones that were
             stored. What was once reached for the same bytes stays reached.
         """
-        level = max((report or {}).get("level", 0), int(self.verification_level or 1))
+        reached = (report or {}).get("level", 0)
+        if self.finding and reached < self.finding["level"]:
+            # It was not looked for this time, and is there as before.
+            self.write({"verified_at": fields.Datetime.now()})
+            self._show_finding()
+            return
+        level = max(reached, int(self.verification_level or 1))
         self.write(
             {
                 "status": self._good_status(level),
+                "finding": False,
                 "verification_level": str(level),
                 "verification_report": report or self.verification_report,
                 "verified_at": fields.Datetime.now(),
@@ -171,7 +209,43 @@ class BackupRunStatus(models.Model):
             }
         )
 
+    def _mark_found(self, failure, report):
+        """Record that the archive is the one which was stored, and no good one."""
+        self.write(
+            {
+                "finding": finding_of(failure),
+                "verification_report": report or self.verification_report,
+                "verified_at": fields.Datetime.now(),
+            }
+        )
+        self._show_finding()
+        self._tell_finding()
+
+    def _show_finding(self):
+        shown = ("error_code", "error", "hint")
+        self.write({"status": "verify_failed", **{key: self.finding[key] for key in shown}})
+
+    def _tell_finding(self):
+        """An archive that nobody should rely on: that is for people to know at once."""
+        _logger.warning(
+            "Backup not good: run %s, instance %r, database %r: %s: %s",
+            self.id,
+            self.instance_id.name,
+            self.database_name,
+            self.error_code,
+            self.error,
+        )
+        self.instance_id.message_post(
+            body=self.env._(
+                "The archive %(run)s is stored, and not a good one: %(error)s %(hint)s",
+                run=self.display_name,
+                error=self.error,
+                hint=self.hint or "",
+            )
+        )
+
     def _mark_verify_failed(self, failure):
+        """Record that no copy of the archive is what was stored."""
         self.write(
             {
                 "status": "verify_failed",

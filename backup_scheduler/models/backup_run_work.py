@@ -15,6 +15,10 @@ WORK = [
 ]
 LAST_WORDS = ("done", "failed", "lost")
 # A PostgreSQL that is away is asked again after this to drop what a killed process left.
+# What may have made a scratch database.
+USES_SCRATCH = ("restore", "verification")
+# Seconds. Reading or restoring even the largest archive ends some time.
+WORK_TIME_LIMIT = 48 * 3600
 SWEEP_PAUSE = datetime.timedelta(minutes=15)
 
 
@@ -86,8 +90,8 @@ class BackupRunWork(models.Model):
         self.env["backup.restore"].flush_model()
         self.env.cr.execute(self._claimable_work(run_id, urgent))
         run = self.browse(row[0] for row in self.env.cr.fetchall())
-        if run:
-            run._begin_work(worker)
+        if run and not run._begin_work(worker):
+            return self.browse()
         return run
 
     @api.model
@@ -110,19 +114,25 @@ class BackupRunWork(models.Model):
         )
 
     def _begin_work(self, worker):
-        moments = self._work_moments()
-        now = fields.Datetime.now()
-        due = [kind for kind, moment in moments.items() if moment <= now]
+        """Begin the first thing that is due; return False where nothing is, after all."""
+        # By the same clock that chose this run.
+        now = self._clock()
+        due = [kind for kind, moment in self._work_moments().items() if moment <= now]
+        if not due:
+            # Withdrawn by somebody who did not see that it was planned.
+            self.work_at = min(self._work_moments().values(), default=False)
+            return False
         self.write(
             {
                 "worker": worker,
                 "lease_token": uuid.uuid4().hex,
                 "lease_until": self._lease_end(),
-                "work": next(iter(due or moments), False),
+                "work": due[0],
                 "stage": False,
                 "progress": 0,
             }
         )
+        return True
 
     def _work_order(self):
         """Return what an engine process is told to do, secrets included."""
@@ -130,7 +140,7 @@ class BackupRunWork(models.Model):
         return {
             "spool": self._spool_folder(),
             "token": f"{self.work}-{self.id}-{self.sudo().lease_token[:8]}",
-            "time_limit": self.time_limit * 60,
+            "time_limit": WORK_TIME_LIMIT,
             **order,
         }
 
@@ -140,7 +150,9 @@ class BackupRunWork(models.Model):
         """Write down one event of the engine. The caller holds the run."""
         if event["event"] in ("stage", "progress"):
             self._record_work_progress(event)
-        if event["event"] in ("done", "failed") and self.scratch_at:
+        elif event["event"] == "unreadable":
+            self._record_unreadable(self.copy_ids.browse(event["id"]), event)
+        if event["event"] in ("done", "failed") and self.work in USES_SCRATCH:
             # It has ended in order, and dropped what it made.
             self.scratch_at = False
         getattr(self, f"_record_{self.work}")(event)

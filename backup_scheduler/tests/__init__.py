@@ -1,5 +1,6 @@
 from . import test_access
 from . import test_access_companies
+from . import test_archive_faults
 from . import test_archive_levels
 from . import test_concurrency
 from . import test_copies

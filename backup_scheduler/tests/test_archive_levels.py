@@ -24,7 +24,7 @@ class TestLevels(BackupCase):
     def test_what_is_asked_for_is_the_level_of_the_job_unless_told_else(self):
         run = self._stored()
         self.assertEqual(self._asked(run)["verify_level"], 3)
-        run._return_work()
+        self._read(run, report={"level": 3})
         self.assertEqual(self._asked(run, 2)["verify_level"], 2)
 
     def test_a_level_that_does_not_exist_is_refused(self):
@@ -230,11 +230,11 @@ class TestRereading(BackupCase):
 
     def test_the_budget_counts_what_was_read_in_the_last_day(self):
         done = self._old(50, 9e8)
-        done.copy_ids.write({"read_at": ago(hours=3), "checked_at": ago(hours=3)})
+        done.copy_ids.write({"tried_at": ago(hours=3), "checked_at": ago(hours=3)})
         self._old(40, 2e8)
         self._dispatch()
         self.assertFalse(self._asked_for())
-        done.copy_ids.read_at = ago(hours=25)
+        done.copy_ids.tried_at = ago(hours=25)
         self.env["ir.config_parameter"].set_param("backup_scheduler.housekeeping_at", False)
         self._dispatch()
         self.assertTrue(self._asked_for())

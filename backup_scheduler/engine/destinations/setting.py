@@ -13,6 +13,7 @@ class Setting:
     :ivar kind: ``char``, ``text``, ``integer``, ``boolean`` or ``selection``
     :ivar secret: it is kept encrypted, can be replaced, and is never read back
     :ivar required: the form insists on it
+    :ivar location: it says where the archives are: another one is another place
     :ivar advanced: few need it: the form has it further down
     :ivar choices: of a selection, as pairs of value and label; the empty value is left out
     """
@@ -24,6 +25,7 @@ class Setting:
     placeholder: str = ""
     secret: bool = False
     required: bool = False
+    location: bool = False
     advanced: bool = False
     default: Any = None
     choices: tuple = ()

@@ -79,7 +79,6 @@ def test_a_copy_is_made_of_the_first_one_that_is_good(odoo, folder, kind):
     at_rest = {"size": len(ARCHIVE), "sha256": order["sha256"], "encryption": ""}
     assert result == {
         "copies": [{"id": n, "path": PATH, "stored": True, **at_rest} for n in (7, 8)],
-        "unreadable": [],
     }
     for name in ("b", "c"):
         assert read(folder, name, PATH) == ARCHIVE
@@ -128,9 +127,10 @@ FAULTS = {
 def test_a_candidate_that_is_no_good_is_passed_over_and_told(odoo, folder, fault, code, bad):
     order = replication(odoo, folder, ["a", "b"], [target(folder, "c")])
     fault(folder)
-    result = run_here(order)
+    told = []
+    result = run_here(order, lambda _control, event: told.append(event))
     assert result["copies"][0]["stored"]
-    (unreadable,) = result["unreadable"]
+    (unreadable,) = (event for event in told if event["event"] == "unreadable")
     assert (unreadable["id"], unreadable["error_code"], unreadable["bad"]) == (1, code, bad)
     assert read(folder, "c", PATH) == ARCHIVE
 
@@ -139,11 +139,13 @@ def test_a_candidate_that_is_no_good_is_passed_over_and_told(odoo, folder, fault
 def test_without_a_good_candidate_nothing_is_published(odoo, folder, fault, code, bad):
     order = replication(odoo, folder, ["a"], [target(folder, "c")])
     fault(folder)
-    before = left_in(folder)
+    before, told = left_in(folder), []
     with pytest.raises(BackupError) as raised:
-        run_here(order)
+        run_here(order, lambda _control, event: told.append(event))
     assert raised.value.code == code
     assert left_in(folder) == before
+    (unreadable,) = (event for event in told if event["event"] == "unreadable")
+    assert unreadable["bad"] == bad, "Also where nothing else was to be read from"
 
 
 def test_a_connection_that_is_lost_half_way_is_no_end_of_the_archive(odoo, folder):
