@@ -4,6 +4,7 @@ from . import backup_instance
 from . import backup_database
 from . import backup_destination
 from . import backup_destination_kinds
+from . import backup_destination_hours
 from . import backup_job
 from . import backup_job_planning
 from . import backup_run
@@ -16,6 +17,7 @@ from . import backup_run_archive
 from . import backup_run_restore
 from . import backup_copy
 from . import backup_job_retention
+from . import backup_destination_retention
 from . import backup_import
 from . import backup_restore
 from . import backup_dispatcher

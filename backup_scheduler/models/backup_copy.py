@@ -331,6 +331,10 @@ class BackupCopy(models.Model):
         missing = self.status in ("failed", "pending") and not self.deletion_requested_at
         return missing and bool(self.next_attempt_at)
 
+    def _copying_moment(self):
+        """Return when it is made: when it is due, or its destination opens after that."""
+        return self.destination_id._opens_at(self.next_attempt_at)
+
     def _fit_to_recipients(self):
         """Return the copy to be made: another one, under another name, where the destination has
         begun or ceased to encrypt. What may lie under the old name goes."""

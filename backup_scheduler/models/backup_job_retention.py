@@ -61,23 +61,34 @@ class BackupJobRetention(models.Model):
             to try in place of those of the job; what is not given is as the job has it
         :return: for each archive, by database and newest first, ``{run_id, database, scheduled_at:
             ISO 8601 with the offset of the job's zone, size: bytes in all destinations, keep,
-            reasons: [sentences], pinned}``
+            reasons: [sentences], pinned, destination}``; ``destination`` names the one with a
+            policy of its own that the entry is about, and is empty for all others together
         Raises ValidationError that names the field that is wrong.
         """
         self.ensure_one()
         self.check_access("read")
+        tried = self._tried_policy(policy)
+        return [
+            archive
+            for scope in self._retention_scopes()
+            for archive in self._preview_scope(scope, tried)
+        ]
+
+    def _preview_scope(self, scope, tried):
         zone = pytz.timezone(self._retention_timezone())
+        own = scope.filtered("own_retention")
         return [
             {
                 "run_id": run.id,
                 "database": run.database_name,
+                "destination": own.name or "",
                 "scheduled_at": utc(run.scheduled_at).astimezone(zone).isoformat(),
-                "size": sum(run._archive_copies().mapped("size")),
+                "size": sum(run._archive_copies(scope).mapped("size")),
                 "keep": decision.keep,
                 "reasons": self._tell_reasons(decision.reasons),
                 "pinned": run.pinned,
             }
-            for run, decision in self._plan_retention(self._tried_policy(policy))
+            for run, decision in self._plan_retention(self._policy_of_scope(scope, tried), scope)
         ]
 
     def action_preview_retention(self):
@@ -123,26 +134,43 @@ class BackupJobRetention(models.Model):
 
     # --- deciding -------------------------------------------------------------------------------
 
-    def _plan_retention(self, policy, database_names=None):
+    def _plan_retention(self, policy, scope, database_names=None):
         """Return ``[(run, the engine's decision)]`` for the archives of the job.
 
+        :param scope: the destinations that the policy is for
         :param database_names: those alone; default: all that the job has archives of
         """
         self.ensure_one()
-        runs = {run.id: run for run in self.sudo()._runs_with_archive(database_names)}
-        places = self.sudo().destination_ids
+        runs = {run.id: run for run in self.sudo()._runs_with_archive(scope, database_names)}
+        places = self.sudo().destination_ids & scope
         archives = [run._as_archive(places) for run in runs.values()]
         return [
             (runs[decision.archive.id], decision)
             for decision in plan(archives, policy, utc(fields.Datetime.now()))
         ]
 
-    def _runs_with_archive(self, database_names):
+    @api.model
+    def _retention_scopes(self):
+        """Return the destinations that follow their jobs, and each that has a policy of its own."""
+        places = self.env["backup.destination"].sudo().with_context(active_test=False).search([])
+        own = places.filtered("own_retention")
+        return [places - own, *own]
+
+    def _policy_of_scope(self, scope, policy=None):
+        """Return the policy that is in force there.
+
+        :param policy: the job's, where another one is tried
+        """
+        if scope.filtered("own_retention"):
+            return scope._policy_in_force(self._retention_timezone())
+        return policy or self._policy_in_force()
+
+    def _runs_with_archive(self, scope, database_names):
         domain = [("job_id", "=", self.id), ("stored_copies", ">", 0)]
         if database_names is not None:
             domain.append(("database_name", "in", list(database_names)))
         runs = self.env["backup.run"].search(domain, order="database_name, id")
-        return runs.filtered(lambda run: run._archive_copies())
+        return runs.filtered(lambda run: run._archive_copies(scope))
 
     # --- applying -------------------------------------------------------------------------------
 
@@ -155,10 +183,11 @@ class BackupJobRetention(models.Model):
         :param database_names: those alone; default: all that the job has archives of
         """
         for job in self.sudo():
-            stay, go = job._sort_out(database_names)
-            job._keep_archives(stay)
-            for reasons, runs in go.items():
-                job._give_up_archives(runs, reasons)
+            for scope in job._retention_scopes():
+                stay, go = job._sort_out(scope, database_names)
+                job._keep_archives(stay, scope)
+                for reasons, runs in go.items():
+                    job._give_up_archives(runs, scope, reasons)
 
     def _reconsider_deletions(self, database_names=None):
         """Withdraw the marks of what is to stay after all; mark nothing.
@@ -167,13 +196,15 @@ class BackupJobRetention(models.Model):
         Called right before files are deleted.
         """
         for job in self.sudo():
-            stay, _go = job._sort_out(database_names)
-            job._keep_archives(stay)
+            for scope in job._retention_scopes():
+                stay, _go = job._sort_out(scope, database_names)
+                job._keep_archives(stay, scope)
 
-    def _sort_out(self, database_names):
-        """Return the runs to keep, and those to give up by the reasons why."""
+    def _sort_out(self, scope, database_names):
+        """Return the runs to keep there, and those to give up by the reasons why."""
         stay, go = [], defaultdict(list)
-        for run, decision in self._plan_retention(self._policy_in_force(), database_names):
+        policy = self._policy_of_scope(scope)
+        for run, decision in self._plan_retention(policy, scope, database_names):
             if decision.keep:
                 stay.append(run.id)
             else:
@@ -189,11 +220,12 @@ class BackupJobRetention(models.Model):
             _logger.warning("Retention of job %r keeps everything: %s", self.name, error)
             return Policy("keep_all")
 
-    def _keep_archives(self, runs):
-        runs.copy_ids.filtered("deleted_by_retention")._withdraw_deletion()
+    def _keep_archives(self, runs, scope):
+        marked = runs.copy_ids.filtered("deleted_by_retention")
+        marked.filtered(lambda copy: copy.destination_id in scope)._withdraw_deletion()
 
-    def _give_up_archives(self, runs, reasons):
-        copies = runs._archive_copies()
+    def _give_up_archives(self, runs, scope, reasons):
+        copies = runs._archive_copies(scope).filtered("destination_id.may_delete")
         unmarked = copies.filtered(lambda copy: not copy.deletion_requested_at)
         if unmarked:
             unmarked._request_deletion(" ".join(self._tell_reasons(reasons)))
@@ -214,10 +246,11 @@ class BackupRun(models.Model):
     # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.run"
 
-    def _archive_copies(self):
-        """Return the stored copies, without those that a person has asked to delete."""
+    def _archive_copies(self, scope):
+        """Return the stored copies there, without those that a person has asked to delete."""
         return self.copy_ids.filtered(
             lambda copy: copy.status == "stored"
+            and copy.destination_id in scope
             and (not copy.deletion_requested_at or copy.deleted_by_retention)
         )
 
@@ -237,5 +270,5 @@ class BackupRun(models.Model):
             good=self.status in GOOD,
             pinned=self.pinned,
             ended=utc(ended),
-            places=tuple((self._archive_copies().destination_id & destinations).ids),
+            places=tuple(self._archive_copies(destinations).destination_id.ids),
         )

@@ -260,6 +260,13 @@ class BackupRun(models.Model):
                 for name in sorted(names)
             ]
         )
+        opening = min(
+            (place._opens_at(fields.Datetime.now()) for place in job.destination_ids),
+            default=fields.Datetime.now(),
+        )
+        if opening > fields.Datetime.now():
+            # None of its destinations may be used before that.
+            runs.retry_at = opening
         if overlapping:
             runs.filtered(lambda run: run.database_name in overlapping)._mark_skipped(
                 "overlap", self.env._("The run before it was not done yet.")

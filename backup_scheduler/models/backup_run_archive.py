@@ -34,7 +34,7 @@ class BackupRunArchive(models.Model):
     def _copies_due(self):
         now = self._clock()
         return self.copy_ids.filtered(
-            lambda copy: copy._is_to_be_copied() and copy.next_attempt_at <= now
+            lambda copy: copy._is_to_be_copied() and copy._copying_moment() <= now
         )
 
     def _full_catalogue(self):

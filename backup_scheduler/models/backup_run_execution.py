@@ -2,7 +2,7 @@ import logging
 import os
 import uuid
 
-from odoo import api, models, tools
+from odoo import api, fields, models, tools
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import SQL
 
@@ -106,7 +106,13 @@ class BackupRunExecution(models.Model):
         wanted = self.copy_ids.filtered(
             lambda copy: copy.status != "stored" and not copy.deletion_requested_at
         )
-        for copy in wanted:
+        now = fields.Datetime.now()
+        opens = {copy: copy.destination_id._opens_at(now) for copy in wanted}
+        for copy, moment in opens.items():
+            if moment > now and min(opens.values()) <= now:
+                # It gets its copy from another one, once its destination is open.
+                copy.next_attempt_at = moment
+                continue
             copy = copy._fit_to_recipients()
             if not copy.path and self.database_name:
                 copy.path = self._free_path(copy)

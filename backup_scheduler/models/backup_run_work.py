@@ -72,7 +72,7 @@ class BackupRunWork(models.Model):
             ),
             "verification": self.verification_requested_at,
             "replication": copies._whole()
-            and first(copy.next_attempt_at for copy in copies if copy._is_to_be_copied()),
+            and first(copy._copying_moment() for copy in copies if copy._is_to_be_copied()),
             "sweep": not self.work and self.scratch_at,
         }
         return {kind: moment for kind, moment in moments.items() if moment}

@@ -2,10 +2,12 @@ from . import test_access
 from . import test_access_companies
 from . import test_archive_faults
 from . import test_archive_levels
+from . import test_cli
 from . import test_concurrency
 from . import test_copies
 from . import test_deletion
 from . import test_destination_kinds
+from . import test_destination_policies
 from . import test_dispatcher
 from . import test_dispatcher_missed
 from . import test_dispatcher_robust
