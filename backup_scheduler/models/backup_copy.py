@@ -1,7 +1,7 @@
 import datetime
 import logging
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ..engine.naming import safe_name
@@ -92,6 +92,12 @@ class BackupCopy(models.Model):
     _unfinished = models.Index("(run_id) WHERE status = 'uploading'")
     _oldest_read = models.Index("(destination_id, checked_at) WHERE status = 'stored'")
     _lately_tried = models.Index("(destination_id, tried_at) WHERE tried_at IS NOT NULL")
+
+    @api.depends("destination_id.name", "path")
+    def _compute_display_name(self):
+        for copy in self:
+            names = (copy.destination_id.name, copy.path)
+            copy.display_name = ": ".join(filter(None, names))
 
     # --- what people and scripts do -------------------------------------------------------------
 

@@ -18,7 +18,7 @@ _lt = LazyTranslate(__name__)
 # By the codes of the engine's reasons.
 REASONS = {
     "keep_all": _lt("Everything is kept."),
-    "last": _lt("Number %(number)s of the %(limit)s newest."),
+    "last": _lt("Among the newest: number %(number)s of %(limit)s."),
     "young": _lt("Not older than %(limit)s days."),
     "hourly": _lt("The newest of its hour (%(number)s of %(limit)s)."),
     "daily": _lt("The newest of its day (%(number)s of %(limit)s)."),
@@ -31,7 +31,7 @@ REASONS = {
     "floor": _lt("Never fewer than %(limit)s (number %(number)s)."),
     "last_made": _lt("The last good one that was made."),
     "last_in_place": _lt("The last good one in one of the job's destinations."),
-    "surplus": _lt("Not one of the %(limit)s newest."),
+    "surplus": _lt("Newer ones fill the %(limit)s that are kept."),
     "old": _lt("Older than %(limit)s days."),
     "no_period": _lt("Not the newest of any period that is kept."),
 }

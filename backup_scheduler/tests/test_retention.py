@@ -104,7 +104,7 @@ class TestApplyRetention(RetentionCase):
         self.assertEqual(self._to_go(nights), nights[:2])
         self.assertTrue(nights[0].copy_ids.deleted_by_retention)
         self.assertEqual(
-            nights[0].copy_ids.deletion_reason, "Not one of the 2 newest."
+            nights[0].copy_ids.deletion_reason, "Newer ones fill the 2 that are kept."
         )
         self.assertEqual(nights.copy_ids.mapped("status"), ["stored"] * 4, "nothing is deleted yet")
 

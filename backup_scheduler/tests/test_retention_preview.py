@@ -25,7 +25,7 @@ class TestPreviewRetention(RetentionCase):
         self.assertEqual([line["pinned"] for line in preview], [False, False, True])
         newest = preview[0]
         self.assertEqual(newest["database"], "sales")
-        self.assertEqual(newest["reasons"], ["Number 1 of the 1 newest."])
+        self.assertEqual(newest["reasons"], ["Among the newest: number 1 of 1."])
         self.assertEqual(newest["size"], 1000)
         moment = datetime.datetime.fromisoformat(newest["scheduled_at"])
         self.assertIn(moment.utcoffset(), [datetime.timedelta(hours=hours) for hours in (1, 2)])
@@ -111,7 +111,7 @@ class TestRetentionScreen(RetentionCase):
         self.assertEqual(self.job.retention_value, 2, "nothing is saved")
         lines = form.save().line_ids
         self.assertEqual(lines.mapped("decision"), ["keep", "delete", "delete"])
-        self.assertEqual(lines[1].reason, "Not one of the 1 newest.")
+        self.assertEqual(lines[1].reason, "Newer ones fill the 1 that are kept.")
 
     def test_thousands_of_archives_are_counted_and_not_all_shown(self):
         self._nights(3)

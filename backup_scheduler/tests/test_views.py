@@ -11,6 +11,7 @@ ACTIONS = (
     "backup_database_action",
     "backup_destination_action",
     "backup_copy_action",
+    "backup_restore_action",
 )
 MENUS = {
     "menu_runs": "backup.run",
@@ -19,6 +20,7 @@ MENUS = {
     "menu_databases": "backup.database",
     "menu_destinations_all": "backup.destination",
     "menu_copies": "backup.copy",
+    "menu_restores": "backup.restore",
 }
 
 

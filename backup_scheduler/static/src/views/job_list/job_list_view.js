@@ -1,5 +1,5 @@
 import { registry } from "@web/core/registry";
-import { deserializeDateTime, formatDateTime } from "@web/core/l10n/dates";
+import { deserializeDateTime, toLocaleDateTimeString } from "@web/core/l10n/dates";
 import { useService } from "@web/core/utils/hooks";
 import { ListController } from "@web/views/list/list_controller";
 import { listView } from "@web/views/list/list_view";
@@ -21,7 +21,7 @@ export class BackupJobListController extends ListController {
         const health = await this.orm.call("backup.doctor", "health", []);
         this.health.problems = health.problems;
         this.health.lastDispatchAt = health.last_dispatch_at
-            ? formatDateTime(deserializeDateTime(health.last_dispatch_at))
+            ? toLocaleDateTimeString(deserializeDateTime(health.last_dispatch_at))
             : "";
     }
 }

@@ -1,0 +1,156 @@
+"""One job, every kind of destination, each a real server: what comes to rest, and what happens when
+one of them is away."""
+
+import hashlib
+import time
+
+import pytest
+import servers_rclone
+import servers_s3
+import servers_sftp
+from test_archives import ended, first_destination, read_again
+
+SLOW_DEATH = 90  # seconds in which a run ends although a destination hangs
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with servers_s3.S3Server() as server:
+        server.make_bucket()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sftp(tmp_path_factory):
+    with servers_sftp.sftp_server(str(tmp_path_factory.mktemp("sftp") / "server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def webdav(tmp_path_factory):
+    with servers_rclone.webdav(str(tmp_path_factory.mktemp("webdav"))) as server:
+        yield server
+
+
+def made(world, kind, **settings):
+    """Make a destination through its form's fields; return its id."""
+    values = {f"{kind}_{name}": value for name, value in settings.items()}
+    values = {"name": kind.upper(), "kind": kind, "reread_interval": 0, **values}
+    (destination,) = world.call("destination", "create", [values])
+    return destination
+
+
+@pytest.fixture
+def places(world, s3, sftp, webdav):
+    """Every kind of destination, each checked as its form's button does."""
+    login = sftp.settings("backups")
+    host_key = login.pop("host_key")
+    ids = {
+        "local": first_destination(world),
+        "s3": made(world, "s3", bucket=servers_s3.BUCKET, endpoint_url=s3.url, path_style=True,
+                   **servers_s3.KEYS),
+        "sftp": made(world, "sftp", **login),
+        "rclone": made(world, "rclone", config=webdav.configuration("nas"), remote="nas",
+                       path="odoo"),
+    }  # fmt: skip
+    refused = world.call("destination", "check", [ids["sftp"]])
+    assert refused["error_code"] == "host_key_unknown"
+    (offered,) = world.call("destination", "read", [ids["sftp"]], ["offered_host_key"])
+    assert offered["offered_host_key"].split()[:2] == host_key.split()[:2]
+    world.call("destination", "action_accept_host_key", [ids["sftp"]])
+    for kind, destination in ids.items():
+        answer = world.call("destination", "check", [destination])
+        assert answer["ok"], (kind, answer)
+    yield ids
+    others = [destination for kind, destination in ids.items() if kind != "local"]
+    world.call("destination", "write", others, {"active": False})
+
+
+def copies_by_place(world, run, places):
+    names = {destination: kind for kind, destination in places.items()}
+    return {names[copy["destination_id"][0]]: copy for copy in world.copies(run)}
+
+
+def test_an_archive_comes_to_rest_in_each_and_is_read_back_from_each(world, places, s3):
+    run = world.back_up(destination_ids=[[6, 0, list(places.values())]])
+    assert (run["status"], run["stored_copies"]) == ("verified", 4), run["log"]
+    copies = copies_by_place(world, run["id"], places)
+    assert {copy["sha256"] for copy in copies.values()} == {run["sha256"]}
+    key = copies["s3"]["path"]
+    content = s3.client().get_object(Bucket=servers_s3.BUCKET, Key=key)["Body"].read()
+    assert hashlib.sha256(content).hexdigest() == run["sha256"]
+    assert s3.uploads() == [], "No multipart upload is left open"
+
+    read = read_again(world, run, timeout=120)
+    assert (read["status"], read["verification_level"]) == ("verified", "3"), read["log"]
+    assert all(copy["read_at"] for copy in world.copies(run["id"]))
+
+
+def test_a_restore_takes_the_archive_from_the_bucket(world, places, cluster):
+    run = world.back_up(destination_ids=[[6, 0, [places["s3"]]]])
+    name = f"s3-{run['id']}"
+    restore = world.call("run", "restore", [run["id"]], name)
+    try:
+        done = world.wait_until(lambda: ended(world, restore), 120, "the restore came to an end")
+        assert done["status"] == "done", (done["error"], done["hint"])
+        assert name in cluster.databases()
+    finally:
+        cluster.drop(name)
+
+
+def test_a_destination_that_is_away_costs_the_others_nothing_and_gets_its_copy_later(
+    world, places, sftp, s3
+):
+    wanted = [places["local"], places["sftp"]]
+    sftp.stop()
+    run = world.back_up(destination_ids=[[6, 0, wanted]])
+    assert (run["status"], run["stored_copies"]) == ("verified", 1), run["log"]
+    missed = copies_by_place(world, run["id"], places)["sftp"]
+    assert missed["status"] == "failed"
+    assert missed["error_code"] in ("connection_failed", "destination_failed"), missed
+    assert missed["next_attempt_at"]
+
+    sftp.start()
+    world.call("copy", "retry", [missed["id"]])
+    world.wait_until(
+        lambda: copies_by_place(world, run["id"], places)["sftp"]["status"] == "stored",
+        60, "the copy was made from the other one",
+    )  # fmt: skip
+    assert read_again(world, run, timeout=120)["status"] == "verified"
+
+
+def test_a_destination_that_hangs_does_not_keep_an_archive_from_its_name(world, places, webdav):
+    wanted = [[6, 0, [places["local"], places["rclone"]]]]
+    webdav.stop()
+    try:
+        run = world.run_now(destination_ids=wanted)
+        began = time.monotonic()
+        world.wait_until(
+            lambda: copies_by_place(world, run, places)["local"]["status"] == "stored",
+            SLOW_DEATH, "the archive is at rest in the folder",
+        )  # fmt: skip
+        assert time.monotonic() - began < SLOW_DEATH
+    finally:
+        webdav.resume()
+    done = world.wait_for(run, timeout=120)
+    assert done["status"] == "verified"
+
+
+def test_retention_deletes_in_each_kind(world, places, s3):
+    job = world.create_job(
+        world.create_instance(), retention_mode="keep_last_n", retention_value=1,
+        destination_ids=[[6, 0, list(places.values())]],
+    )  # fmt: skip
+    runs = []
+    for _time in range(2):
+        (run,) = world.call("job", "run_now", [job])
+        runs.append(world.wait_for(run, timeout=120))
+    old, new = runs
+    gone = copies_by_place(world, old["id"], places)["s3"]["path"]
+    world.wait_until(
+        lambda: {copy["status"] for copy in world.copies(old["id"])} == {"deleted"},
+        90, "the older archive is gone everywhere",
+    )  # fmt: skip
+    keys = s3.objects()
+    assert gone not in keys
+    assert copies_by_place(world, new["id"], places)["s3"]["path"] in keys
