@@ -57,9 +57,7 @@ class Backup(Command):
                 "--identity", type=Path, metavar="FILE", help="the age identity of encrypted copies"
             )
         for command in (archives, verify, restore, importing):
-            command.add_argument(
-                "-d", "--database", help="the database that has Backup Scheduler"
-            )
+            command.add_argument("-d", "--database", help="the database that has Backup Scheduler")
 
     def _worker(self, options, odoo_arguments):
         if options.launched:
@@ -101,17 +99,16 @@ class Backup(Command):
                 )
 
     def _verify(self, options, odoo_arguments):
-        """Read the copies right here; exit with 1 unless the archive is good."""
+        """Read the copies right here; exit with 1 unless each was read, and the archive is good."""
         with self._environment(options, odoo_arguments) as env:
             run = existing(env["backup.run"], options.run)
             run.verify(options.level, identity_of(options))
+            asked = run.copy_ids.filtered("reading_requested")
+            last_read, log = {copy.id: copy.read_at for copy in asked}, run.log
         self._execute(options, run.id)
         with self._environment(options, odoo_arguments) as env:
             run = env["backup.run"].browse(options.run)
-            sys.stdout.write(f"{run.status}, level {run.verification_level}\n")
-            for line in (run.error, run.hint):
-                sys.stdout.write(f"{line}\n" if line else "")
-            if run.status == "verify_failed" or run.verification_requested_at:
+            if not tell_reading(run, last_read, log, sys.stdout):
                 sys.exit(1)
 
     def _restore(self, options, odoo_arguments):
@@ -136,12 +133,19 @@ class Backup(Command):
                 sys.exit(1)
 
     def _import(self, options, odoo_arguments):
+        """Import call by call, each of which has its time; exit with 1 when one gets nowhere."""
         complete = False
         while not complete:
             with self._environment(options, odoo_arguments) as env:
                 found = named(env["backup.destination"], options.destination).import_archives()
             complete = found.pop("complete")
             sys.stdout.write(", ".join(f"{count} {name}" for name, count in found.items()) + "\n")
+            if not complete and not found["imported"]:
+                sys.stderr.write(
+                    "There are more, behind those that are not readable: they were not reached in "
+                    "the time that there is. Odoo's log names what is not readable: move it away.\n"
+                )
+                sys.exit(1)
 
     def _execute(self, options, run_id):
         """Do what was asked for of one run in this process, saying how far it is.
@@ -195,6 +199,38 @@ def named(records, name):
             )
         )
     return found
+
+
+def tell_reading(run, last_read, log, output):
+    """Write what has become of copies that were to be read; return whether all is well: each of
+    them was read to its end and is what was stored, and the archive is good.
+
+    :param last_read: when each had been read before, by its id
+    :param log: the run's log of before
+    """
+    copies = run.env["backup.copy"].browse(last_read).exists()
+    unread = [copy for copy in copies if not was_read(copy, last_read[copy.id])]
+    for copy in copies:
+        missed = "not read" if copy.status == "stored" else copy.status
+        said = missed if copy in unread else "read, and what was stored"
+        # The place may be away, or the archive another one.
+        reason = f": {copy.error_code}: {copy.error}" if copy.error else ""
+        output.write(f"{copy.destination_id.name}: {said}{reason}\n")
+    told = (log or "").splitlines()
+    for line in (run.log or "").splitlines():
+        output.write(f"  {line}\n" if line not in told else "")
+    if len(unread) == len(last_read) and all(copy.status == "stored" for copy in unread):
+        output.write("Nothing was read. What follows is what was known before:\n")
+    output.write(f"{run.status}, level {run.verification_level}\n")
+    for line in (run.error, run.hint):
+        output.write(f"{line}\n" if line else "")
+    is_done = len(copies) == len(last_read) and not unread and not run.verification_requested_at
+    return is_done and run.status in ("success", "verified")
+
+
+def was_read(copy, last_read):
+    """Return whether the copy was read since, and is good."""
+    return copy.status == "stored" and bool(copy.read_at) and copy.read_at != last_read
 
 
 def identity_of(options):

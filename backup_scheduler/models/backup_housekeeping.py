@@ -97,6 +97,8 @@ class BackupDestinationReading(models.Model):
             [
                 ("destination_id", "=", self.id),
                 ("status", "=", "stored"),
+                "|",
+                ("checked_at", "=", False),
                 ("checked_at", "<", now - datetime.timedelta(days=self.reread_interval)),
                 ("reading_requested", "=", False),
                 ("deletion_requested_at", "=", False),
@@ -105,7 +107,7 @@ class BackupDestinationReading(models.Model):
                 ("tried_at", "=", False),
                 ("tried_at", "<", now - BUDGET_PERIOD),
             ],
-            order="checked_at, id",
+            order="checked_at NULLS FIRST, id",
             limit=READING_LIMIT,
         )
         untouched = left == self.reread_budget * GIGABYTE

@@ -119,6 +119,7 @@ class BackupRun(models.Model):
     catalogue_owner = fields.Char(
         readonly=True,
         copy=False,
+        index="btree_not_null",
         help="Of an imported archive: the run that made it, as the JSON beside the archive says.",
     )
 

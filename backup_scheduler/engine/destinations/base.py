@@ -69,8 +69,10 @@ class Destination(abc.ABC):
         """Return the size at rest, in bytes, of the archive at ``path``, or ``ArchiveMissing``."""
 
     @abc.abstractmethod
-    def catalogues(self):
+    def catalogues(self, known=frozenset()):
         """Yield ``(path, catalogue)`` of every archive that has a catalogue beside it.
+
+        :param known: paths of archives that are passed over, at the cost of listing them
 
         ``path`` is the archive's; ``catalogue`` is the JSON that :meth:`Upload.commit` has put
         there, as a dict, or None where it cannot be read or is no such thing. Its content comes

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import threading
 import uuid
 
@@ -56,7 +57,9 @@ class LocalDestination(Destination):
 
     LABEL = "Folder of this server"
     SETTINGS = (
-        Setting("path", "Folder", required=True, placeholder="/var/backups/odoo"),
+        Setting(
+            "path", "Folder", required=True, location=True, placeholder="/var/backups/odoo"
+        ),
         Setting(
             "reserve",
             "Keep Free (GB)",
@@ -150,9 +153,20 @@ class LocalDestination(Destination):
         final = self._locate(path)
         if not os.path.isdir(self.path):
             raise DestinationFailed(f"The folder {self.path} is not there.")
-        if not os.path.isfile(final):
+        with failures_named(f"{final} cannot be examined"):
+            mode = mode_of(final)
+            self._require_inside(final)
+        if stat.S_ISLNK(mode):
+            raise DestinationFailed(f"{final} is a link to another file, and no archive of ours.")
+        if not stat.S_ISREG(mode):
             raise ArchiveMissing(f"{final} is not there any more.")
         return final
+
+    def _require_inside(self, final):
+        """Raise where a link of the folder leads elsewhere, out of what the destination is."""
+        root, folder = os.path.realpath(self.path), os.path.realpath(os.path.dirname(final))
+        if os.path.commonpath([root, folder]) != root:
+            raise DestinationFailed(f"{final} lies outside the destination's folder, by a link.")
 
     def stat(self, path):
         final = self.path_of(path)
@@ -162,19 +176,22 @@ class LocalDestination(Destination):
     def read(self, path):
         final = self.path_of(path)
         buffer = memoryview(bytearray(BLOCK))
-        with failures_named(f"{final} cannot be read"), open(final, "rb", buffering=0) as file:
+        with (
+            failures_named(f"{final} cannot be read"),
+            open(final, "rb", buffering=0, opener=itself) as file,
+        ):
             while length := file.readinto(buffer):
                 yield buffer[:length]
 
-    def catalogues(self):
+    def catalogues(self, known=frozenset()):
         self._require_marker()
         with failures_named(f"The folder {self.path} cannot be read"):
             for place, folders, names in os.walk(self.path, onerror=raise_it):
                 folders.sort()
                 for name in sorted(names):
                     final = os.path.join(place, described_by(name))
-                    if described_by(name) and os.path.isfile(final):
-                        path = os.path.relpath(final, self.path).replace(os.sep, "/")
+                    path = os.path.relpath(final, self.path).replace(os.sep, "/")
+                    if described_by(name) and path not in known and stat.S_ISREG(mode_of(final)):
                         yield path, read_catalogue(final + CATALOGUE)
 
     def _locate(self, path):
@@ -300,13 +317,28 @@ def owned(final, owner):
 def read_catalogue(path):
     """Return the catalogue at ``path`` as a dict, or None where it is nothing of the kind."""
     try:
-        if os.path.getsize(path) > CATALOGUE_LIMIT:
+        found = os.lstat(path)
+        # Only of a file: others lead elsewhere, or never end.
+        if not stat.S_ISREG(found.st_mode) or found.st_size > CATALOGUE_LIMIT:
             return None
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=itself) as file:
             catalogue = json.load(file)
     except (OSError, ValueError, RecursionError):
         return None
     return catalogue if isinstance(catalogue, dict) else None
+
+
+def mode_of(path):
+    """Return the mode of what stands at ``path`` itself, no link followed; 0 where nothing does."""
+    try:
+        return os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def itself(path, flags):
+    """Open what stands at ``path`` itself, no link followed, without waiting for anybody."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def put_first(made, path):

@@ -56,6 +56,7 @@ class RcloneDestination(Destination):
         Setting(
             "path",
             "Folder of the Remote",
+            location=True,
             placeholder="Backups/Odoo",
             help="The folder below the remote; for object stores, the bucket and what follows it.",
         ),
@@ -199,16 +200,16 @@ class RcloneDestination(Destination):
                 "tried again later.",
             )
 
-    def catalogues(self):
+    def catalogues(self, known=frozenset()):
         patterns = [name + ending for name in ARCHIVES for ending in ("", CATALOGUE)]
         with self._remote.rclone.configured() as folder:
             found = self._remote.listing("", patterns, recursive=True, limit=0)
             if found is None:
                 raise DestinationFailed(f"{self._remote} is not there: No such folder.")
-            paths = sorted(
+            described = {
                 described_by(name) for name in found if described_by(name) in found and plain(name)
-            )
-            for batch in batches(paths, found):
+            }
+            for batch in batches(sorted(described - known), found):
                 yield from self._fetched(batch, found, os.path.join(folder, uuid.uuid4().hex))
 
     def _fetched(self, paths, sizes, folder):

@@ -7,7 +7,7 @@ import urllib.parse
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, Immutable
-from ..naming import ARCHIVE, described_by
+from ..naming import ARCHIVE, CATALOGUE, described_by
 from ..spool import BLOCK
 from .base import Destination
 from .s3_bucket import Bucket, check_address
@@ -57,8 +57,8 @@ class S3Destination(Destination):
             help="The address of the S3 server; empty for AWS.",
         ),
         Setting("region", "Region", placeholder="eu-central-1"),
-        Setting("bucket", "Bucket", required=True, help="It has to exist."),
-        Setting("prefix", "Folder in the Bucket", placeholder="odoo/backups"),
+        Setting("bucket", "Bucket", required=True, location=True, help="It has to exist."),
+        Setting("prefix", "Folder in the Bucket", location=True, placeholder="odoo/backups"),
         Setting(
             "access_key",
             "Access Key",
@@ -246,18 +246,26 @@ class S3Destination(Destination):
                 while block := read_block(body, what):
                     yield block
 
-    def catalogues(self):
+    def catalogues(self, known=frozenset()):
         with self.connect() as bucket:
-            # Keys come in the order of their bytes: an archive right before what its name begins.
-            archives = []
-            for key in bucket.keys(self._prefix and f"{self._prefix}/"):
-                archives = [name for name in archives if key.startswith(name)]
-                if described_by(key) in archives:
-                    content, found = bucket.content(key, CATALOGUE_LIMIT + 1)
-                    if found:
-                        yield self._path_of(described_by(key)), parsed(content)
-                elif ARCHIVE.search(key):
-                    archives.append(key)
+            for key in self._described(bucket):
+                path = self._path_of(key)
+                if path in known:
+                    continue
+                content, found = bucket.content(key + CATALOGUE, CATALOGUE_LIMIT + 1)
+                if found:
+                    yield path, parsed(content)
+
+    def _described(self, bucket):
+        """Yield the keys of the archives that have a catalogue beside them."""
+        # Keys come in the order of their bytes: an archive right before what its name begins.
+        archives = []
+        for key in bucket.keys(self._prefix and f"{self._prefix}/"):
+            archives = [name for name in archives if key.startswith(name)]
+            if described_by(key) in archives:
+                yield described_by(key)
+            elif ARCHIVE.search(key):
+                archives.append(key)
 
     # --- names ---
 

@@ -64,6 +64,7 @@ class SFTPDestination(Destination):
         Setting(
             "path",
             "Folder on the Server",
+            location=True,
             placeholder="backups",
             help="Relative: below the account's home.",
         ),
@@ -190,21 +191,22 @@ class SFTPDestination(Destination):
                     f"{final} is not there any more on {self._account.server}."
                 ) from None
 
-    def catalogues(self):
+    def catalogues(self, known=frozenset()):
         with self._open() as place, place.failures_named(f"{self.path} cannot be read"):
-            yield from self._catalogues(place, "")
+            yield from self._catalogues(place, "", known)
 
-    def _catalogues(self, place, folder):
+    def _catalogues(self, place, folder, known):
         """Yield those of one folder, then those below it. Links to folders are not followed."""
         found = place.sftp.list(posixpath.join(self.path, folder) if folder else self.path)
         for name in found:
             archive = described_by(name)
             if archive in found and not found[archive].is_folder:
                 path = posixpath.join(folder, archive)
-                yield path, self._catalogue(place, path)
+                if path not in known:
+                    yield path, self._catalogue(place, path)
         for name, attributes in found.items():
             if attributes.is_folder:
-                yield from self._catalogues(place, posixpath.join(folder, name))
+                yield from self._catalogues(place, posixpath.join(folder, name), known)
 
     def _catalogue(self, place, path):
         try:

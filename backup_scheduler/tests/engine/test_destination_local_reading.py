@@ -73,6 +73,36 @@ def test_a_folder_that_is_gone_says_nothing_about_its_archives(destination, way)
         way(destination)
 
 
+@WAYS
+def test_a_link_in_the_place_of_an_archive_is_not_followed(destination, root, tmp_path, way):
+    """And says nothing about the archive: who has moved it may have left the link."""
+    store(destination)
+    os.rename(os.path.join(root, PATH), tmp_path / "moved.zip")
+    os.symlink(tmp_path / "moved.zip", os.path.join(root, PATH))
+    with pytest.raises(DestinationFailed, match="is a link"):
+        way(destination)
+
+
+@WAYS
+def test_a_folder_that_leads_out_of_the_destination_is_not_followed(
+    destination, root, tmp_path, way
+):
+    store(destination)
+    os.rename(os.path.join(root, "Shop"), tmp_path / "moved")
+    os.symlink(tmp_path / "moved", os.path.join(root, "Shop"))
+    with pytest.raises(DestinationFailed, match="lies outside"):
+        way(destination)
+
+
+def test_a_destination_that_is_itself_a_link_is_used(tmp_path):
+    (tmp_path / "disk").mkdir()
+    os.symlink(tmp_path / "disk", tmp_path / "archives")
+    destination = open_destination("local", {"path": str(tmp_path / "archives")})
+    store(destination)
+    assert destination.stat(PATH) == 7
+    assert dict(destination.catalogues()) == {PATH: {"run": OWNER, "size": 7}}
+
+
 def test_what_is_written_beside_the_spool_gets_a_file_of_its_own(destination, tmp_path, root):
     """As encrypted bytes are, although the spool lies on the same file system."""
     with Spool(str(tmp_path / "spool"), "run-1") as spool:
@@ -126,6 +156,41 @@ def test_what_is_not_an_archive_of_ours_is_not_listed(destination, root):
         with contextlib.suppress(IsADirectoryError), open(os.path.join(root, name), "w") as file:
             file.write("{}")
     assert [path for path, _catalogue in destination.catalogues()] == [PATH]
+
+
+def test_archives_that_are_known_are_passed_over_unread(destination, monkeypatch):
+    store(destination)
+    store(destination, "Shop/db/next.zip")
+    read, really_read = [], local_module.read_catalogue
+    monkeypatch.setattr(
+        local_module, "read_catalogue", lambda path: read.append(path) or really_read(path)
+    )
+    listed = [path for path, _catalogue in destination.catalogues(known={PATH})]
+    assert listed == ["Shop/db/next.zip"]
+    assert len(read) == 1
+
+
+def test_links_lead_to_no_archive_and_no_catalogue(destination, root, tmp_path):
+    store(destination)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.zip").write_bytes(b"not ours")
+    (outside / "secret.zip.json").write_text('{"run": "stolen"}')
+    os.symlink(outside, os.path.join(root, "Shop/linked"))
+    os.symlink(outside / "secret.zip", os.path.join(root, "Shop/db/a.zip"))
+    shutil.copy(outside / "secret.zip.json", os.path.join(root, "Shop/db/a.zip.json"))
+    shutil.copy(outside / "secret.zip", os.path.join(root, "Shop/db/b.zip"))
+    os.symlink(outside / "secret.zip.json", os.path.join(root, "Shop/db/b.zip.json"))
+    listed = dict(destination.catalogues())
+    assert sorted(listed) == [PATH, "Shop/db/b.zip"]
+    assert listed["Shop/db/b.zip"] is None
+
+
+def test_a_catalogue_that_never_ends_holds_nobody_up(destination, root):
+    store(destination)
+    os.unlink(os.path.join(root, f"{PATH}.json"))
+    os.mkfifo(os.path.join(root, f"{PATH}.json"))
+    assert dict(destination.catalogues()) == {PATH: None}
 
 
 def test_a_folder_that_cannot_be_listed_is_a_failure_and_not_an_empty_one(destination):
