@@ -13,6 +13,10 @@ FOLDER = ROOT / "docs" / "images"
 DATABASES = ("accounting", "warehouse", "webshop")
 RUN_TIMEOUT = 180
 CONTENT = Seed(modules=("base", "web"), attachments=120, megabytes=24)
+# As a form looks before anybody has checked it.
+BUCKET = {"name": "Bucket in Frankfurt", "kind": "s3", "s3_bucket": "acme-backups",
+          "s3_region": "eu-central-1", "s3_prefix": "odoo", "s3_access_key": "AKIAEXAMPLE",
+          "s3_secret_key": "not shown", "s3_lock_mode": "GOVERNANCE", "s3_lock_days": 30}
 
 
 def screenshots():
@@ -68,14 +72,23 @@ def _take(browser, url, rpc):
     (bad,) = rpc.call("backup.run", "search", [["status", "=", "failed"]], limit=1)
     (job,) = rpc.call("backup.job", "search", [], limit=1)
     (instance,) = rpc.call("backup.instance", "search", [["name", "=", "Shop"]])
+    bucket = rpc.call("backup.destination", "create", BUCKET)
     pages = (("runs", "backup-runs", ".o_list_view .o_data_row"),
              ("run", f"backup-runs/{run}", ".o_form_view .o_field_widget"),
              ("failed-run", f"backup-runs/{bad}", ".o_form_view .o_field_widget"),
              ("job", f"backup-jobs/{job}", ".o_form_view .o_field_widget"),
-             ("instance", f"backup-instances/{instance}", ".o_form_view .o_field_widget"))
+             ("instance", f"backup-instances/{instance}", ".o_form_view .o_field_widget"),
+             ("destination", f"backup-destinations/{bucket}", ".o_form_view .o_field_widget"))
     for name, path, ready in pages:
         browser.resize(1366, 768)
         browser.open(f"{url}/odoo/{path}", ready)
+        browser.screenshot(FOLDER / f"{name}.png")
+    for name, path, button in (("retention", f"backup-jobs/{job}", "action_preview_retention"),
+                               ("restore", f"backup-runs/{run}", "action_restore")):
+        browser.resize(1366, 768)
+        browser.open(f"{url}/odoo/{path}", f"button[name='{button}']")
+        browser.click(f"button[name='{button}']")
+        browser.wait_for(".modal .o_form_view .o_field_widget")
         browser.screenshot(FOLDER / f"{name}.png")
     browser.resize(390, 844, phone=True)
     with contextlib.suppress(DevError):  # kanban or list, whichever the phone shows
