@@ -29,7 +29,6 @@
     ],
     "assets": {
         "web.assets_backend": ["backup_scheduler/static/src/**/*"],
-        "web.assets_unit_tests": ["backup_scheduler/static/tests/**/*.test.js"],
     },
     "application": True,
 }

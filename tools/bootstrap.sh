@@ -131,6 +131,7 @@ if [ "$COMMAND" != clean ]; then
     find_python >/dev/null || MISSING="$MISSING python3 python3-venv"
     has_postgres || MISSING="$MISSING postgresql"
     [ "$COMMAND" != test ] || test_packages
+    [ "$COMMAND" != screenshots ] || has_browser || MISSING="$MISSING chromium"
     [ -z "$MISSING" ] || install_missing
 fi
 

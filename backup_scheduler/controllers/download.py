@@ -1,7 +1,9 @@
-import logging
+import contextlib
+import itertools
 
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 from werkzeug.utils import send_file
+from werkzeug.wsgi import ClosingIterator
 
 from odoo import http
 from odoo.http import Response, request
@@ -9,12 +11,18 @@ from odoo.http import Response, request
 from ..engine.destinations import open_destination
 from ..engine.errors import BackupError
 
-_logger = logging.getLogger(__name__)
+# The key, in the session of a user, of the copies whose download began in it.
+BEGUN = "backup_downloads"
+PARTIAL = 206
 
 
 class BackupDownload(http.Controller):
     @http.route(
-        "/backup_scheduler/download/<int:copy_id>", type="http", auth="user", readonly=False
+        "/backup_scheduler/download/<int:copy_id>",
+        type="http",
+        auth="user",
+        methods=["GET"],
+        readonly=False,
     )
     def download(self, copy_id):
         """Stream one copy as it lies in its destination; Managers only, each download logged.
@@ -32,9 +40,23 @@ class BackupDownload(http.Controller):
             answer = self._stream(copy)
         except BackupError as error:
             raise ServiceUnavailable(f"{error.message} {error.hint}") from error
-        if "Range" not in request.httprequest.headers:
+        if not self._goes_on(copy, answer):
             copy._log_download(request.httprequest.remote_addr)
         return answer
+
+    def _goes_on(self, copy, answer):
+        """Return whether this is the rest of a download that was logged; note down one that begins.
+
+        What is asked for tells nothing: a range may be the whole file, and a session that never
+        began takes an archive as well in two parts.
+        """
+        begun = request.session.get(BEGUN) or []
+        partial = answer.status_code == PARTIAL and answer.content_range
+        if partial and partial.start and copy.id in begun:
+            return True
+        if copy.id not in begun:
+            request.session[BEGUN] = [*begun, copy.id]
+        return False
 
     def _stream(self, copy):
         destination = open_destination(copy.destination_id.kind, copy.destination_id._settings())
@@ -49,11 +71,21 @@ class BackupDownload(http.Controller):
                 etag=copy.sha256 or True,
                 max_age=0,
             )
-        blocks = destination.read(copy.path)
+        blocks = _read(destination, copy.path)
+        # Now, while the answer can still be that the destination is away.
+        first = list(itertools.islice(blocks, 1))
         headers = [
             ("Content-Type", "application/octet-stream"),
             ("Content-Length", str(int(copy.size))),
             ("Content-Disposition", http.content_disposition(name)),
             ("Cache-Control", "no-store"),
         ]
-        return Response(blocks, headers=headers, direct_passthrough=True)
+        whole = ClosingIterator(itertools.chain(first, blocks), blocks.close)
+        return Response(whole, headers=headers, direct_passthrough=True)
+
+
+def _read(destination, path):
+    """Yield the bytes of the archive, each block the reader's to keep, as servers want them."""
+    with contextlib.closing(destination.read(path)) as blocks:
+        for block in blocks:
+            yield bytes(block)

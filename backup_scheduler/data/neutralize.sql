@@ -12,16 +12,19 @@ UPDATE backup_run
    SET lease_token = NULL, lease_until = NULL, worker = NULL, verification_requested_at = NULL,
        identity_sealed = NULL, work = NULL, work_at = NULL, scratch_at = NULL
  WHERE lease_token IS NOT NULL OR verification_requested_at IS NOT NULL OR work_at IS NOT NULL;
+UPDATE backup_copy SET status = 'failed' WHERE status = 'uploading';
 UPDATE backup_copy
    SET deletion_requested_at = NULL, deletion_reason = NULL, deleted_by_retention = NULL,
        next_attempt_at = NULL, reading_requested = NULL
- WHERE status IN ('stored', 'failed');
+ WHERE deletion_requested_at IS NOT NULL OR next_attempt_at IS NOT NULL OR reading_requested;
 UPDATE backup_restore SET status = 'cancelled', identity_sealed = NULL
  WHERE status IN ('queued', 'running');
 UPDATE backup_destination SET reread_interval = 0;
 DELETE FROM ir_config_parameter WHERE key = 'backup_scheduler.scratch_password';
-UPDATE backup_copy SET status = 'failed' WHERE status = 'uploading';
 UPDATE backup_instance SET master_password_sealed = NULL, active = false;
 UPDATE backup_destination
    SET s3_secret_key_sealed = NULL, sftp_password_sealed = NULL, sftp_private_key_sealed = NULL,
        sftp_passphrase_sealed = NULL, rclone_config_sealed = NULL;
+UPDATE res_config_settings SET backup_scratch_password_sealed = NULL;
+UPDATE backup_restore_wizard SET identity_sealed = NULL;
+UPDATE backup_verification SET identity_sealed = NULL;

@@ -6,7 +6,7 @@ import urllib.parse
 
 MASK = "********"
 # The keys of events whose values may quote what another program said.
-PROSE = ("error", "hint", "traceback")
+PROSE = ("error", "hint", "traceback", "notes")
 # The keys of an order whose values are secret contain one of these.
 SECRET = ("password", "secret", "identity", "passphrase", "private_key", "config")
 # A line of a secret text is secret from this length on; shorter ones stand in many words.

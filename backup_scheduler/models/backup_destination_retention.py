@@ -17,7 +17,6 @@ class BackupDestinationRetention(models.Model):
     _inherit = ["backup.destination", "backup.retention.mixin"]
 
     own_retention = fields.Boolean(
-        "Own Retention",
         tracking=True,
         help="What stays here is decided by the policy below, for the archives of each job and "
         "database, and not by the one of the job.",

@@ -152,7 +152,9 @@ class BackupJobRetention(models.Model):
     @api.model
     def _retention_scopes(self):
         """Return the destinations that follow their jobs, and each that has a policy of its own."""
-        places = self.env["backup.destination"].sudo().with_context(active_test=False).search([])
+        # There are few: each is a disk or a bucket.
+        everywhere = self.env["backup.destination"].sudo().with_context(active_test=False)
+        places = everywhere.search(fields.Domain.TRUE)
         own = places.filtered("own_retention")
         return [places - own, *own]
 

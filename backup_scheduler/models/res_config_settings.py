@@ -80,8 +80,13 @@ class ResConfigSettings(models.TransientModel):
     )
     backup_scratch_password = fields.Char(
         "Drill Password",
-        help="Stored encrypted; it can be replaced, never read. Empty: as it is.",
+        compute="_compute_backup_scratch_password",
+        inverse="_inverse_backup_scratch_password",
+        help="Stored encrypted; it can be replaced, never read. Empty: as it is. Forgotten with "
+        "the drill server.",
     )
+    # From the form until it is applied: no row holds it in plain, not even for minutes.
+    backup_scratch_password_sealed = fields.Char(groups=fields.NO_ACCESS)
 
     backup_last_dispatch_at = fields.Datetime(
         "Dispatcher Last Ran", compute="_compute_backup_health"
@@ -95,6 +100,15 @@ class ResConfigSettings(models.TransientModel):
         for settings in self:
             settings.backup_last_dispatch_at = health["last_dispatch_at"]
             settings.backup_problems = told
+
+    def _compute_backup_scratch_password(self):
+        self.backup_scratch_password = False
+
+    def _inverse_backup_scratch_password(self):
+        for settings in self:
+            sealed = self.env["backup.secret.mixin"]._seal(settings.backup_scratch_password)
+            settings.sudo().backup_scratch_password_sealed = sealed
+        self.invalidate_recordset(["backup_scratch_password"], flush=False)
 
     @api.constrains("backup_workers")
     def _check_backup_workers(self):
@@ -129,12 +143,17 @@ class ResConfigSettings(models.TransientModel):
                 raise ValidationError(self.env._("Drill Port: enter a number, such as 5432."))
 
     def _set_scratch_password(self):
-        if self.backup_scratch_password:
-            sealed = self.env["backup.secret.mixin"]._seal(self.backup_scratch_password)
-            parameters = self.env["ir.config_parameter"].sudo()
-            parameters.set_param(SCRATCH_PREFIX + "password", sealed)
-            # Otherwise the transient record would keep it.
-            self.backup_scratch_password = False
+        """Keep the password that was entered; forget all of a drill server that was cleared."""
+        if not self.backup_scratch_host:
+            self.backup_scratch_port = self.backup_scratch_user = False
+            self._keep_scratch_password(False)
+        elif sealed := self.sudo().backup_scratch_password_sealed:
+            self._keep_scratch_password(sealed)
+        self.sudo().backup_scratch_password_sealed = False
+
+    def _keep_scratch_password(self, sealed):
+        parameters = self.env["ir.config_parameter"].sudo()
+        parameters.set_param(SCRATCH_PREFIX + "password", sealed)
 
     def set_values(self):
         """Move every job that has no zone of its own, in the transaction that moves the zone."""

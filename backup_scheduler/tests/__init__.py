@@ -1,7 +1,9 @@
 from . import test_access
+from . import test_access_archives
 from . import test_access_companies
 from . import test_archive_faults
 from . import test_archive_levels
+from . import test_archive_wizards
 from . import test_cli
 from . import test_concurrency
 from . import test_copies
@@ -12,6 +14,7 @@ from . import test_dispatcher
 from . import test_dispatcher_missed
 from . import test_dispatcher_robust
 from . import test_doctor
+from . import test_download
 from . import test_execution
 from . import test_executor
 from . import test_import
@@ -28,5 +31,6 @@ from . import test_run
 from . import test_run_failures
 from . import test_secrets
 from . import test_settings
+from . import test_upgrade
 from . import test_verification
 from . import test_views

@@ -18,10 +18,42 @@ class TestNeutralize(BackupCase):
         with mute_logger(RUN_LOGGER):
             lost._record({"event": "lost", "exit_code": -9, "tail": ""})
         self.assertTrue(self.Run._abandoned())
+        self.copied, self.copy = self._in_the_middle_of_a_copy()
+        self.pending = self._missing_a_copy()
+        self.pending.copy_ids[1]._mark_pending()
+        self._keep_secrets()
         self.env.flush_all()
         with file_open("backup_scheduler/data/neutralize.sql") as file:
             self.env.cr.execute(file.read())
         self.env.invalidate_all()
+
+    def _missing_a_copy(self):
+        """Return a run whose archive did not get to its second destination yet."""
+        second = self._make_destination("Second")
+        job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
+        run = self._running("copied", job)
+        run._record(self._done(run, failed=run.copy_ids[1]))
+        self.assertTrue(run.copy_ids[1].next_attempt_at)
+        return run
+
+    def _in_the_middle_of_a_copy(self):
+        run = self._missing_a_copy()
+        copy = run.copy_ids[1]
+        copy.retry()
+        self.assertEqual(self.Run._claim_work("worker", run.id), run)
+        run._work_order()
+        # What a copy under way leaves where somebody has asked for it once more.
+        copy.next_attempt_at = self.env.cr.now()
+        self.assertEqual(copy.status, "uploading")
+        return run, copy
+
+    def _keep_secrets(self):
+        run = {"run_id": self.good.id, "identity": "AGE-SECRET-KEY-1ABC"}
+        self.secrets = [
+            self.env["backup.restore.wizard"].create(run),
+            self.env["backup.verification"].create(run),
+            self.env["res.config.settings"].create({"backup_scratch_password": "hidden"}),
+        ]
 
     def test_no_job_is_enabled_or_due(self):
         self.assertFalse(self.Job.search([("enabled", "=", True)]))
@@ -42,7 +74,19 @@ class TestNeutralize(BackupCase):
         self.assertFalse(self.Run._claim_work("worker"))
         self.assertFalse(self.Run._abandoned())
 
+    def test_no_archive_is_copied_to_a_destination_of_production(self):
+        for run in (self.copied, self.pending):
+            run._plan_work()
+            self.assertFalse(run.work_at)
+        self.assertRecordValues(self.copy, [{"status": "failed", "next_attempt_at": False}])
+        self.assertFalse(self.Run._claim_work("worker"))
+
     def test_no_secret_is_left(self):
+        for record in self.secrets:
+            sealed = [name for name in record._fields if name.endswith("_sealed")]
+            with self.subTest(record._name):
+                self.assertTrue(sealed)
+                self.assertFalse([record.sudo()[name] for name in sealed if record.sudo()[name]])
         self.assertFalse(self.instance.has_master_password)
         self.assertEqual(self.instance._source_order()["master_password"], "")
 

@@ -1,9 +1,11 @@
 from freezegun import freeze_time
 
 from odoo import fields
-from odoo.exceptions import ValidationError
+from odoo.exceptions import AccessError, ValidationError
+from odoo.tools import SQL
 
-from .common import BackupCase
+from ..models.backup_restore import SCRATCH_PREFIX
+from .common import PASSWORD, BackupCase
 
 EVENING = fields.Datetime.to_datetime("2026-03-10 20:00:00")
 TOMORROW_TWO = fields.Datetime.to_datetime("2026-03-11 02:00:00")
@@ -68,3 +70,69 @@ class TestSettings(BackupCase):
         self._dispatch()
         self.launched.assert_called_once()
         self.assertTrue(self.env["ir.cron.trigger"].search_count(domain))
+
+
+class TestDrillServer(BackupCase):
+    """The PostgreSQL of restore drills, whose password no row and nobody shows."""
+
+    def _settings(self, **values):
+        return self.env["res.config.settings"].create(values)
+
+    def _save(self, **values):
+        self._settings(**values).execute()
+
+    def _server(self):
+        return self.env["backup.restore"]._scratch_server()
+
+    def _set_up(self):
+        self._save(
+            backup_scratch_host="drills.example",
+            backup_scratch_port="5433",
+            backup_scratch_user="driller",
+            backup_scratch_password=PASSWORD,
+        )
+
+    def test_the_password_is_sealed_from_the_first_moment_and_never_read_back(self):
+        settings = self._settings(
+            backup_scratch_host="drills.example", backup_scratch_password=PASSWORD
+        )
+        self.assertFalse(settings.backup_scratch_password)
+        self.assertNotIn(PASSWORD, self._rows("res_config_settings"))
+        settings.backup_scratch_password = PASSWORD[::-1]
+        self.assertNotIn(PASSWORD[::-1], self._rows("res_config_settings"))
+        settings.execute()
+        self.assertEqual(self._server()["password"], PASSWORD[::-1])
+        self.assertNotIn(PASSWORD[::-1], self._rows("ir_config_parameter"))
+        self.assertFalse(settings.sudo().backup_scratch_password_sealed)
+        self.assertFalse(settings.read(["backup_scratch_password"])[0]["backup_scratch_password"])
+
+    def _rows(self, table):
+        """Return all that the database holds in a table, as text."""
+        self.env.flush_all()
+        rows = SQL("SELECT string_agg(t::text, ' ') FROM %s t", SQL.identifier(table))
+        self.env.cr.execute(rows)
+        return self.env.cr.fetchone()[0] or ""
+
+    def test_what_is_sealed_is_out_of_reach_too(self):
+        settings = self._settings(backup_scratch_password=PASSWORD)
+        with self.assertRaises(AccessError):
+            settings.with_user(self.env.ref("base.user_admin")).read(
+                ["backup_scratch_password_sealed"]
+            )
+
+    def test_an_empty_password_leaves_it_as_it_is(self):
+        self._set_up()
+        self._save(backup_workers=3)
+        self._save(backup_scratch_password=False, backup_scratch_user="other")
+        self.assertEqual(
+            self._server(),
+            {"host": "drills.example", "port": "5433", "user": "other", "password": PASSWORD},
+        )
+
+    def test_clearing_the_host_forgets_user_and_password(self):
+        self._set_up()
+        self._save(backup_scratch_host=False)
+        kept = [("key", "=like", f"{SCRATCH_PREFIX}%")]
+        self.assertEqual(self.env["ir.config_parameter"].sudo().search_count(kept), 0)
+        self._save(backup_scratch_host="drills.example")
+        self.assertEqual(self._server(), {"host": "drills.example"})

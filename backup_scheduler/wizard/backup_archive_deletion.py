@@ -11,18 +11,29 @@ class BackupArchiveDeletion(models.TransientModel):
     archive_count = fields.Integer(compute="_compute_totals")
     archive_size = fields.Float(compute="_compute_totals", help="Bytes, in all destinations.")
     bare_database = fields.Char(
-        compute="_compute_totals", help="A database whose last good archive is among them."
+        compute="_compute_totals",
+        help="The databases whose last good archives are among them, separated by commas.",
     )
-    confirmation = fields.Char("Name of the Database")
+    confirmation = fields.Char(
+        "Name of the Database", help="Of several databases, all names as they are shown."
+    )
 
     @api.depends("run_ids")
     def _compute_totals(self):
         for wizard in self:
-            stored = wizard.run_ids.copy_ids.filtered(lambda copy: copy.status == "stored")
+            stored = wizard.run_ids.copy_ids.filtered("path")
             wizard.archive_count = len(stored.run_id)
             wizard.archive_size = sum(stored.mapped("size"))
             wizard.bare_database = ", ".join(wizard.run_ids.sudo()._databases_left_bare())
 
+    @api.constrains("run_ids")
+    def _check_rights(self):
+        """Nobody learns from a wizard what is not theirs to see."""
+        # Odoo checks constraints as the superuser.
+        self.run_ids.sudo(False).check_access("read")
+
     def action_delete(self):
         self.ensure_one()
-        return self.run_ids.delete_archives((self.confirmation or "").strip())
+        # Of a selection, those that have something to delete.
+        runs = self.run_ids.filtered(lambda run: run.copy_ids.filtered("path"))
+        return runs.delete_archives((self.confirmation or "").strip())

@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from ..models.backup_restore import NAME_LIMIT
+
 
 class BackupRestoreWizard(models.TransientModel):
     """Asks where to, under which name, and with which key; then the restore itself begins."""
@@ -9,19 +11,22 @@ class BackupRestoreWizard(models.TransientModel):
     _inherit = ["backup.identity.mixin"]
 
     run_id = fields.Many2one("backup.run", "Archive", required=True, ondelete="cascade")
-    archive_size = fields.Float(related="run_id.size")
-    verification_level = fields.Selection(related="run_id.verification_level")
+    archive_size = fields.Float(related="run_id.size", related_sudo=False)
+    verification_level = fields.Selection(related="run_id.verification_level", related_sudo=False)
+    run_status = fields.Selection(related="run_id.status", related_sudo=False)
+    run_error = fields.Text(related="run_id.error", related_sudo=False)
     copy_id = fields.Many2one(
         "backup.copy",
         domain="[('run_id', '=', run_id), ('status', '=', 'stored')]",
         compute="_compute_copy_id",
+        compute_sudo=False,
         store=True,
         precompute=True,
         readonly=False,
         ondelete="cascade",
         help="The copy to read; another one takes over when it cannot be read.",
     )
-    encryption = fields.Selection(related="copy_id.encryption")
+    encryption = fields.Selection(related="copy_id.encryption", related_sudo=False)
     target = fields.Selection(
         [("instance", "An instance, through its database manager"), ("server", "This server")],
         required=True,
@@ -30,6 +35,7 @@ class BackupRestoreWizard(models.TransientModel):
     instance_id = fields.Many2one(
         "backup.instance",
         compute="_compute_instance_id",
+        compute_sudo=False,
         store=True,
         precompute=True,
         readonly=False,
@@ -39,6 +45,7 @@ class BackupRestoreWizard(models.TransientModel):
         "New Database",
         required=True,
         compute="_compute_database_name",
+        compute_sudo=False,
         store=True,
         precompute=True,
         readonly=False,
@@ -64,8 +71,15 @@ class BackupRestoreWizard(models.TransientModel):
     def _compute_database_name(self):
         for wizard in self:
             run = wizard.run_id
-            moment = run.scheduled_at
-            wizard.database_name = run and f"{run.database_name}-{moment:%Y-%m-%d}"
+            day = run and f"-{run.scheduled_at:%Y-%m-%d}"
+            wizard.database_name = run and run.database_name[: NAME_LIMIT - len(day)] + day
+
+    @api.constrains("run_id", "copy_id", "instance_id")
+    def _check_rights(self):
+        """Nobody learns from a wizard what is not theirs to see."""
+        # Odoo checks constraints as the superuser.
+        for records in (self.run_id, self.copy_id, self.instance_id):
+            records.sudo(False).check_access("read")
 
     def action_restore(self):
         """Begin, and show how it goes."""

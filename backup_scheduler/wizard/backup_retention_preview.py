@@ -69,6 +69,7 @@ class BackupRetentionPreview(models.TransientModel):
         return {
             "run_id": archive["run_id"],
             "database_name": archive["database"],
+            "destination_name": archive["destination"],
             "scheduled_at": naive(datetime.datetime.fromisoformat(archive["scheduled_at"])),
             "decision": "keep" if archive["keep"] else "delete",
             "size": archive["size"],
@@ -94,6 +95,12 @@ class BackupRetentionPreview(models.TransientModel):
             saved = preview.job_id and preview.job_id._retention_values()
             preview.is_changed = saved != preview._retention_values()
 
+    @api.constrains("job_id")
+    def _check_rights(self):
+        """Nobody learns from a wizard what is not theirs to see."""
+        # Odoo checks constraints as the superuser.
+        self.job_id.sudo(False).check_access("read")
+
     # --- what people do -------------------------------------------------------------------------
 
     def action_use(self):
@@ -113,7 +120,16 @@ class BackupRetentionPreviewLine(models.TransientModel):
     preview_id = fields.Many2one("backup.retention.preview", required=True, ondelete="cascade")
     run_id = fields.Many2one("backup.run", "Archive", required=True, ondelete="cascade")
     database_name = fields.Char("Database")
+    destination_name = fields.Char(
+        "Destination", help="The one whose own retention decides; empty: all others together."
+    )
     scheduled_at = fields.Datetime("Due")
     size = fields.Float(help="Bytes in all destinations.")
     decision = fields.Selection([("keep", "Keep"), ("delete", "Delete")], required=True)
     reason = fields.Char("Why")
+
+    @api.constrains("run_id")
+    def _check_rights(self):
+        """Nobody learns from a line what is not theirs to see."""
+        # Odoo checks constraints as the superuser.
+        self.run_id.sudo(False).check_access("read")

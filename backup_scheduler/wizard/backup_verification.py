@@ -15,6 +15,7 @@ class BackupVerification(models.TransientModel):
         VERIFICATION_LEVELS,
         required=True,
         compute="_compute_level",
+        compute_sudo=False,
         store=True,
         precompute=True,
         readonly=False,
@@ -32,6 +33,12 @@ class BackupVerification(models.TransientModel):
     def _compute_encrypted(self):
         for wizard in self:
             wizard.encrypted = any(wizard.run_id.copy_ids._readable().mapped("encryption"))
+
+    @api.constrains("run_id")
+    def _check_rights(self):
+        """Nobody learns from a wizard what is not theirs to see."""
+        # Odoo checks constraints as the superuser.
+        self.run_id.sudo(False).check_access("read")
 
     def action_verify(self):
         self.ensure_one()

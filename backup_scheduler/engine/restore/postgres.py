@@ -13,6 +13,8 @@ from .server import DatabaseServer
 
 # As odoo.modules.neutralize takes a module for installed.
 INSTALLED = ("installed", "to upgrade", "to remove")
+# More names than this help nobody who reads them.
+NAMES_LIMIT = 10
 SET_PARAMETER = """
     INSERT INTO public.ir_config_parameter (key, value) VALUES (%s, %s)
         ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value
@@ -26,7 +28,8 @@ def restore(path, archive_format, report, target, control, token):
     :param target: ``server`` (a dict of libpq's keywords), ``database`` (the new name),
         ``filestore`` (the absolute path of its folder, or empty for none), ``neutralization``
         (``{module: SQL}`` of what makes a copy harmless, None for a database that stays as it is),
-        ``uuid`` (its new identity, or empty to keep that of the original)
+        ``known_modules`` (the names of all modules whose SQL would be in it if they had any; absent
+        when that is not known), ``uuid`` (its new identity, or empty to keep that of the original)
     :param token: a name for this attempt, no other one's
     :return: ``database``, ``checked`` (its counts), ``notes`` for people
 
@@ -53,7 +56,7 @@ def restore(path, archive_format, report, target, control, token):
         notes = new.load(path, archive_format, meter)
         checked = new.check(report)
         with new.inside() as session:
-            finish(session, target)
+            notes += finish(session, target)
         notes += place(path, archive_format, folder, new, name, token, meter)
     return {"database": name, "checked": checked, "notes": notes}
 
@@ -92,16 +95,19 @@ def remains_swept(server, folder):
 
 
 def finish(session, target):
-    """Make the database what it is to be, before anybody sees it."""
+    """Make the database what it is to be, before anybody sees it; return notes for people."""
+    notes = []
     with session.transaction():
         session.rows("SET LOCAL search_path TO public")
         if target.get("neutralization") is not None:
             neutralize(session, target["neutralization"])
+            notes = about_unknown_modules(session, target.get("known_modules"))
         if target.get("uuid"):
             session.rows(SET_PARAMETER, "database.uuid", target["uuid"])
             # With the secret of the original, its sessions would be good for the copy too.
             session.rows(SET_PARAMETER, "database.secret", str(uuid.uuid4()))
     session.rows("ANALYZE")
+    return notes
 
 
 def neutralize(session, neutralization):
@@ -126,6 +132,28 @@ def neutralize(session, neutralization):
                 f"The neutralization of the module {module} failed: {error.message}",
                 hint="Its code here may be of another version than the database.",
             ) from error
+
+
+def about_unknown_modules(session, known):
+    """Return a note on the modules of the database of which nobody here knows what they do.
+
+    :param known: the names of the modules that are known here, or None where that is not known
+    """
+    if known is None:
+        return []
+    known = set(known)
+    unknown = sorted(name for name in installed(session, INSTALLED) if name not in known)
+    if not unknown:
+        return []
+    names = ", ".join(unknown[:NAMES_LIMIT]) + (" …" if unknown[NAMES_LIMIT:] else "")
+    if len(unknown) == 1:
+        return [
+            f"1 installed module is not known here, so what it wants neutralized was not: {names}"
+        ]
+    return [
+        f"{len(unknown)} installed modules are not known here, so what they want neutralized was "
+        f"not: {names}"
+    ]
 
 
 def place(path, archive_format, folder, new, name, token, meter):

@@ -234,6 +234,13 @@ def test_identities_of_an_order_are_blotted_out_of_what_is_told(order):
     assert told["error"] == "cannot read ********"
 
 
+def test_identities_are_blotted_out_of_the_sentences_of_notes_too():
+    secrets = secrets_of({"identity": IDENTITY})
+    event = {"notes": [f"{IDENTITY} was tried.", "2 files."], "report": {"notes": [IDENTITY]}}
+    told = masked(event, secrets)
+    assert told == {"notes": ["******** was tried.", "2 files."], "report": {"notes": ["********"]}}
+
+
 def test_comments_and_short_lines_of_a_key_file_are_no_secrets():
     secrets = secrets_of({"identity": f"# shop\nabc\n{IDENTITY}\n"})
     assert masked({"error": "abc # shop"}, secrets) == {"error": "abc # shop"}

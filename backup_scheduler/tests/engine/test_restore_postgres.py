@@ -148,6 +148,40 @@ def test_a_copy_is_neutralized_by_the_modules_that_it_has(cluster, restored, sql
     assert cluster.psql(query, NAME) == "true"
 
 
+@pytest.mark.parametrize(
+    ("known", "notes"),
+    [
+        (["base", "web", "mail", "crm", "sale"], []),
+        (None, []),
+        (["base", "mail", "web"], [
+            "1 installed module is not known here, so what it wants neutralized was not: crm"
+        ]),
+        (["base", "sale"], [
+            "3 installed modules are not known here, so what they want neutralized was not: "
+            "crm, mail, web"
+        ]),
+    ],
+)  # fmt: skip
+def test_modules_that_nobody_here_knows_are_told(restored, sql, known, notes):
+    told = restored(sql, neutralization=NEUTRALIZATION, known_modules=known)["notes"]
+    assert told == notes
+
+
+def test_of_many_modules_that_nobody_knows_some_are_named(restored, sql):
+    harmless = {
+        "base": "INSERT INTO ir_module_module (name, state) "
+        "SELECT 'own_' || n, 'installed' FROM generate_series(10, 21) n"
+    }
+    known = ["base", "web", "mail", "crm"]
+    (note,) = restored(sql, neutralization=harmless, known_modules=known)["notes"]
+    assert note.startswith("12 installed modules are not known here")
+    assert note.endswith(": " + ", ".join(f"own_{number}" for number in range(10, 20)) + " …")
+
+
+def test_of_a_copy_that_is_not_neutralized_no_module_is_told(restored, sql):
+    assert restored(sql, neutralization=None, known_modules=["base"])["notes"] == []
+
+
 def test_a_database_that_is_not_to_be_neutralized_stays_as_it_is(cluster, restored, sql):
     restored(sql)
     assert cluster.psql("SELECT count(*) FROM ir_cron WHERE active", NAME) == "2"

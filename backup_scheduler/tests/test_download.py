@@ -1,0 +1,160 @@
+"""Downloads over real HTTP: the bytes, who gets them, and what is written down of it."""
+
+import hashlib
+import os
+import tempfile
+from unittest.mock import patch
+
+from odoo.tests import HttpCase, new_test_user, tagged
+from odoo.tools import mute_logger
+
+from ..engine.destinations.local import LocalDestination
+from ..engine.errors import DestinationFailed
+from ..models import backup_copy
+from .common import BackupCase
+
+CONTENT = bytes(range(256)) * 40
+PATH = "Shop/sales/2026-11-20T02-00-00Z.zip"
+HTTP_LOGGER = "odoo.http"
+
+
+@tagged("-at_install", "post_install")
+class TestDownload(HttpCase, BackupCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.destination.path = folder.name
+        self.file = os.path.join(folder.name, PATH)
+        os.makedirs(os.path.dirname(self.file))
+        with open(self.file, "wb") as file:
+            file.write(CONTENT)
+        self.archive = self._stored()
+        self.copy = self.archive.copy_ids
+        self.copy.write(
+            {"path": PATH, "size": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}
+        )
+        self.messages = len(self.instance.message_ids)
+        self._log_in("manager")
+
+    def _log_in(self, group, **values):
+        login = f"downloader_{group}_{len(values)}"
+        user = new_test_user(self.env, login, f"backup_scheduler.group_backup_{group}", **values)
+        self.authenticate(user.login, user.login)
+        self.user = user
+
+    def _get(self, **headers):
+        answer = self.url_open(f"/backup_scheduler/download/{self.copy.id}", headers=headers)
+        self.env.invalidate_all()
+        return answer
+
+    def _assert_logged(self, times):
+        words = f"{self.user.name} downloaded {PATH} from Vault"
+        self.assertEqual((self.archive.log or "").count(words), times)
+        told = self.instance.message_ids[: len(self.instance.message_ids) - self.messages]
+        self.assertEqual([words in message.body for message in told], [True] * times)
+
+    def _assert_refused(self, status):
+        with mute_logger(HTTP_LOGGER):
+            answer = self._get()
+        self.assertEqual(answer.status_code, status)
+        self.assertNotIn(CONTENT, answer.content)
+        self._assert_logged(0)
+
+    # --- the bytes ------------------------------------------------------------------------------
+
+    def test_a_manager_gets_the_file_byte_for_byte_and_is_written_down(self):
+        with patch.object(backup_copy._logger, "info") as told:
+            answer = self._get()
+        self.assertIn(f"{self.user.name} downloaded {PATH}", str(told.call_args))
+        self.assertEqual((answer.status_code, answer.content), (200, CONTENT))
+        name = "sales_2026-11-20T02-00-00Z.zip"
+        self.assertEqual(answer.headers["Content-Disposition"], f"attachment; filename={name}")
+        self._assert_logged(1)
+
+    def test_a_kind_that_is_no_folder_is_streamed(self):
+        with patch.object(LocalDestination, "path_of", return_value=None), \
+                patch.object(LocalDestination, "read", self._read_in_one_buffer):  # fmt: skip
+            answer = self._get()
+        self.assertEqual((answer.status_code, answer.content), (200, CONTENT))
+        self.assertEqual(answer.headers["Content-Length"], str(len(CONTENT)))
+        self.assertIn("sales_2026-11-20", answer.headers["Content-Disposition"])
+        self._assert_logged(1)
+
+    @staticmethod
+    def _read_in_one_buffer(_destination, _path):
+        """Yield blocks that are only good until the next one, as the contract of kinds allows."""
+        buffer = bytearray(1000)
+        for start in range(0, len(CONTENT), len(buffer)):
+            block = CONTENT[start : start + len(buffer)]
+            buffer[: len(block)] = block
+            yield memoryview(buffer)[: len(block)]
+
+    # --- who took how much of it ----------------------------------------------------------------
+
+    def test_whatever_begins_at_the_beginning_is_written_down(self):
+        size = len(CONTENT)
+        for times, asked in enumerate(("bytes=0-", "bytes=0-9", f"bytes=-{size}"), 1):
+            with self.subTest(asked):
+                self.assertEqual(self._get(Range=asked).status_code, 206)
+                self._assert_logged(times)
+
+    def test_the_rest_of_a_download_that_broke_is_not_written_down_again(self):
+        self._get(Range="bytes=0-99")
+        answer = self._get(Range="bytes=100-")
+        self.assertEqual((answer.status_code, answer.content), (206, CONTENT[100:]))
+        self._assert_logged(1)
+
+    def test_all_but_the_first_byte_is_a_download_too(self):
+        self.assertEqual(self._get(Range="bytes=1-").content, CONTENT[1:])
+        self._assert_logged(1)
+
+    def test_a_range_that_gives_the_whole_file_is_written_down(self):
+        self._get()
+        stale = {"Range": "bytes=100-", "If-Range": '"another-archive"'}
+        self.assertEqual(self._get(**stale).content, CONTENT)
+        self._assert_logged(2)
+
+    # --- who gets nothing -----------------------------------------------------------------------
+
+    def test_those_who_may_only_look_or_operate_get_nothing(self):
+        for group in ("user", "operator"):
+            with self.subTest(group):
+                self._log_in(group)
+                self._assert_refused(403)
+
+    def test_a_manager_of_another_company_gets_nothing(self):
+        self.instance.company_id = self.env.company
+        other = self.env["res.company"].create({"name": "Other"})
+        self._log_in("manager", company_id=other.id, company_ids=[(6, 0, other.ids)])
+        self._assert_refused(403)
+
+    def test_nobody_gets_anything_without_logging_in(self):
+        self.authenticate(None, None)
+        answer = self.url_open(f"/backup_scheduler/download/{self.copy.id}", allow_redirects=False)
+        self.assertIn("/web/login", answer.headers["Location"])
+        self.assertNotIn(CONTENT, answer.content)
+
+    def test_a_copy_that_is_not_stored_is_not_there(self):
+        for status in ("pending", "uploading", "failed", "deleted"):
+            with self.subTest(status):
+                self.copy.status = status
+                self._assert_refused(404)
+
+    def test_a_copy_that_never_was_is_not_there(self):
+        with mute_logger(HTTP_LOGGER):
+            answer = self.url_open(f"/backup_scheduler/download/{self.copy.id + 1000}")
+        self.assertEqual(answer.status_code, 404)
+
+    def test_a_file_that_is_gone_says_so_and_is_no_download(self):
+        os.unlink(self.file)
+        self._assert_refused(503)
+
+    def test_a_destination_that_is_away_says_so_before_the_first_byte(self):
+        def read(_destination, _path):
+            raise DestinationFailed("The bucket does not answer.", hint="Look at the network.")
+            yield
+
+        with patch.object(LocalDestination, "path_of", return_value=None), \
+                patch.object(LocalDestination, "read", read):  # fmt: skip
+            self._assert_refused(503)

@@ -1,0 +1,97 @@
+"""What an update of the addon makes of the rows that the version before left."""
+
+import importlib.util
+
+from odoo.tools import file_path
+
+from .common import DIGEST, BackupCase, ago
+
+
+class TestUpgrade(BackupCase):
+    """From 19.0.1.0.0, which knew of no reading at rest and of no kinds of work."""
+
+    def setUp(self):
+        super().setUp()
+        self.job = self._make_job()
+        self.archive = self._stored(job=self.job)
+        self.archive.finished_at = ago(days=40)
+        self._sql("UPDATE backup_copy SET stored_at = NULL, checked_at = NULL, sha256 = NULL")
+
+    def _upgrade(self, version="19.0.1.0.0"):
+        path = file_path("backup_scheduler/migrations/19.0.2.0.0/post-migration.py")
+        spec = importlib.util.spec_from_file_location("post_migration", path)
+        script = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(script)
+        self.env.flush_all()
+        script.migrate(self.env.cr, version)
+        self.env.invalidate_all()
+
+    def _ask_as_before(self, run, lease=None):
+        self._sql(
+            """
+            UPDATE backup_run
+               SET verification_requested_at = now(), lease_token = %s, worker = %s, stage = %s,
+                   lease_until = CASE WHEN %s IS NULL THEN NULL ELSE now() END
+             WHERE id = %s
+            """,
+            lease,
+            lease,
+            lease and "verify",
+            lease,
+            run.id,
+        )
+
+    def test_stored_copies_get_what_is_known_of_them(self):
+        self._upgrade()
+        since = self.archive.finished_at
+        self.assertRecordValues(
+            self.archive.copy_ids,
+            [{"sha256": DIGEST, "stored_at": since, "checked_at": since, "read_at": False}],
+        )
+
+    def test_stored_copies_are_read_again_by_the_rounds_of_their_destination(self):
+        self.destination.write({"reread_interval": 30, "reread_budget": 1})
+        self._upgrade()
+        self._dispatch()
+        self.assertTrue(self.archive.verification_requested_at)
+        self.assertEqual(self.Run._claim_work("reader"), self.archive)
+        (order,) = self.archive._work_order()["copies"]
+        self.assertEqual(order["stored_sha256"], DIGEST)
+
+    def test_copies_that_are_not_stored_get_nothing(self):
+        self.archive.copy_ids.write({"status": "failed", "next_attempt_at": ago(days=1)})
+        self._upgrade()
+        self.assertRecordValues(
+            self.archive.copy_ids, [{"stored_at": False, "sha256": False, "next_attempt_at": False}]
+        )
+
+    def test_verifications_that_waited_or_ran_are_dropped_and_can_be_asked_for_again(self):
+        for lease in (None, "the-old-worker"):
+            with self.subTest(lease=lease):
+                self._ask_as_before(self.archive, lease)
+                self._upgrade()
+                self.assertRecordValues(
+                    self.archive.sudo(),
+                    [
+                        {
+                            "verification_requested_at": False, "lease_token": False,
+                            "lease_until": False, "worker": False, "stage": False,
+                            "status": "verified",
+                        }
+                    ],
+                )  # fmt: skip
+                self.assertIn("ask for it again", self.archive.log.splitlines()[-1])
+                self.archive.verify()
+                self.assertEqual(self.Run._claim_work("reader"), self.archive)
+                self.archive._lose_work()
+
+    def test_runs_that_are_made_go_on(self):
+        running = self._running(job=self.job)
+        token = running.sudo().lease_token
+        self._upgrade()
+        self.assertEqual((running.status, running.sudo().lease_token), ("running", token))
+
+    def test_a_new_installation_is_left_alone(self):
+        self._ask_as_before(self.archive)
+        self._upgrade(version=None)
+        self.assertTrue(self.archive.verification_requested_at)
