@@ -161,42 +161,21 @@ class BackupRunReading(models.Model):
 
     def _tell_unread(self, copy):
         """A copy that nobody can read is none to rely on, whatever its archive is."""
-        _logger.warning(
-            "Backup copy not readable: %s in %r: %s: %s",
-            copy.path,
-            copy.destination_id.name,
-            copy.error_code,
-            copy.error,
-        )
-        self.instance_id.message_post(
-            body=self.env._(
-                "A stored archive of %(database)s cannot be read: %(path)s in %(destination)s. "
-                "%(error)s",
-                database=self.database_name,
-                path=copy.path,
-                destination=copy.destination_id.name,
-                error=copy.error,
-            )
-        )
+        self._tell_copy(copy, self.env._("A stored archive cannot be read"))
 
     def _tell_damage(self, copy):
         """A stored archive went bad: that is for people to know at once."""
-        _logger.warning(
-            "Backup copy damaged: %s in %r, instance %r, database %r: %s: %s",
-            copy.path,
-            copy.destination_id.name,
-            self.instance_id.name,
-            self.database_name,
-            copy.error_code,
-            copy.error,
+        self._tell_copy(copy, self.env._("A stored archive is damaged"))
+
+    def _tell_copy(self, copy, what):
+        """Leave a line in Odoo's log, and one in the chatter of the instance."""
+        text = self.env._(
+            "%(what)s: %(database)s, %(path)s in %(destination)s. %(error)s",
+            what=what,
+            database=self.database_name,
+            path=copy.path,
+            destination=copy.destination_id.name,
+            error=copy.error,
         )
-        self.instance_id.message_post(
-            body=self.env._(
-                "A stored archive of %(database)s is damaged: %(path)s in %(destination)s. "
-                "%(error)s",
-                database=self.database_name,
-                path=copy.path,
-                destination=copy.destination_id.name,
-                error=copy.error,
-            )
-        )
+        _logger.warning("Backup of %r, %s: %s", self.instance_id.name, copy.error_code, text)
+        self.instance_id.message_post(body=text)
