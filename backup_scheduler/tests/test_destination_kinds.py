@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 from lxml import etree
 
+from odoo import tools
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tools import file_open
 
@@ -159,7 +160,12 @@ class TestChecks(BackupCase):
             destination, [{"may_read": False, "may_delete": False, "check_status": "ok"}]
         )
 
-    def test_a_folder_on_the_disk_of_odoo_is_told(self):
+    def test_a_folder_on_the_disk_of_odoos_data_is_told(self):
+        with tempfile.TemporaryDirectory(dir=tools.config["data_dir"]) as folder:
+            (warning,) = self._make_destination("Here", path=folder).check()["warnings"]
+        self.assertIn("same disk", warning)
+
+    def test_a_folder_that_was_checked_is_known_again(self):
         with tempfile.TemporaryDirectory() as folder:
             destination = self._make_destination("Here", path=folder)
             destination.check()

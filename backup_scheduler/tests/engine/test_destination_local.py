@@ -344,3 +344,11 @@ if places.can_mount():
                 upload.write(bytes(2 << 20))
             upload.abort()
             assert places.files(folder) == []
+
+
+def test_what_is_to_be_kept_free_for_others_is_not_used(tmp_path):
+    free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
+    local_module.LocalDestination(str(tmp_path)).check_space(free // 2)
+    all_but_little = free // 10**9 + 1
+    with pytest.raises(NoSpace):
+        local_module.LocalDestination(str(tmp_path), reserve=all_but_little).check_space(free // 2)
