@@ -169,10 +169,13 @@ class BackupRunWork(models.Model):
         )
 
     def _return_work(self):
-        """Give it back: whoever comes next begins it anew."""
-        if self.work == "restore":
-            # What stands half restored on a server is nothing to begin anew by ourselves.
-            self._record_restore(self._lost_work())
+        """Give it back: whoever comes next begins it anew.
+
+        What stands half restored on a server is nothing to begin anew by ourselves, and what is on
+        its way to a destination is tried again as after any failure.
+        """
+        if self.work in ("restore", "replication"):
+            getattr(self, f"_record_{self.work}")(self._lost_work())
         self._end_work()
 
     def _lose_work(self):

@@ -100,6 +100,16 @@ class TestNothingStopsTheOthers(FaultCase):
         self.assertIn("unreadable", bad.error)
         self.assertGreater(bad.next_attempt_at, fields.Datetime.now())
 
+    def test_a_copy_on_its_way_when_the_worker_is_told_to_stop_is_made_later(self):
+        run = self._with_two_copies()
+        missed = run.copy_ids.filtered(lambda copy: copy.status == "failed")
+        missed.retry()
+        executor = self._executor()
+        executor.release(executor.claim())
+        self.env.invalidate_all()
+        self.assertRecordValues(missed, [{"status": "failed"}])
+        self.assertGreater(run.work_at, fields.Datetime.now())
+
     def test_clocks_that_are_apart_make_no_work_of_nothing(self):
         run = self._with_two_copies()
         run.copy_ids[1].retry()
