@@ -2,6 +2,9 @@
 one of them is away."""
 
 import hashlib
+import os
+import pathlib
+import signal
 import time
 
 import pytest
@@ -154,3 +157,28 @@ def test_retention_deletes_in_each_kind(world, places, s3):
     keys = s3.objects()
     assert gone not in keys
     assert copies_by_place(world, new["id"], places)["s3"]["path"] in keys
+
+
+def test_an_engine_that_is_killed_while_it_uploads_leaves_nothing_anywhere(
+    world, places, s3, sftp
+):
+    both = [places["s3"], places["sftp"]]
+    # So slow that there is time to kill it in the middle.
+    world.call("destination", "write", both, {"speed_limit": 2})
+    before = s3.objects()
+    try:
+        run = world.run_now(destination_ids=[[6, 0, both]])
+        world.wait_until(s3.uploads, 90, "a multipart upload is open")
+        os.kill(world.engine(), signal.SIGKILL)
+        lost = world.wait_for(run, timeout=120)
+    finally:
+        world.call("destination", "write", both, {"speed_limit": 0})
+    assert (lost["status"], lost["error_code"]) == ("failed", "worker_lost")
+    world.wait_until(
+        lambda: {copy["status"] for copy in world.copies(run)} == {"failed"},
+        90, "what it left was removed",
+    )  # fmt: skip
+    assert s3.uploads() == []
+    assert s3.objects() == before
+    left = [path for path in pathlib.Path(sftp.home).rglob("*") if path.suffix == ".part"]
+    assert left == []

@@ -178,7 +178,7 @@ def test_a_stored_archive_is_verified_again_by_a_queue_job(queued):
     queued.call("run", "verify", [run["id"]])
     queued.wait_for(run["id"], verification_requested_at=False)
     ended = good(queued.run(run["id"]))
-    assert ended["log"].count("is intact") == 1
+    assert ended["log"].count("verified, level 3") == 1
 
 
 def make_jobs(world, count):
