@@ -182,8 +182,10 @@ class Session:
                 log_in()
             except refused as error:
                 # The kind that a lost connection, and one that takes too long, have as well.
-                if not self._transport.is_active() or "timeout" in str(error).lower():
+                if "timeout" in str(error).lower():
                     raise
+                if not self._transport.is_active():
+                    raise ended_at_login(self.account, words_of(error)) from error
             if self._transport.is_authenticated():
                 return
         raise self._denied([name for name, _log_in in ways])
@@ -222,6 +224,10 @@ class Session:
         self._channel.settimeout(STALL_TIMEOUT)
 
 
+ALLOW_SFTP = (
+    "Allow SFTP for the account (OpenSSH: Subsystem sftp internal-sftp). In a chroot, the folder "
+    "itself must belong to root and be writable by nobody else."
+)
 HANGS = "Look at the load and the disks of that server, and at the network between here and there."
 LOST = "See whether the server was restarted or is out of memory; its log (auth.log) has more."
 
@@ -254,8 +260,16 @@ def words_of(error):
 def no_sftp(account, words):
     return DestinationFailed(
         f"{account.server} lets {account.user} in, but there is no SFTP for this account: {words}.",
-        hint="Allow SFTP for the account (OpenSSH: Subsystem sftp internal-sftp). In a chroot, the "
-        "folder itself must belong to root and be writable by nobody else.",
+        hint=ALLOW_SFTP,
+    )
+
+
+def ended_at_login(account, words):
+    """What a server does that cannot give the account its folder, or that is busy or blocks us: the
+    word that it accepted the login may be lost on its way."""
+    return DestinationFailed(
+        f"{account.server} ended the connection at the login of {account.user}: {words}.",
+        hint=f"{ALLOW_SFTP} If that is so, its log (auth.log) says why.",
     )
 
 

@@ -267,6 +267,10 @@ def test_something_else_at_the_port_is_given_up(server, monkeypatch, answer):
         SFTPDestination(**server.settings(port=port)).check()
 
 
+# sshd ends at once when it has let somebody in: its word that it did may be lost on the way.
+NO_JAIL = "no SFTP for this account|ended the connection at the login of"
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -274,8 +278,8 @@ def test_something_else_at_the_port_is_given_up(server, monkeypatch, answer):
             ["ChrootDirectory none", "ForceCommand /bin/echo Welcome"],
             "something else is said there",
         ),
-        (["ChrootDirectory /mnt/jail/home"], "no SFTP for"),
-        (["ChrootDirectory /mnt/nowhere"], "no SFTP for"),
+        (["ChrootDirectory /mnt/jail/home"], NO_JAIL),
+        (["ChrootDirectory /mnt/nowhere"], NO_JAIL),
     ],
     ids=["a login that speaks", "a jail of the account's own", "no jail"],
 )
