@@ -53,7 +53,7 @@ class TestExecution(QueueCase):
         self.assertEqual(engine.made[0].commands, ["end"])
 
     def test_the_archive_gets_its_name_only_when_the_run_is_still_held(self):
-        ready = {"event": "ready", "size": SIZE, "sha256": "ab"}
+        ready = {"event": "ready", "size": SIZE, "sha256": "ab", "report": {"level": 2}}
         engine = self._with_engine(ready, "publish", done)
         run, job = self._only_run()
         self._perform(job)
