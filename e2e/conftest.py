@@ -1,6 +1,7 @@
 """The world of the end-to-end tests: real servers, started once, and looked at after each fault."""
 
 import os
+import shutil
 
 import pytest
 from devenv.odoo import OdooServer
@@ -26,6 +27,7 @@ def fresh(cluster, server, database, seed):
     """Give the server a new database, with nothing left of an earlier session."""
     cluster.ensure_role(server.role)
     cluster.drop(database)
+    shutil.rmtree(server.data_dir / "backup_scheduler", ignore_errors=True)
     seed.create(server, database)
 
 
