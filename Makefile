@@ -2,7 +2,7 @@
 export ODOO PYTHON PORT ONLY CHAOS_ROUNDS CHAOS_SEED
 
 help:
-	@echo "make demo    back up a real Odoo server, by hand and on schedule, and verify it"
+	@echo "make demo    back up a real Odoo server, by hand and on schedule, verify and restore it"
 	@echo "make run     the demo's two servers left running (PORT=8069)"
 	@echo "make test    all tests (ONLY=engine|addon|e2e)"
 	@echo "make chaos   30 rounds of killing everything (CHAOS_ROUNDS=n, CHAOS_SEED=n repeats one)"

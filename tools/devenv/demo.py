@@ -34,6 +34,8 @@ def _drive(stack):
     scheduled = [["job_id", "=", job], ["trigger", "=", "schedule"]]
     runs.append(user_script.wait_for_run(rpc, scheduled, SCHEDULE_TIMEOUT))
     rpc.call("backup.job", "write", [job], {"enabled": False})
+    say("Restoring the last archive into a scratch database")
+    runs[-1] = user_script.drill(rpc, runs[-1], MANUAL_TIMEOUT)
     return _report(rpc, runs, stack)
 
 
@@ -42,6 +44,8 @@ def _report(rpc, runs, stack):
     sys.stdout.write(f"\n{user_script.table(rows)}\n\n")
     sys.stdout.flush()
     bad = [run for run in runs if run["status"] != "verified"]
+    if not runs[-1]["drilled_at"]:
+        bad.append(runs[-1])
     for run in bad:
         say(f"Run {run['id']} is {run['status']}: {run['error_code']}: {run['error']}")
     if bad:

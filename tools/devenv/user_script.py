@@ -6,7 +6,7 @@ from .fail import DevError, say
 
 WAITING = ("queued", "running")
 POLL = 1
-INTACT = "2"  # the level of verification that reads every byte
+RESTORED = 4  # the level of verification that restores the archive into a scratch database
 
 
 def create_instance(rpc, name, url, master_password):
@@ -32,7 +32,6 @@ def create_job(rpc, instance, name, cron_expression, databases):
         "database_scope": "selected",
         "database_ids": [[6, 0, rpc.call("backup.database", "search", domain)]],
         "archive_format": "zip",
-        "verify_after_backup": INTACT,
     })
 
 
@@ -45,6 +44,18 @@ def wait_for_run(rpc, domain, timeout):
                 return run
         time.sleep(POLL)
     raise DevError(f"no run came to its end within {timeout} s")
+
+
+def drill(rpc, run, timeout):
+    """Restore the archive of a run into a scratch database; return the run as it is then."""
+    rpc.call("backup.run", "verify", [run["id"]], RESTORED)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        (run,) = rpc.call("backup.run", "read", [run["id"]])
+        if not run["verification_requested_at"]:
+            return run
+        time.sleep(POLL)
+    raise DevError(f"the restore drill did not come to its end within {timeout} s")
 
 
 def table_row(rpc, run):
