@@ -217,6 +217,9 @@ class BackupDestinationKinds(models.Model):
             self._show_settings(place, advanced=False)
         for place in arch.xpath("//group[@name='advanced_settings']"):
             self._show_settings(place, advanced=True)
+            # No heading over nothing, for kinds that have none of them.
+            kinds = {kind for kind, _name, setting in all_settings() if setting.advanced}
+            place.set("invisible", f"kind not in {sorted(kinds)}")
         return arch, view
 
     @api.model

@@ -102,6 +102,14 @@ class TestKinds(BackupCase):
                 if setting.secret and setting.kind == "char":
                     self.assertEqual(node.get("password"), "True")
 
+    def test_a_kind_without_advanced_settings_has_no_heading_for_them(self):
+        arch = self.env["backup.destination"].get_view(view_type="form")["arch"]
+        (group,) = etree.fromstring(arch).xpath("//group[@name='advanced_settings']")
+        for kind, destination in KINDS.items():
+            has_some = any(setting.advanced for setting in destination.SETTINGS)
+            with self.subTest(kind):
+                self.assertEqual(f"'{kind}'" in group.get("invisible"), has_some)
+
     def test_a_change_of_the_settings_asks_for_another_check(self):
         destination = self._make(**S3)
         destination.write({"check_status": "ok", "folder_marker": "abc"})

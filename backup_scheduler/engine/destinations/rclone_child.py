@@ -100,6 +100,7 @@ class Child:
                     view = view[taken:]
                     self._sent += taken
             except BlockingIOError:
+                # Its buffer was filled after all; whether it still lives is looked at below.
                 pass
             except OSError:
                 self.require(self.finish(GRACE))
