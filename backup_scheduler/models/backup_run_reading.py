@@ -125,7 +125,7 @@ class BackupRunReading(models.Model):
             # The one that was read furthest: sealed copies have no report.
             best = max(read, key=lambda result: (result["report"] or {"level": 0})["level"])
             self._mark_verified(best["report"])
-        elif all(result["bad"] for result in results) and not self.copy_ids._whole():
+        elif results and all(result["bad"] for result in results) and not self.copy_ids._whole():
             self._mark_verify_failed(results[0])
 
     def _record_read_copy(self, copy, result):

@@ -110,6 +110,18 @@ class TestNothingStopsTheOthers(FaultCase):
         self.assertRecordValues(missed, [{"status": "failed"}])
         self.assertGreater(run.work_at, fields.Datetime.now())
 
+    def test_an_archive_that_was_deleted_before_it_was_read_is_read_no_more(self):
+        run = self._stored()
+        run.verify()
+        run.delete_archives("sales")
+        self.Run._claim_work("w")
+        gone = [{"id": each["id"], "ok": True} for each in run._work_order()["copies"]]
+        run._record_work({"event": "done", "copies": gone})
+        self.assertEqual(self.Run._claim_work("w").work, "verification")
+        self.assertEqual(run._work_order()["copies"], [])
+        run._record_work({"event": "done", "copies": []})
+        self.assertRecordValues(run, [{"status": "verified", "work_at": False}])
+
     def test_clocks_that_are_apart_make_no_work_of_nothing(self):
         run = self._with_two_copies()
         run.copy_ids[1].retry()
