@@ -6,12 +6,15 @@ The grammar is that of Debian's cron (``crontab(5)`` and ``entry.c``) and nothin
 import re
 from bisect import bisect_right
 from calendar import day_name, month_name
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from croniter import croniter
 
+# Whole leap cycles: every pause between two days comes about in them, but for those longer still.
+CALENDAR_BEGIN, CALENDAR_END = date(2024, 1, 1), date(2032, 1, 1)
+DAY_LENGTH = timedelta(days=1)
 # Every field written out as a full list takes 355 characters; what is longer is no schedule.
 MAX_LENGTH = 500
 SEPARATOR = re.compile(r"[ \t]+")
@@ -188,6 +191,24 @@ class CronExpression:
         # A croniter of its own each time: it keeps state, and an expression is shared by threads.
         days = croniter(self._calendar, midnight, day_or=self._either_day)
         return days.get_next(datetime).replace(hour=self._hours[0], minute=self._minutes[0])
+
+    def longest_pause(self):
+        """Return the longest time between two minutes that match, one after the other."""
+        minutes = [60 * hour + minute for hour in self._hours for minute in self._minutes]
+        pauses = [later - earlier for earlier, later in zip(minutes, minutes[1:], strict=False)]
+        overnight = timedelta(minutes=minutes[0] - minutes[-1])
+        return max(
+            timedelta(minutes=max(pauses, default=0)), self._longest_pause_of_days() + overnight
+        )
+
+    def _longest_pause_of_days(self):
+        last, longest, day = None, timedelta(0), CALENDAR_BEGIN
+        while day < CALENDAR_END:
+            if self._matches_day(day):
+                longest = max(longest, day - last if last else longest)
+                last = day
+            day += DAY_LENGTH
+        return longest or CALENDAR_END - CALENDAR_BEGIN
 
     def _matches_day(self, local):
         if local.month not in self._months:

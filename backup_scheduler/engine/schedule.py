@@ -146,6 +146,13 @@ class CronSchedule:
             fires.append(start)
         return fires
 
+    def longest_pause(self):
+        """Return the longest time between two fires, as a timedelta.
+
+        By the calendar: where clocks are changed, a pause may be an hour longer.
+        """
+        return self._cron.longest_pause()
+
     def describe(self, lang="en_US"):
         """Return a sentence such as “At 04:00, only on Monday and Thursday”. It never fails.
 

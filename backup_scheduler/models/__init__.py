@@ -20,6 +20,7 @@ from . import backup_job_retention
 from . import backup_destination_retention
 from . import backup_import
 from . import backup_restore
+from . import backup_protection
 from . import backup_dispatcher
 from . import backup_housekeeping
 from . import backup_doctor

@@ -154,6 +154,7 @@ class BackupInstance(models.Model):
         result = super().write(vals)
         if "active" in vals:
             self._plan_jobs()
+            self.job_ids._promise_anew()
         return result
 
     def _plan_jobs(self):

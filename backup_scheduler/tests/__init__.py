@@ -23,6 +23,7 @@ from . import test_job
 from . import test_job_preview
 from . import test_neutralize
 from . import test_previewed_year
+from . import test_protection
 from . import test_recording
 from . import test_restore
 from . import test_retention

@@ -257,6 +257,36 @@ class TestMissedFires(unittest.TestCase):
             self.assertLess(time.process_time() - before, 0.33, expression)
 
 
+class TestLongestPause(unittest.TestCase):
+    def test_it_is_the_longest_time_between_two_fires(self):
+        cases = (
+            ("* * * * *", timedelta(minutes=1)),
+            ("*/25 * * * *", timedelta(minutes=25)),
+            ("0 */6 * * *", timedelta(hours=6)),
+            ("0 2 * * *", timedelta(days=1)),
+            ("15,45 8-18 * * *", timedelta(hours=13, minutes=30)),
+            ("0 8-18 * * mon-fri", timedelta(days=3, hours=-10)),
+            ("0 4 * * sun", timedelta(days=7)),
+            ("0 4 * * mon,thu", timedelta(days=4)),
+            ("0 0 1 * *", timedelta(days=31)),
+            ("0 0 31 * *", timedelta(days=61)),
+            ("0 0 1 1 *", timedelta(days=366)),
+            ("0 0 1 * mon", timedelta(days=7)),
+            ("0 0 29 2 *", timedelta(days=4 * 365 + 1)),
+        )
+        for expression, pause in cases:
+            with self.subTest(expression):
+                self.assertEqual(CronSchedule(expression, "UTC").longest_pause(), pause)
+
+    def test_no_two_fires_that_follow_are_further_apart(self):
+        for expression in ("5 0-20/5 * * *", "0 3 */9 * *", "0 9-17/4 1-7 * mon", "30 1 31 * *"):
+            schedule = CronSchedule(expression, "UTC")
+            fires = schedule.upcoming(500, at("2026-01-01T00:00"))
+            apart = max(later - fire for fire, later in zip(fires, fires[1:], strict=False))
+            with self.subTest(expression):
+                self.assertLessEqual(apart, schedule.longest_pause())
+
+
 class TestSharing(unittest.TestCase):
     def test_the_same_question_is_parsed_once(self):
         first = cached_schedule("0 4 * * *", "Europe/Paris")

@@ -1,0 +1,182 @@
+import datetime
+
+from odoo import api, fields, models
+from odoo.tools import SQL
+
+from ..engine.schedule import ScheduleError
+from .backup_run import GOOD
+
+# Part of the longest pause of a schedule by which a good archive may come later, within bounds:
+# a backup takes its time, and so do its retries.
+GRACE = 0.25
+LEAST_GRACE, MOST_GRACE = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+# What is promised for a job whose schedule cannot be read any more.
+FALLBACK = datetime.timedelta(days=1)
+PROTECTIONS = [
+    ("protected", "Protected"),
+    ("pending", "Waiting for Its First Backup"),
+    ("late", "Late"),
+    ("unprotected", "Unprotected"),
+    ("absent", "No Longer There"),
+]
+
+
+class BackupJobPromise(models.Model):
+    """What a job promises: that a good archive is never older than so much."""
+
+    _inherit = "backup.job"
+
+    max_age = fields.Integer(
+        "Late After",
+        tracking=True,
+        help="Hours. A database is late when its last good archive is older than this. 0: the "
+        "longest pause of the schedule and a quarter of it, at least one hour and at most a day "
+        "more.",
+    )
+    promise = fields.Integer(
+        "Oldest Last Archive",
+        compute="_compute_promise",
+        store=True,
+        help="Seconds after the last good archive at which there is the next one.",
+    )
+    promised_since = fields.Datetime(
+        readonly=True,
+        copy=False,
+        default=fields.Datetime.now,
+        help="When the job was switched on or its schedule changed: what is promised counts from "
+        "then.",
+    )
+
+    _max_age_positive = models.Constraint(
+        "CHECK(max_age >= 0)", "Late After: enter 0 (by the schedule) or more hours."
+    )
+
+    @api.depends("cron_expression", "max_age")
+    def _compute_promise(self):
+        for job in self:
+            job.promise = job.max_age * 3600 or int(job._promise_of_schedule().total_seconds())
+
+    def _promise_of_schedule(self):
+        try:
+            pause = self._schedule().longest_pause()
+        except ScheduleError:
+            pause = FALLBACK
+        return pause + min(max(pause * GRACE, LEAST_GRACE), MOST_GRACE)
+
+    def _promise_anew(self):
+        """What is promised counts from now on: the jobs make backups again, or in another way."""
+        self.sudo().promised_since = fields.Datetime.now()
+
+
+class BackupDatabaseProtection(models.Model):
+    """Whether the last good archive of a database is as new as its jobs promise."""
+
+    # What a job promises and what came of it is one subject.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.database"
+
+    protection = fields.Selection(
+        PROTECTIONS,
+        compute="_compute_protection",
+        search="_search_protection",
+        help="Protected: the last good archive is as new as the jobs promise. Late: it is older. "
+        "Unprotected: no job that is switched on covers the database.",
+    )
+    late_at = fields.Datetime(
+        compute="_compute_protection", help="When the database is late without another archive."
+    )
+
+    @api.depends_context("uid")
+    def _compute_protection(self):
+        protections = self._protections(self.ids)
+        for database in self:
+            found = protections.get(database.id, {})
+            database.protection = found.get("state", False)
+            database.late_at = found.get("late_at", False)
+
+    def _search_protection(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        found = self._protections()
+        return [("id", "in", [key for key, one in found.items() if one["state"] in value])]
+
+    @api.model
+    def _protections(self, database_ids=None):
+        """Return how each database stands, in a number of queries that does not grow.
+
+        :param database_ids: of these; default: of all that the user may see
+        :return: ``{database id: {state, promise (seconds; 0: none), late_at, last_good_at,
+            last_good_run_id, size (bytes), next_run_at, job_ids}}``, moments UTC or False
+        """
+        domain = [] if database_ids is None else [("id", "in", database_ids)]
+        databases = self.with_context(active_test=False).search(domain)
+        if not databases:
+            return {}
+        for model in ("backup.database", "backup.instance", "backup.job", "backup.run"):
+            self.env[model].flush_model()
+        now = fields.Datetime.now()
+        self.env.cr.execute(self._protection_query(databases.ids))
+        rows = self.env.cr.dictfetchall()
+        return {row.pop("id"): stand(row, now) for row in rows}
+
+    @api.model
+    def _protection_query(self, ids):
+        return SQL(
+            """
+            SELECT database.id, database.present, good.id AS last_good_run_id,
+                   good.finished_at AS last_good_at, good.size,
+                   min(job.promise) AS promise, min(job.next_run_at) AS next_run_at,
+                   array_agg(job.id ORDER BY job.id) FILTER (WHERE job.id IS NOT NULL) AS job_ids,
+                   min(greatest(good.finished_at, job.promised_since, database.create_date)
+                       + make_interval(secs => job.promise)) AS late_at
+              FROM backup_database database
+              JOIN backup_instance instance ON instance.id = database.instance_id
+              LEFT JOIN backup_job job
+                ON job.instance_id = database.instance_id AND job.enabled AND instance.active
+               AND database.present
+               AND (job.database_scope = 'all' OR EXISTS (
+                    SELECT 1 FROM backup_database_backup_job_rel chosen
+                     WHERE chosen.backup_job_id = job.id
+                       AND chosen.backup_database_id = database.id
+               ))
+              LEFT JOIN LATERAL (
+                    SELECT run.id, run.finished_at, run.size
+                      FROM backup_run run
+                     WHERE run.instance_id = database.instance_id
+                       AND run.database_name = database.name
+                       AND run.status IN %(good)s AND run.stored_copies > 0
+                     ORDER BY run.finished_at DESC
+                     LIMIT 1
+              ) good ON true
+             WHERE database.id IN %(ids)s
+             GROUP BY database.id, good.id, good.finished_at, good.size
+            """,
+            good=GOOD,
+            ids=tuple(ids),
+        )
+
+
+def stand(row, now):
+    """Return a row of the query in the words of :meth:`_protections`."""
+    row = {**row, "size": row["size"] or 0, "promise": row["promise"] or 0}
+    for key in ("late_at", "last_good_at", "last_good_run_id", "next_run_at"):
+        row[key] = row[key] or False
+    row["job_ids"] = row["job_ids"] or []
+    for key in ("late_at", "next_run_at"):
+        # make_interval() keeps fractions of a second, which Odoo's moments do not have.
+        row[key] = row[key] and row[key].replace(microsecond=0)
+    row["state"] = state_of(row, now)
+    del row["present"]
+    return row
+
+
+def state_of(row, now):
+    if not row["present"]:
+        return "absent"
+    if not row["job_ids"]:
+        return "unprotected"
+    if row["late_at"] < now:
+        return "late"
+    promised = datetime.timedelta(seconds=row["promise"])
+    fresh = row["last_good_at"] and row["last_good_at"] + promised >= now
+    return "protected" if fresh else "pending"
