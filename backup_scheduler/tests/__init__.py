@@ -21,6 +21,7 @@ from . import test_import
 from . import test_inline
 from . import test_job
 from . import test_job_preview
+from . import test_js
 from . import test_neutralize
 from . import test_previewed_year
 from . import test_protection
