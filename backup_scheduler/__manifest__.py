@@ -21,6 +21,7 @@
         "views/backup_instance_views.xml",
         "views/backup_destination_views.xml",
         "views/res_config_settings_views.xml",
+        "wizard/backup_setup_views.xml",
         "wizard/backup_restore_wizard_views.xml",
         "wizard/backup_verification_views.xml",
         "wizard/backup_archive_deletion_views.xml",

@@ -171,24 +171,31 @@ class BackupInstance(models.Model):
         self.ensure_one()
         self.check_access("read")
         self.env["backup.run"]._require_operator()
+        answer = self._ask_server(self._source_order())
+        if answer["ok"]:
+            self._record_server(answer["odoo_version"], answer["databases"])
+        else:
+            self._record_failed_check(answer)
+        return answer
+
+    @api.model
+    def _ask_server(self, source):
+        """Ask a server who it is, also one that is no instance yet; record and change nothing.
+
+        :param source: as :meth:`_source_order` returns it
+        :return: as :meth:`test_connection` does
+        """
         control = Control(time_limit=TEST_TIME_LIMIT)
+        answer = {"ok": True, "odoo_version": False, "databases": []}
         try:
-            found = transfer.discover({"source": self._source_order()}, control)
+            found = transfer.discover({"source": source}, control)
         except BackupError as error:
-            _logger.warning("Backup instance %s: %s: %s", self.name, error.code, error.message)
-            self._record_failed_check(error)
+            _logger.warning("Backup instance %s: %s: %s", source["url"], error.code, error.message)
             failure = error.as_dict()
             del failure["retryable"]
-            return {"ok": False, "odoo_version": False, "databases": [], **failure}
-        self._record_server(found["version"], found["databases"])
-        return {
-            "ok": True,
-            "odoo_version": found["version"],
-            "databases": found["databases"],
-            "error_code": False,
-            "error": False,
-            "hint": False,
-        }
+            return {**answer, "ok": False, **failure}
+        answer.update(odoo_version=found["version"], databases=found["databases"])
+        return {**answer, "error_code": False, "error": False, "hint": False}
 
     def refresh_databases(self):
         """Discover the server's databases; return their names.
@@ -281,11 +288,11 @@ class BackupInstance(models.Model):
         else:
             self.env["backup.database"].sudo().create({"instance_id": self.id, "name": name})
 
-    def _record_failed_check(self, error):
+    def _record_failed_check(self, answer):
         self.sudo().write(
             {
                 "check_status": "error",
-                "check_error": f"{error.message}\n{error.hint}",
+                "check_error": f"{answer['error']}\n{answer['hint']}",
                 "last_check_at": fields.Datetime.now(),
             }
         )

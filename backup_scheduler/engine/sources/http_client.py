@@ -22,6 +22,7 @@ CONNECT_TIMEOUT = 15
 ANSWER_TIMEOUT = 60
 # Seconds in which a block of what is sent must be taken; 1 MB over the slowest line takes less.
 SEND_TIMEOUT = 300
+DEFAULT_PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
 REDIRECTS = (301, 302, 307, 308)
 PROXY_TIMEOUTS = (502, 504)
 # An error's page is a few kB; that of a database manager grows by some 1.3 kB a database.
@@ -201,6 +202,21 @@ def checked_url(url):
         raise ConnectionFailed("The address may hold no user, password, query or fragment.")
     path = urllib.parse.quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def same_address(one, other):
+    """Return whether two addresses lead to the same server, however they are written."""
+    try:
+        return _address(one) == _address(other)
+    except ConnectionFailed:
+        return False
+
+
+def _address(url):
+    """Return the parts of an address that make a difference."""
+    parts = urllib.parse.urlsplit(checked_url(url))
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    return parts.scheme, parts.hostname, port, parts.path
 
 
 def moment(date):

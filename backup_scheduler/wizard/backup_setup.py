@@ -1,0 +1,391 @@
+import urllib.parse
+
+import pytz
+
+from odoo import Command, api, fields, models
+from odoo.exceptions import ValidationError
+
+from ..engine.errors import BackupError
+from ..engine.sources.http_client import checked_url, same_address
+
+STEPS = [
+    ("server", "Server"),
+    ("databases", "Databases"),
+    ("schedule", "Schedule"),
+    ("destination", "Destination"),
+    ("summary", "Summary"),
+]
+ORDER = [step for step, _label in STEPS]
+ANSWER_FIELDS = ("error_code", "error", "hint")
+
+
+class BackupSetup(models.TransientModel):
+    """Leads from the address of a server to its first backup, a question at a time.
+
+    Until the last step nothing is kept but the answers: who leaves on the way leaves no instance
+    and no job behind. The master password lies here sealed, as it does on an instance.
+    """
+
+    _name = "backup.setup"
+    _description = "Set Up a Server"
+    _inherit = ["backup.retention.mixin", "backup.secret.mixin"]
+
+    step = fields.Selection(STEPS, required=True, default="server")
+    instance_id = fields.Many2one(
+        "backup.instance",
+        ondelete="cascade",
+        help="The instance that gets a job; empty: a new one is made at the end.",
+    )
+    instance_name = fields.Char(related="instance_id.name", related_sudo=False)
+    known_instance_id = fields.Many2one(
+        "backup.instance",
+        string="Known Instance",
+        ondelete="set null",
+        readonly=True,
+        help="The instance that has the address already.",
+    )
+    url = fields.Char("Address", help="The root of the server, such as https://odoo.example.com")
+    name = fields.Char(help="What you call the server; empty: the name in its address.")
+    master_password = fields.Char(
+        compute="_compute_master_password",
+        inverse="_inverse_master_password",
+        help="The master password (admin_passwd) of that server. It is stored encrypted and can be "
+        "replaced, never read.",
+    )
+    master_password_sealed = fields.Char(groups=fields.NO_ACCESS)
+    has_master_password = fields.Boolean(compute="_compute_has_master_password", compute_sudo=True)
+    verify_tls = fields.Boolean(
+        "Verify Certificate",
+        default=True,
+        help="Refuse a server whose certificate is not valid for its name.",
+    )
+    allow_insecure = fields.Boolean(
+        "Allow the Default Master Password",
+        help="Back this server up although it still has Odoo's default master password. It keeps "
+        "that password; nothing is changed there.",
+    )
+    odoo_version = fields.Char()
+    error_code = fields.Char(readonly=True)
+    error = fields.Text(readonly=True)
+    hint = fields.Text(readonly=True)
+
+    database_scope = fields.Selection(
+        [
+            ("all", "All databases, also those that are created later"),
+            ("selected", "Only those that I choose"),
+        ],
+        string="Back Up",
+        required=True,
+        default="all",
+    )
+    line_ids = fields.One2many("backup.setup.database", "setup_id", "Databases")
+    database_count = fields.Integer(compute="_compute_database_count")
+
+    cron_expression = fields.Char("Schedule", required=True, default="0 2 * * *")
+    timezone = fields.Selection(
+        string="Time Zone",
+        selection=lambda self: [(name, name) for name in pytz.all_timezones],
+        help="The zone in which the schedule is meant. Empty: the one in Settings → Backups.",
+    )
+    destination_ids = fields.Many2many(
+        "backup.destination",
+        string="Destinations",
+        default=lambda self: self.env["backup.destination"].search([], limit=1),
+    )
+    destination_advice = fields.Html(
+        compute="_compute_destination_advice", compute_sudo=False, sanitize=False
+    )
+    job_name = fields.Char(
+        compute="_compute_job_name", compute_sudo=False, store=True, readonly=False
+    )
+    summary = fields.Html(
+        compute="_compute_summary", compute_sudo=False, sanitize=False, string="What It Does"
+    )
+    warnings = fields.Html(compute="_compute_summary", compute_sudo=False, sanitize=False)
+
+    @api.model
+    def default_get(self, fields):
+        """Begin where the context leads: at the schedule, of an instance that is known."""
+        values = super().default_get(fields)
+        instance = self.env["backup.instance"].browse(values.get("instance_id"))
+        if instance:
+            given = self._values_of(instance)
+            values.update((field, given[field]) for field in given if field in fields)
+        return values
+
+    @api.model
+    def _values_of(self, instance):
+        """Return the answers that an instance gives, with the databases the context names."""
+        wanted = set(self.env.context.get("default_database_names") or ())
+        ids = self.env.context.get("default_database_ids") or ()
+        wanted |= set(instance.database_ids.filtered(lambda found: found.id in ids).mapped("name"))
+        names = instance.database_ids.filtered("present").mapped("name")
+        return {
+            "step": "schedule" if names else "server",
+            "url": instance.url,
+            "name": instance.name,
+            "odoo_version": instance.odoo_version,
+            "database_scope": "selected" if wanted else "all",
+            "line_ids": [
+                Command.create({"name": name, "selected": not wanted or name in wanted})
+                for name in names
+            ],
+        }
+
+    # --- fields ---------------------------------------------------------------------------------
+
+    def _compute_master_password(self):
+        self.master_password = False
+
+    def _inverse_master_password(self):
+        for setup in self:
+            if setup.master_password:
+                setup.sudo().master_password_sealed = setup._seal(setup.master_password)
+        self.invalidate_recordset(["master_password"], flush=False)
+
+    @api.depends("master_password_sealed")
+    def _compute_has_master_password(self):
+        for setup in self:
+            setup.has_master_password = bool(setup.master_password_sealed)
+
+    @api.depends("line_ids")
+    def _compute_database_count(self):
+        for setup in self:
+            setup.database_count = len(setup.line_ids)
+
+    @api.depends("name", "instance_id")
+    def _compute_job_name(self):
+        for setup in self:
+            name = setup.instance_id.name or setup.name
+            setup.job_name = name and self.env._("Backup of %(name)s", name=name)
+
+    @api.depends("destination_ids")
+    def _compute_destination_advice(self):
+        for setup in self:
+            job = setup._future_job()
+            setup.destination_advice = job._told(list(job._advice_on_destinations()))
+
+    @api.depends(
+        "step", "cron_expression", "timezone", "destination_ids", "database_scope", "line_ids"
+    )
+    def _compute_summary(self):
+        for setup in self:
+            job = setup.step == "summary" and setup._future_job()
+            setup.summary = job and job._summary()
+            setup.warnings = job and job._told(job.advice())
+
+    @api.onchange("url")
+    def _onchange_url(self):
+        if self.url and "://" not in self.url:
+            self.url = f"https://{self.url.strip()}"
+        if self.url and not self.name:
+            self.name = urllib.parse.urlsplit(self.url).hostname
+        self.known_instance_id = False
+
+    @api.constrains("instance_id", "destination_ids")
+    def _check_rights(self):
+        """Nobody learns from a wizard what is not theirs to see."""
+        # Odoo checks constraints as the superuser.
+        for records in (self.instance_id, self.destination_ids):
+            records.sudo(False).check_access("read")
+
+    # --- the steps ------------------------------------------------------------------------------
+
+    def action_next(self):
+        """Go on, once what was entered can be used; otherwise say why, and keep all of it."""
+        self.ensure_one()
+        self._tell({})
+        problem = getattr(self, f"_leave_{self.step}")()
+        if problem:
+            self._tell(problem)
+        else:
+            self.step = ORDER[ORDER.index(self.step) + 1]
+        return self._show()
+
+    def action_back(self):
+        """Go back; what was entered stays."""
+        self.ensure_one()
+        self._tell({})
+        self.step = ORDER[max(ORDER.index(self.step) - 1, 0)]
+        return self._show()
+
+    def action_use_known(self):
+        """Go on with the instance that has the address already."""
+        self.ensure_one()
+        self.instance_id = self.known_instance_id
+        self.name = self.instance_id.name
+        self.known_instance_id = False
+        return self.action_next()
+
+    def action_leave_instance(self):
+        """Go on with another server than the instance that was chosen."""
+        self.ensure_one()
+        self.write({"instance_id": False, "url": False, "name": False, "step": "server"})
+        self.line_ids.unlink()
+        return self._show()
+
+    def action_check_destinations(self):
+        """Check each destination, and say what the first that fails lacks."""
+        self.ensure_one()
+        self._tell(self._leave_destination() or {})
+        return self._show()
+
+    def action_start(self):
+        """Make the instance and its job, start its runs and show them."""
+        self.ensure_one()
+        self.env["backup.run"]._require_manager()
+        instance = self.instance_id or self._create_instance()
+        job = self.env["backup.job"].create(self._job_values(instance))
+        self.sudo().master_password_sealed = False
+        return job.action_run_now()
+
+    def _show(self):
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Set Up a Server"),
+            "res_model": self._name,
+            "res_id": self.id,
+            "views": [(False, "form")],
+            "target": "new",
+            "context": {"dialog_size": "large"},
+        }
+
+    def _tell(self, problem):
+        self.write({field: problem.get(field) for field in ANSWER_FIELDS})
+
+    # --- what each step asks --------------------------------------------------------------------
+
+    def _leave_server(self):
+        """Ask the server; return what is wrong, or nothing."""
+        if self.instance_id:
+            answer = self.instance_id.test_connection()
+        elif problem := self._refused_address():
+            return problem
+        else:
+            answer = self.env["backup.instance"]._ask_server(self._source())
+        if not answer["ok"]:
+            return answer
+        self.odoo_version = answer["odoo_version"]
+        self._keep_databases(answer["databases"])
+        return None
+
+    def _refused_address(self):
+        """Write the address as it is used; return why it cannot be, or nothing."""
+        try:
+            self.url = checked_url(self.url)
+        except BackupError as error:
+            return error.as_dict()
+        self.name = self.name or urllib.parse.urlsplit(self.url).hostname
+        self.known_instance_id = self._instance_of(self.url)
+        # The form says so itself, and leads on.
+        return {"error_code": "known_instance"} if self.known_instance_id else None
+
+    @api.model
+    def _instance_of(self, url):
+        """Return the instance that has the address, of those that the user may see."""
+        for instance in self.env["backup.instance"].search([("url", "!=", False)]):
+            if same_address(instance.url, url):
+                return instance
+        return self.env["backup.instance"]
+
+    def _source(self):
+        """Return the connection with its secret, for the engine and for nothing else."""
+        return {
+            "connection": "http",
+            "url": self.url,
+            "master_password": self._unseal(self.sudo().master_password_sealed),
+            "verify_tls": self.verify_tls,
+            "allow_insecure": self.allow_insecure,
+        }
+
+    def _keep_databases(self, names):
+        """List what was found now; what was chosen before stays chosen, or not."""
+        self.line_ids.filtered(lambda line: line.name not in names).unlink()
+        known = set(self.line_ids.mapped("name"))
+        self.line_ids = [Command.create({"name": name}) for name in names if name not in known]
+
+    def _leave_databases(self):
+        if self.database_scope == "selected" and not self._selected_names():
+            return {
+                "error": self.env._("No database is chosen."),
+                "hint": self.env._("Tick at least one, or back up all of them."),
+            }
+        return None
+
+    def _selected_names(self):
+        return self.line_ids.filtered("selected").mapped("name")
+
+    def _leave_schedule(self):
+        jobs = self.env["backup.job"]
+        try:
+            jobs.preview_cron(self.cron_expression, self.timezone, count=1)
+            zone = self.timezone or jobs._default_timezone()
+            self._checked_policy(self._retention_values(), zone)
+        except ValidationError as error:
+            return {"error": str(error)}
+        return None
+
+    def _leave_destination(self):
+        if not self.destination_ids:
+            return {
+                "error": self.env._("No destination is chosen."),
+                "hint": self.env._("Choose where the archives are kept, or add a place."),
+            }
+        for destination in self.destination_ids:
+            answer = destination.check()
+            if not answer["ok"]:
+                return {**answer, "error": f"{destination.name}: {answer['error']}"}
+        return None
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _create_instance(self):
+        instance = self.env["backup.instance"].create(
+            {
+                "name": self.name,
+                "url": self.url,
+                "verify_tls": self.verify_tls,
+                "allow_insecure": self.allow_insecure,
+            }
+        )
+        instance.sudo().master_password_sealed = self.sudo().master_password_sealed
+        instance._record_server(self.odoo_version, self.line_ids.mapped("name"))
+        return instance
+
+    def _job_values(self, instance):
+        databases = instance.database_ids.filtered(
+            lambda database: database.name in self._selected_names()
+        )
+        return {
+            **self._policy_values(),
+            "name": self.job_name or self.name,
+            "instance_id": instance.id,
+            "database_ids": [Command.set(databases.ids)]
+            if self.database_scope == "selected"
+            else False,
+            "destination_ids": [Command.set(self.destination_ids.ids)],
+        }
+
+    def _policy_values(self):
+        return {
+            "cron_expression": self.cron_expression,
+            "timezone": self.timezone,
+            "database_scope": self.database_scope,
+            **self._retention_values(),
+        }
+
+    def _future_job(self):
+        """Return the job that is going to be made, in memory only: it tells what it will do."""
+        databases = self.env["backup.database"]
+        for line in self.line_ids:
+            databases += databases.new({"name": line.name, "present": True})
+        chosen = set(self._selected_names())
+        instance = self.instance_id or self.env["backup.instance"].new(
+            {"name": self.name, "database_ids": databases}
+        )
+        job = self.env["backup.job"].new(self._policy_values())
+        job.instance_id = instance
+        job.destination_ids = self.destination_ids
+        if self.database_scope == "selected":
+            job.database_ids = databases.filtered(lambda found: found.name in chosen)
+        return job
