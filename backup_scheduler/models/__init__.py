@@ -26,3 +26,5 @@ from . import backup_dispatcher
 from . import backup_housekeeping
 from . import backup_doctor
 from . import res_config_settings
+from . import backup_instance_overview
+from . import backup_guidance

@@ -77,6 +77,7 @@ class BackupInstance(models.Model):
         [("ok", "Reachable"), ("error", "Failing")], readonly=True, copy=False
     )
     check_error = fields.Text(readonly=True, copy=False)
+    check_code = fields.Char(readonly=True, copy=False, help="The error's name, for scripts.")
     last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
     database_ids = fields.One2many("backup.database", "instance_id")
     job_ids = fields.One2many("backup.job", "instance_id")
@@ -110,7 +111,7 @@ class BackupInstance(models.Model):
     def _compute_last_run_ids(self):
         for instance in self:
             instance.last_run_ids = instance.run_ids.search(
-                [("instance_id", "=", instance.id)], limit=LAST_RUNS
+                [("instance_id", "in", instance.ids)], limit=LAST_RUNS
             )
 
     @api.depends("database_ids", "job_ids")
@@ -224,7 +225,6 @@ class BackupInstance(models.Model):
                 "title": title,
                 "message": message,
                 "type": "success" if answer["ok"] else "danger",
-                "sticky": not answer["ok"],
                 "next": {"type": "ir.actions.client", "tag": "soft_reload"},
             },
         }
@@ -276,6 +276,7 @@ class BackupInstance(models.Model):
                     "odoo_version": version,
                     "check_status": "ok",
                     "check_error": False,
+                    "check_code": False,
                     "last_check_at": now,
                 }
             )
@@ -292,6 +293,7 @@ class BackupInstance(models.Model):
         self.sudo().write(
             {
                 "check_status": "error",
+                "check_code": answer["error_code"],
                 "check_error": f"{answer['error']}\n{answer['hint']}",
                 "last_check_at": fields.Datetime.now(),
             }

@@ -165,7 +165,7 @@ class BackupJob(models.Model):
 
     def _compute_last_run_status(self):
         for job in self:
-            job.last_run_status = job.run_ids.search([("job_id", "=", job.id)], limit=1).status
+            job.last_run_status = job.run_ids.search([("job_id", "in", job.ids)], limit=1).status
 
     @api.depends("cron_expression", "timezone")
     @api.depends_context("lang")

@@ -13,8 +13,6 @@ from .backup_retention_mixin import POLICY_FIELDS
 
 # So many fires of each of two jobs are compared: of daily ones a month, of hourly ones a day.
 COMPARED_FIRES = 30
-# So many fires of a schedule are looked at for its longest pause: of a weekday schedule weeks.
-PAUSE_FIRES = 60
 DAY = datetime.timedelta(days=1)
 # What each period of a thinned-out history reaches back.
 PERIOD_SPANS = {
@@ -133,8 +131,8 @@ class BackupJobAdvice(models.Model):
             return self.env._("Each archive is checked to level %(level)s.", level=level)
         intervals = dict(self._fields["drill_interval"]._description_selection(self.env))
         return self.env._(
-            "Each archive is checked to level %(level)s, and the newest is restored %(interval)s to "
-            "prove that it can be.",
+            "Each archive is checked to level %(level)s, and the newest is restored %(interval)s "
+            "to prove that it can be.",
             level=level,
             interval=intervals[self.drill_interval].lower(),
         )
@@ -262,11 +260,11 @@ class BackupJobAdvice(models.Model):
         return None
 
     def _longest_pause(self):
-        """Return the longest time between two of the next fires; None of a broken schedule."""
-        fires = self._upcoming(PAUSE_FIRES)
-        return max(
-            (later - sooner for sooner, later in zip(fires, fires[1:], strict=False)), default=None
-        )
+        """Return the longest time between two fires; None of a broken schedule."""
+        try:
+            return self._schedule().longest_pause()
+        except ScheduleError:
+            return None
 
     def _upcoming(self, count):
         try:

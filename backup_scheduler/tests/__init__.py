@@ -19,7 +19,9 @@ from . import test_execution
 from . import test_executor
 from . import test_import
 from . import test_inline
+from . import test_instance_form
 from . import test_job
+from . import test_job_advice
 from . import test_job_preview
 from . import test_js
 from . import test_neutralize
@@ -33,6 +35,7 @@ from . import test_run
 from . import test_run_failures
 from . import test_secrets
 from . import test_settings
+from . import test_setup
 from . import test_upgrade
 from . import test_verification
 from . import test_views

@@ -36,7 +36,9 @@ class BackupSetup(models.TransientModel):
         ondelete="cascade",
         help="The instance that gets a job; empty: a new one is made at the end.",
     )
-    instance_name = fields.Char(related="instance_id.name", related_sudo=False)
+    instance_name = fields.Char(
+        "Name of the Instance", related="instance_id.name", related_sudo=False
+    )
     known_instance_id = fields.Many2one(
         "backup.instance",
         string="Known Instance",
@@ -275,7 +277,9 @@ class BackupSetup(models.TransientModel):
             self.url = checked_url(self.url)
         except BackupError as error:
             return error.as_dict()
-        self.name = self.name or urllib.parse.urlsplit(self.url).hostname
+        if not self.name:
+            # Written only then: the job is called after it.
+            self.name = urllib.parse.urlsplit(self.url).hostname
         self.known_instance_id = self._instance_of(self.url)
         # The form says so itself, and leads on.
         return {"error_code": "known_instance"} if self.known_instance_id else None
