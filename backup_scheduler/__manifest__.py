@@ -28,6 +28,7 @@
         "wizard/backup_retention_preview_views.xml",
         "views/backup_scheduler_menus.xml",
     ],
+    "demo": ["demo/backup_demo.xml"],
     "assets": {
         "web.assets_backend": ["backup_scheduler/static/src/**/*"],
         # Named by their ending: tours (static/tests/tours) are no unit tests.

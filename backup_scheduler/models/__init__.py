@@ -28,3 +28,4 @@ from . import backup_doctor
 from . import res_config_settings
 from . import backup_instance_overview
 from . import backup_guidance
+from . import backup_demo

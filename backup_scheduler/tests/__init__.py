@@ -8,6 +8,7 @@ from . import test_cli
 from . import test_concurrency
 from . import test_copies
 from . import test_deletion
+from . import test_demo
 from . import test_destination_kinds
 from . import test_destination_policies
 from . import test_dispatcher
