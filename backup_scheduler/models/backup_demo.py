@@ -53,6 +53,11 @@ ERRORS = {
         "server: its filestore, and who else writes there while it is backed up.",
     ),
 }
+WRONG_PASSWORD = {
+    "error_code": "wrong_master_password",
+    "error": "The server does not accept the master password.",
+    "hint": "Enter the master password (admin_passwd) of that server and test again.",
+}
 GOOD_LEVEL = {"verified": "3", "success": "1", "verify_failed": "2"}
 
 
@@ -192,7 +197,10 @@ class BackupDemo(models.AbstractModel):
     @api.model
     def _make_extras(self, places):
         """Add what no history has: what is paused, runs now, and waits."""
-        instance = self.env["backup.instance"].search([("url", "=", f"https://{SERVERS[0][1]}")])
+        instances = self.env["backup.instance"]
+        instance = instances.search([("url", "=", "https://shop.example")])
+        failing = instances.search([("url", "=", "https://old.example")])
+        failing._record_failed_check(WRONG_PASSWORD)
         paused = self._make_job(
             instance,
             places[0],
@@ -210,6 +218,7 @@ class BackupDemo(models.AbstractModel):
             0,
             trigger="manual",
             finished_at=False,
+            duration=0,
             stage="download",
             progress=43,
             received=361 * MEGABYTE,

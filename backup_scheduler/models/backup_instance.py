@@ -124,7 +124,7 @@ class BackupInstance(models.Model):
         for instance in self:
             instance.database_count = len(instance.database_ids.filtered("present"))
             instance.job_count = len(instance.job_ids)
-            instance.run_count = runs.get(instance, 0)
+            instance.run_count = runs.get(instance._origin, 0)
 
     @api.constrains("url", "connection")
     def _check_url(self):

@@ -16,9 +16,7 @@ class BackupInstanceOverview(models.Model):
     check_reason = fields.Char(compute="_compute_check_words")
     check_hint = fields.Char(compute="_compute_check_words")
     protected_count = fields.Integer("Protected", compute="_compute_protection_counts")
-    pending_count = fields.Integer(
-        "Waiting for a First Backup", compute="_compute_protection_counts"
-    )
+    pending_count = fields.Integer("Waiting", compute="_compute_protection_counts")
     late_count = fields.Integer("Late", compute="_compute_protection_counts")
     unprotected_count = fields.Integer("Unprotected", compute="_compute_protection_counts")
     next_step = fields.Selection(

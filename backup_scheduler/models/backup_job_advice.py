@@ -316,8 +316,8 @@ class BackupJobAdvice(models.Model):
     def _hint_on_company(self):
         if self.instance_id.max_parallel_runs:
             return self.env._(
-                "The instance is asked for %(count)s backups at a time: the others wait. Let one "
-                "of the jobs begin later.",
+                "“Backups at a Time” of the instance is %(count)s: the others wait. Let one of the "
+                "jobs begin later.",
                 count=self.instance_id.max_parallel_runs,
             )
         return self.env._("The server makes all dumps at once. Let one of the jobs begin later.")
