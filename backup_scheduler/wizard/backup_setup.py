@@ -41,7 +41,6 @@ class BackupSetup(models.TransientModel):
     )
     known_instance_id = fields.Many2one(
         "backup.instance",
-        string="Known Instance",
         ondelete="set null",
         readonly=True,
         help="The instance that has the address already.",
