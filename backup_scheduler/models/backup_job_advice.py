@@ -41,6 +41,7 @@ POLICY = (
     "verify_after_backup",
     "drill_interval",
     "catch_up",
+    "max_age",
     *POLICY_FIELDS,
 )
 
@@ -91,6 +92,7 @@ class BackupJobAdvice(models.Model):
             self._what_in_words(),
             self._check_in_words(),
             self._retention_in_words(),
+            self._promise_in_words(),
         ]
         return Markup(" ").join(sentence for sentence in sentences if sentence)
 
@@ -157,6 +159,14 @@ class BackupJobAdvice(models.Model):
             ),
         }
         return told.get(self.retention_mode, "")
+
+    def _promise_in_words(self):
+        """Return when a database is late, where somebody has decided that."""
+        if not self.max_age:
+            return ""
+        return self.env._(
+            "A database is late %(count)s hours after its last good archive.", count=self.max_age
+        )
 
     @api.model
     def _told(self, advice):

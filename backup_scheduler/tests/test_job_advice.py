@@ -145,6 +145,10 @@ class TestJobInWords(BackupCase):
     def test_the_summary_tells_of_drills(self):
         self.assertIn("restored every week to prove", self._summary(drill_interval="7"))
 
+    def test_the_summary_tells_when_a_database_is_late_where_somebody_decided_it(self):
+        self.assertNotIn("late", self._summary())
+        self.assertIn("is late 26 hours after", self._summary(max_age=26))
+
     def test_only_a_fire_a_day_is_called_every_day(self):
         for expression, daily in (("0 2 * * *", True), ("*/15 * * * *", False),
                                   ("0 2 * * mon", False), ("0 * * * *", False)):  # fmt: skip

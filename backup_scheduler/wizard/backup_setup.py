@@ -195,6 +195,8 @@ class BackupSetup(models.TransientModel):
     def action_next(self):
         """Go on, once what was entered can be used; otherwise say why, and keep all of it."""
         self.ensure_one()
+        if self.step == ORDER[-1]:
+            return self._show()
         self._tell({})
         problem = getattr(self, f"_leave_{self.step}")()
         if problem:
