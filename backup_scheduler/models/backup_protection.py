@@ -14,7 +14,7 @@ LEAST_GRACE, MOST_GRACE = datetime.timedelta(hours=1), datetime.timedelta(days=1
 FALLBACK = datetime.timedelta(days=1)
 PROTECTIONS = [
     ("protected", "Protected"),
-    ("pending", "Waiting for Its First Backup"),
+    ("pending", "Waiting for a Backup"),
     ("late", "Late"),
     ("unprotected", "Unprotected"),
     ("absent", "No Longer There"),
@@ -24,6 +24,8 @@ PROTECTIONS = [
 class BackupJobPromise(models.Model):
     """What a job promises: that a good archive is never older than so much."""
 
+    # A job is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.job"
 
     max_age = fields.Integer(
@@ -108,7 +110,8 @@ class BackupDatabaseProtection(models.Model):
         :return: ``{database id: {state, promise (seconds; 0: none), late_at, last_good_at,
             last_good_run_id, size (bytes), next_run_at, job_ids}}``, moments UTC or False
         """
-        domain = [] if database_ids is None else [("id", "in", database_ids)]
+        every = fields.Domain.TRUE
+        domain = every if database_ids is None else fields.Domain("id", "in", database_ids)
         databases = self.with_context(active_test=False).search(domain)
         if not databases:
             return {}

@@ -4,10 +4,9 @@ import logging
 import re
 from pathlib import Path
 
+from odoo.addons.web.tests.test_js import RE_FORBIDDEN_STATEMENTS, unit_test_error_checker
 from odoo.tests import HttpCase, no_retry, tagged
 from odoo.tools.misc import file_path
-
-from odoo.addons.web.tests.test_js import RE_FORBIDDEN_STATEMENTS, unit_test_error_checker
 
 SUITE = "@backup_scheduler"
 TIMEOUT = 600  # seconds for all of them; building the bundle of Odoo's own tests takes the most
