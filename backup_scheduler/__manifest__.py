@@ -32,7 +32,10 @@
     "assets": {
         "web.assets_backend": ["backup_scheduler/static/src/**/*"],
         # Named by their ending: tours (static/tests/tours) are no unit tests.
-        "web.assets_unit_tests": ["backup_scheduler/static/tests/**/*.test.js"],
+        "web.assets_unit_tests": [
+            "backup_scheduler/static/tests/**/*_test_helpers.js",
+            "backup_scheduler/static/tests/**/*.test.js",
+        ],
     },
     "application": True,
 }

@@ -24,6 +24,11 @@ class BackupJobPlanning(models.Model):
     def _default_timezone(self):
         return self.env["ir.config_parameter"].sudo().get_param("backup_scheduler.timezone", "UTC")
 
+    @api.model
+    def default_timezone(self):
+        """Return the name of the zone in which jobs are meant that name none themselves."""
+        return self._default_timezone()
+
     def _schedule(self):
         self.ensure_one()
         zone = self.timezone or self._default_timezone()

@@ -89,6 +89,7 @@ class TestAccess(AccessCase):
         self._assert_allowed(MANAGER, job, "action_pause")
         self._assert_allowed(MANAGER, job, "action_resume")
         self._assert_allowed(set(GROUPS), job.browse(), "preview_cron", "0 2 * * *")
+        self._assert_allowed(set(GROUPS), job.browse(), "default_timezone")
 
     def test_who_may_ask_instances_and_destinations(self):
         server = http.Server(version="19.0", databases=("sales",))

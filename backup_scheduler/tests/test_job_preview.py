@@ -41,6 +41,11 @@ class TestPreview(BackupCase):
                 preview = self.Job.preview_cron("0 2 * * *", nothing, 1, "2026-01-01")
                 self.assertEqual(preview["next_runs"], ["2026-01-02T02:00:00+09:00"])
 
+    def test_the_zone_of_the_settings_can_be_asked_for(self):
+        self.assertEqual(self.Job.default_timezone(), "UTC")
+        self.env["ir.config_parameter"].set_param("backup_scheduler.timezone", "Asia/Tokyo")
+        self.assertEqual(self.Job.default_timezone(), "Asia/Tokyo")
+
     def test_the_count_is_kept_between_1_and_100(self):
         for asked, given in ((0, 1), (-3, 1), (3, 3), ("7", 7), (1000, 100)):
             with self.subTest(asked):
