@@ -7,6 +7,7 @@ from . import test_archive_wizards
 from . import test_cli
 from . import test_concurrency
 from . import test_copies
+from . import test_cron_shapes
 from . import test_deletion
 from . import test_demo
 from . import test_destination_kinds

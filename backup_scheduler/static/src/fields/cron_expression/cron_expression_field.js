@@ -177,23 +177,22 @@ export class CronExpressionField extends Component {
         this.preview.askSoon(this.expression, this.timezone);
     }
 
-    /** Take over a number while it is typed, as soon as it is one that can be. */
+    /** Take over what is typed as the nearest number that can be, and show that one. */
     onNumberInput(key, ev) {
-        const number = parseInt(ev.target.value, 10);
         const [low, high] = LIMITS[key];
-        if (number >= low && number <= high) {
-            this.edit({ [key]: number });
+        const number = parseInt(ev.target.value, 10);
+        if (Number.isNaN(number)) {
+            return;
         }
+        const nearest = Math.min(Math.max(number, low), high);
+        if (nearest !== number) {
+            ev.target.value = nearest;
+        }
+        this.edit({ [key]: nearest });
     }
 
-    /** Take over the nearest number that can be, and do not leave another one standing. */
     onNumberChange(key, ev) {
-        const [low, high] = LIMITS[key];
-        const number = parseInt(ev.target.value, 10);
-        const nearest = Math.min(Math.max(number, low), high);
-        if (Number.isInteger(nearest) && nearest !== this.state.draft[key]) {
-            this.edit({ [key]: nearest });
-        }
+        // What is no number is not left standing.
         ev.target.value = this.state.draft[key];
         return this.commit();
     }

@@ -1,6 +1,6 @@
 import { expect, test } from "@odoo/hoot";
 import { clear, fill, press, queryAllTexts, queryOne } from "@odoo/hoot-dom";
-import { advanceTime, animationFrame, Deferred } from "@odoo/hoot-mock";
+import { advanceTime, animationFrame, Deferred, mockTimeZone } from "@odoo/hoot-mock";
 import { ConnectionLostError, rpc } from "@web/core/network/rpc";
 import {
     clickSave,
@@ -201,6 +201,16 @@ test("a record without a time zone is previewed in that of the settings", async 
     });
     expect(asked).toEqual(["0 2 * * *"]);
     expect(".o_cron_preview").toHaveText(/Next runs, America\/New York/);
+});
+
+test("who lives in another zone is told the own time too, and nobody else", async () => {
+    await mountSchedule("0 2 * * *");
+    expect(".o_cron_here, .o_cron_clock").toHaveCount(0);
+    mockTimeZone(+3);
+    await contains(".o_cron_time").edit("03:00");
+    await settle();
+    expect(".o_cron_here:first").toHaveText("(05:00)");
+    expect(".o_cron_clock").toHaveCount(1);
 });
 
 test("the next runs are a list of moments that machines can read too", async () => {

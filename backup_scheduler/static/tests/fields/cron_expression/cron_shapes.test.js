@@ -111,7 +111,7 @@ const BROKEN = [
     "0 2.0 * * *",
     "0 ٢ * * *",
     "0 2\n* * *",
-    `0 2 * * ${"1,".repeat(300)}1`,
+    `0 2 * * ${"1,".repeat(300)}1`, // longer than any schedule
 ];
 
 for (const expression of [...CUSTOM, ...BROKEN]) {
