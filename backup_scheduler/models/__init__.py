@@ -17,12 +17,14 @@ from . import backup_run_reading
 from . import backup_run_archive
 from . import backup_run_restore
 from . import backup_copy
+from . import backup_run_progress
 from . import backup_job_retention
 from . import backup_destination_retention
 from . import backup_import
 from . import backup_restore
 from . import backup_protection
 from . import backup_dispatcher
+from . import backup_run_live
 from . import backup_housekeeping
 from . import backup_doctor
 from . import res_config_settings

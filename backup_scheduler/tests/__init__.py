@@ -26,6 +26,7 @@ from . import test_job
 from . import test_job_advice
 from . import test_job_preview
 from . import test_js
+from . import test_live
 from . import test_neutralize
 from . import test_previewed_year
 from . import test_protection
@@ -35,6 +36,7 @@ from . import test_retention
 from . import test_retention_preview
 from . import test_run
 from . import test_run_failures
+from . import test_run_progress
 from . import test_secrets
 from . import test_settings
 from . import test_setup
