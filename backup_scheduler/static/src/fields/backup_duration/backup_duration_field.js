@@ -47,3 +47,5 @@ export const backupDurationField = {
 };
 
 registry.category("fields").add("backup_duration", backupDurationField);
+// Pivot and graph views format their measures by these.
+registry.category("formatters").add("backup_duration", (value) => formatDuration(value) || "0");

@@ -41,3 +41,5 @@ export const backupSizeField = {
 };
 
 registry.category("fields").add("backup_size", backupSizeField);
+// Pivot and graph views format their measures by these.
+registry.category("formatters").add("backup_size", (value) => formatSize(value) || "0");
