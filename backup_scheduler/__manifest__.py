@@ -15,6 +15,7 @@
         "data/ir_cron_data.xml",
         "wizard/backup_setup_views.xml",
         "views/backup_run_views.xml",
+        "views/backup_run_form_views.xml",
         "views/backup_restore_views.xml",
         "views/backup_copy_views.xml",
         "views/backup_job_views.xml",

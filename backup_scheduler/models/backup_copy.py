@@ -84,6 +84,7 @@ class BackupCopy(models.Model):
     error = fields.Text(readonly=True)
     attempt = fields.Integer(readonly=True)
     next_attempt_at = fields.Datetime("Next Attempt", readonly=True)
+    can_retry = fields.Boolean(compute="_compute_can_retry")
 
     _path_unique = models.UniqueIndex(
         "(destination_id, path) WHERE path IS NOT NULL",
@@ -98,6 +99,12 @@ class BackupCopy(models.Model):
         for copy in self:
             names = (copy.destination_id.name, copy.path)
             copy.display_name = ": ".join(filter(None, names))
+
+    @api.depends("status", "run_id.stored_copies")
+    def _compute_can_retry(self):
+        for copy in self:
+            # Where the run stored nothing there is nothing to copy: the run is to be retried.
+            copy.can_retry = copy.status == "failed" and bool(copy.run_id.stored_copies)
 
     # --- what people and scripts do -------------------------------------------------------------
 

@@ -55,7 +55,9 @@ class BackupRun(models.Model):
     scheduled_at = fields.Datetime("Due", required=True, readonly=True, index=True)
     started_at = fields.Datetime("Started", readonly=True, help="When the last attempt began.")
     finished_at = fields.Datetime("Finished", readonly=True)
-    duration = fields.Float(readonly=True, help="Seconds that the last attempt took.")
+    duration = fields.Float(
+        readonly=True, aggregator="avg", help="Seconds that the last attempt took."
+    )
     status = fields.Selection(
         STATUSES,
         required=True,
@@ -78,11 +80,13 @@ class BackupRun(models.Model):
         ],
         readonly=True,
     )
-    progress = fields.Float(readonly=True, help="Percent of the expected size that is through.")
-    received = fields.Float(readonly=True, help="Bytes received so far.")
-    attempt = fields.Integer(readonly=True)
+    progress = fields.Float(
+        readonly=True, aggregator=None, help="Percent of the expected size that is through."
+    )
+    received = fields.Float(readonly=True, aggregator=None, help="Bytes received so far.")
+    attempt = fields.Integer(readonly=True, aggregator=None)
     retry_at = fields.Datetime("Next Attempt", readonly=True)
-    size = fields.Float(readonly=True, help="Bytes of the archive.")
+    size = fields.Float(readonly=True, aggregator="avg", help="Bytes of the archive.")
     sha256 = fields.Char("SHA-256", readonly=True)
     error_code = fields.Char(readonly=True)
     error = fields.Text(readonly=True)
@@ -128,9 +132,9 @@ class BackupRun(models.Model):
     include_filestore = fields.Boolean(readonly=True)
     wanted_level = fields.Selection(LEVELS_AFTER_BACKUP, readonly=True)
     in_order = fields.Boolean(readonly=True)
-    max_attempts = fields.Integer(readonly=True)
-    retry_delay = fields.Integer(readonly=True, help="Minutes.")
-    time_limit = fields.Integer(readonly=True, help="Minutes; 0 for no limit.")
+    max_attempts = fields.Integer(readonly=True, aggregator=None)
+    retry_delay = fields.Integer(readonly=True, aggregator=None, help="Minutes.")
+    time_limit = fields.Integer(readonly=True, aggregator=None, help="Minutes; 0 for no limit.")
 
     # Who executes it. The lease ends on the database's clock.
     worker = fields.Char(readonly=True)

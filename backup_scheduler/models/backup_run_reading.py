@@ -30,6 +30,24 @@ class BackupRunReading(models.Model):
             run._request_verification(run.copy_ids, level, identity)
         return True
 
+    def action_verify(self):
+        """Do what :meth:`verify` does, and say that it was asked for."""
+        self.verify()
+        text = self.env._("The archive will be read again as soon as there is room.")
+        if len(self) > 1:
+            text = self.env._(
+                "%(count)s archives will be read again as soon as there is room.", count=len(self)
+            )
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": text,
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
     def _request_verification(self, copies, level=None, identity=None):
         self._require_operator()
         run = self.sudo()

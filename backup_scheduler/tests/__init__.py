@@ -37,6 +37,7 @@ from . import test_retention_preview
 from . import test_run
 from . import test_run_failures
 from . import test_run_progress
+from . import test_run_views
 from . import test_secrets
 from . import test_settings
 from . import test_setup
