@@ -28,6 +28,7 @@
         "wizard/backup_archive_deletion_views.xml",
         "wizard/backup_retention_preview_views.xml",
         "views/backup_scheduler_menus.xml",
+        "views/backup_calendar_views.xml",
     ],
     "demo": ["demo/backup_demo.xml"],
     "assets": {
@@ -37,6 +38,8 @@
             "backup_scheduler/static/tests/**/*_test_helpers.js",
             "backup_scheduler/static/tests/**/*.test.js",
         ],
+        "web.assets_unit_tests": ["backup_scheduler/static/tests/**/*.test.js"],
+        "web.assets_tests": ["backup_scheduler/static/tests/tours/**/*"],
     },
     "application": True,
 }

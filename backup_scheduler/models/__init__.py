@@ -8,6 +8,7 @@ from . import backup_destination_hours
 from . import backup_job
 from . import backup_job_planning
 from . import backup_job_advice
+from . import backup_job_calendar
 from . import backup_run
 from . import backup_run_status
 from . import backup_run_execution

@@ -24,6 +24,7 @@ from . import test_inline
 from . import test_instance_form
 from . import test_job
 from . import test_job_advice
+from . import test_job_calendar
 from . import test_job_preview
 from . import test_js
 from . import test_live
