@@ -1,6 +1,7 @@
 from . import test_access
 from . import test_access_archives
 from . import test_access_companies
+from . import test_access_views
 from . import test_archive_faults
 from . import test_archive_levels
 from . import test_archive_wizards
@@ -42,6 +43,7 @@ from . import test_run_views
 from . import test_secrets
 from . import test_settings
 from . import test_setup
+from . import test_tours
 from . import test_upgrade
 from . import test_verification
 from . import test_views

@@ -87,13 +87,9 @@ export class BackupCalendarModel extends CalendarModel {
         const start = deserializeDateTime(run.scheduled_at);
         const finished = runs.map((each) => each.finished_at).filter(Boolean);
         const end = finished.length ? deserializeDateTime(finished.sort().at(-1)) : start;
-        const instance = run.instance_id[1];
-        const what =
-            runs.length > 1
-                ? _t("%(count)s databases of %(instance)s", { count: runs.length, instance })
-                : run.database_name
-                  ? _t("%(database)s of %(instance)s", { database: run.database_name, instance })
-                  : instance;
+        const databases =
+            runs.length > 1 ? _t("%s databases", runs.length) : run.database_name || run.job_name;
+        const what = `${run.instance_id[1]}: ${databases}`;
         return this.makeEntry(`run-${run.id}`, run.status, what, start, {
             end: end > start.plus(SHORTEST) ? end : start.plus(SHORTEST),
             runIds: runs.map((each) => each.id),
@@ -135,13 +131,12 @@ export class BackupCalendarModel extends CalendarModel {
 
     makeFireEntry(fire, index) {
         const start = deserializeDateTime(fire.start);
-        const job = { job: fire.job_name, instance: fire.instance_name };
-        let what = _t("%(job)s of %(instance)s", job);
-        if (fire.count > 1) {
-            const count = fire.exact ? fire.count : _t("more than %s", fire.count - 1);
-            what = fire.job_id
-                ? _t("%(count)s fires: %(job)s of %(instance)s", { ...job, count })
-                : _t("%(count)s fires of %(jobs)s jobs", { count, jobs: fire.jobs });
+        const count = fire.exact ? fire.count : _t("more than %s", fire.count - 1);
+        let what = `${fire.instance_name}: ${fire.job_name}`;
+        if (!fire.job_id) {
+            what = _t("%(count)s fires of %(jobs)s jobs", { count, jobs: fire.jobs });
+        } else if (fire.count > 1) {
+            what = _t("%(job)s, %(count)s fires", { job: what, count });
         }
         return this.makeEntry(`fire-${index}`, PLANNED, what, start, {
             isAllDay: fire.count > 1,
@@ -167,15 +162,17 @@ export class BackupCalendarModel extends CalendarModel {
             status,
             what,
             statusLabel: this.statusLabels[status],
-            title: _t("%(status)s: %(what)s", { status: this.statusLabels[status], what }),
+            title: _t("%(what)s (%(status)s)", { what, status: this.statusLabels[status] }),
             icon: ICONS[status],
             colorIndex: COLORS[status],
             isHatched: false,
             isStriked: false,
             startType: "datetime",
             endType: "datetime",
-            duration: 0.5,
-            isTimeHidden: isAllDay,
+            // In Odoo's terms: so low that its text has one line.
+            duration: 0.25,
+            // The axis of a week tells the time, and its columns are narrow.
+            isTimeHidden: isAllDay || this.meta.scale === "week",
             isMonth: this.meta.scale === "month",
             isSmall: this.env.isSmall,
             rawRecord: { status },
