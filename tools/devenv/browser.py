@@ -115,6 +115,19 @@ class Browser:
         self.wait_for(selector)
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
+    def fill(self, selector, text):
+        """Enter a text into an input as typing does: its page hears of it."""
+        self.wait_for(selector)
+        self.evaluate(f"""(() => {{
+            const input = document.querySelector({json.dumps(selector)});
+            input.focus();
+            input.value = {json.dumps(text)};
+            for (const type of ["input", "change"]) {{
+                input.dispatchEvent(new Event(type, {{ bubbles: true }}));
+            }}
+            input.blur();
+        }})()""")
+
     def login(self, url, login, password):
         """Log in to Odoo the way its login page does."""
         self.open(f"{url}/web/login", "form.oe_login_form")

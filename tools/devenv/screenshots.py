@@ -1,11 +1,14 @@
-"""make screenshots: the pictures of the documentation, of runs that were really made."""
+"""make screenshots: the pictures of the documentation, of runs that were really made.
 
-import contextlib
+Beside the light ones there are dark ones and those of a phone. Odoo's community edition has no dark
+mode: it comes with OCA's ``web_dark_mode``, and without that module there are no dark pictures.
+"""
+
 import os
 import subprocess
 import sys
 
-from . import environment, processes, user_script
+from . import environment, history, oca, pages, processes, user_script
 from .fail import DevError, say
 from .paths import PYTHON, ROOT
 from .seed import Seed
@@ -15,6 +18,8 @@ FOLDER = ROOT / "docs" / "images"
 DATABASES = ("accounting", "warehouse", "webshop")
 RUN_TIMEOUT = 180
 CONTENT = Seed(modules=("base", "web"), attachments=120, megabytes=24)
+DARK = "web_dark_mode"
+DESK, PHONE = (1366, 768), (390, 844)
 # As a form looks before anybody has checked it.
 BUCKET = {"name": "Bucket in Frankfurt", "kind": "s3", "s3_bucket": "acme-backups",
           "s3_region": "eu-central-1", "s3_prefix": "odoo", "s3_access_key": "AKIAEXAMPLE",
@@ -27,44 +32,91 @@ def screenshots():
         # What speaks to the browser is in the virtual environment only.
         command = [PYTHON, "-m", "devenv", "screenshots"]
         return subprocess.run(command, check=False).returncode
-    from .browser import Browser
-
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with environment.only_one("screenshots"), Stack("screenshots") as stack:
-        rpc = stack.backup.rpc(BACKUP_DATABASE)
-        say("Making runs, good ones and bad ones")
-        jobs = _make_jobs(rpc, stack)
-        for _round in range(2):
-            rpc.call("backup.job", "run_now", jobs)
-            _wait(rpc)
-        with Browser() as browser:
-            browser.login(stack.backup.url, "admin", "admin")
-            _take(browser, stack.backup.url, rpc)
-    say(f"Written: {FOLDER}")
+    addons = oca.addons()
+    dark = (addons / DARK).is_dir()
+    with environment.only_one("screenshots"), Stack("screenshots", addons=[addons]) as stack:
+        if dark:
+            stack.backup.install(BACKUP_DATABASE, DARK)
+        make_world(stack)
+        take_all(stack, pages.PAGES, dark=dark)
+    say(f"Written: {FOLDER}" if dark else f"Written, without dark ones: {FOLDER}")
     return 0
 
 
+def make_world(stack):
+    """Make real runs, good ones and bad ones, and a month of history beside them."""
+    rpc = stack.backup.rpc(BACKUP_DATABASE)
+    say("Making runs, good ones and bad ones")
+    jobs = _make_jobs(rpc, stack)
+    for _round in range(2):
+        rpc.call("backup.job", "run_now", jobs)
+        _wait(rpc)
+    rpc.call("backup.destination", "create", BUCKET)
+    say("Making a month of history")
+    history.seed(stack.backup, BACKUP_DATABASE)
+
+
+def take_all(stack, wanted, *, dark):
+    from .browser import Browser
+
+    url = stack.backup.url
+    ids = pages.records(stack.backup.rpc(BACKUP_DATABASE))
+    with Browser() as browser:
+        browser.login(url, "admin", "admin")
+        for page in wanted:
+            say(f"Picture: {page.name}")
+            browser.cookie(url, "color_scheme", "light")
+            take(browser, url, page, ids)
+            if page.phone:
+                take(browser, url, page, ids, phone=True)
+            if page.dark and dark:
+                browser.cookie(url, "color_scheme", "dark")
+                take(browser, url, page, ids, dark=True)
+        if browser.console:
+            raise DevError(f"errors in the browser's console: {browser.console}")
+
+
+def take(browser, url, page, ids, *, phone=False, dark=False):
+    """Go to a page as a person does, and write its picture."""
+    browser.resize(*(PHONE if phone else DESK), phone=phone, dark=dark)
+    ready = page.phone_ready if phone and page.phone_ready else page.ready
+    browser.open(f"{url}/odoo/{page.path.format(**ids)}", ready)
+    for selector, text in page.fill.items():
+        browser.fill(selector, text)
+    for selector in page.press:
+        browser.click(selector)
+    if page.then:
+        browser.wait_for(page.then)
+    kind = "-phone" if phone else "-dark" if dark else ""
+    browser.screenshot(FOLDER / f"{page.name}{kind}.png")
+
+
 def _make_jobs(rpc, stack):
-    """A good server of four databases, one with a wrong password, one that is down."""
+    """A good server of four databases, one with a wrong password, one that is down.
+
+    One database of the good server has no job, as it happens when nobody looks.
+    """
     for name in DATABASES:
         stack.cluster.drop(name)
         CONTENT.create(stack.remote, name)
     good = user_script.create_instance(rpc, "Shop", stack.remote.url, stack.master_password)
-    servers = (("Old CRM", stack.remote.url, "forgotten"),
-               ("Branch office", f"http://127.0.0.1:{processes.free_port()}", "unknown"))
-    instances = [good] + [
-        rpc.call("backup.instance", "create",
-                 {"name": name, "url": url, "master_password": password})
-        for name, url, password in servers
-    ]
-    schedules = (("Every night", "0 2 * * *"), ("Every night", "30 2 * * *"),
-                 ("Weekly", "0 4 * * sun"))
-    return [
-        rpc.call("backup.job", "create",
-                 {"name": name, "instance_id": instance, "cron_expression": expression,
-                  "max_attempts": 1})
-        for instance, (name, expression) in zip(instances, schedules, strict=True)
-    ]
+    job = user_script.create_job(rpc, good, "Every night", "0 2 * * *", DATABASES)
+    user_script.create_job(rpc, good, "Orders", "0 */4 * * mon-fri", ["webshop"])
+    servers = (
+        ("Old CRM", stack.remote.url, "forgotten", "Every night", "30 2 * * *"),
+        ("Branch office", f"http://127.0.0.1:{processes.free_port()}", "unknown", "Weekly",
+         "0 4 * * sun"),
+    )
+    jobs = [job]
+    for name, url, password, job_name, expression in servers:
+        values = {"name": name, "url": url, "master_password": password}
+        instance = rpc.call("backup.instance", "create", values)
+        jobs.append(rpc.call("backup.job", "create", {
+            "name": job_name, "instance_id": instance, "cron_expression": expression,
+            "max_attempts": 1,
+        }))
+    return jobs
 
 
 def _wait(rpc):
@@ -74,34 +126,3 @@ def _wait(rpc):
     )
     if not done:
         raise DevError("the runs did not come to their end")
-
-
-def _take(browser, url, rpc):
-    (run,) = rpc.call("backup.run", "search", [["status", "=", "verified"]], limit=1)
-    (bad,) = rpc.call("backup.run", "search", [["status", "=", "failed"]], limit=1)
-    (job,) = rpc.call("backup.job", "search", [], limit=1)
-    (instance,) = rpc.call("backup.instance", "search", [["name", "=", "Shop"]])
-    bucket = rpc.call("backup.destination", "create", BUCKET)
-    pages = (("runs", "backup-runs", ".o_list_view .o_data_row"),
-             ("run", f"backup-runs/{run}", ".o_form_view .o_field_widget"),
-             ("failed-run", f"backup-runs/{bad}", ".o_form_view .o_field_widget"),
-             ("job", f"backup-jobs/{job}", ".o_form_view .o_field_widget"),
-             ("instance", f"backup-instances/{instance}", ".o_form_view .o_field_widget"),
-             ("destination", f"backup-destinations/{bucket}", ".o_form_view .o_field_widget"))
-    for name, path, ready in pages:
-        browser.resize(1366, 768)
-        browser.open(f"{url}/odoo/{path}", ready)
-        browser.screenshot(FOLDER / f"{name}.png")
-    for name, path, button in (("retention", f"backup-jobs/{job}", "action_preview_retention"),
-                               ("restore", f"backup-runs/{run}", "action_restore")):
-        browser.resize(1366, 768)
-        browser.open(f"{url}/odoo/{path}", f"button[name='{button}']")
-        browser.click(f"button[name='{button}']")
-        browser.wait_for(".modal .o_form_view .o_field_widget")
-        browser.screenshot(FOLDER / f"{name}.png")
-    browser.resize(390, 844, phone=True)
-    with contextlib.suppress(DevError):  # kanban or list, whichever the phone shows
-        browser.open(f"{url}/odoo/backup-runs", ".o_data_row, .o_kanban_record")
-    browser.screenshot(FOLDER / "runs-phone.png")
-    if browser.console:
-        raise DevError(f"errors in the browser's console: {browser.console}")

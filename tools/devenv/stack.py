@@ -24,9 +24,12 @@ def addon_dependencies():
 
 
 class Stack:
-    """PostgreSQL, the remote and the backup server; leaving the context stops all of it."""
+    """PostgreSQL, the remote and the backup server; leaving the context stops all of it.
 
-    def __init__(self, name, *, port=None, remote_port=None):
+    `addons` are folders with more modules for the backup server; none of them is installed.
+    """
+
+    def __init__(self, name, *, port=None, remote_port=None, addons=()):
         self.master_password = secrets.token_urlsafe(12)
         self.cluster = Cluster(name)
         self.remote = OdooServer(
@@ -34,7 +37,7 @@ class Stack:
             master_password=self.master_password, port=remote_port,
         )
         self.backup = OdooServer(
-            f"{name}-backup", self.cluster, role="backup", with_addon=True, port=port,
+            f"{name}-backup", self.cluster, role="backup", with_addon=True, port=port, addons=addons,
             master_password=secrets.token_urlsafe(12), dbfilter=f"^{BACKUP_DATABASE}$",
         )
 

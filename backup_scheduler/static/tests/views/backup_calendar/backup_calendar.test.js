@@ -79,13 +79,15 @@ const fire = (start, values = {}) => ({
 const FIRES = [fire("2026-03-11 02:00:00"), fire("2026-03-12 02:00:00")];
 
 let answer;
+let asked;
 
 beforeEach(() => {
     mockDate("2026-03-10 12:00:00");
     mockTimeZone(0);
     answer = { fires: FIRES, complete_until: false };
+    asked = [];
     onRpc("backup.job", "upcoming_fires", ({ args, kwargs }) => {
-        expect.step([...args, kwargs.domain]);
+        asked.push([...args, kwargs.domain]);
         return answer;
     });
 });
@@ -108,13 +110,13 @@ const titles = () => queryAll(".o_event").map((el) => el.title);
 
 test("runs done and fires to come are in one picture, in words", async () => {
     await mountCalendar({ domain: [["job_id", "=", 7]] });
-    expect.verifySteps([["2026-03-01 00:00:00", "2026-04-11 23:59:59", [["job_id", "=", 7]]]]);
+    expect(asked).toEqual([["2026-03-01 00:00:00", "2026-04-11 23:59:59", [["job_id", "=", 7]]]]);
     expect(titles().sort()).toEqual([
-        "02:00 am · Shop: 2 databases (Verified)",
-        "02:00 am · Shop: Nightly (Planned) · At 02:00",
-        "02:00 am · Shop: Nightly (Planned) · At 02:00",
-        "02:00 am · Shop: crm (Failed)",
-        "02:00 am · Shop: sales (Verified)",
+        "02:00 · Shop: 2 databases (Verified)",
+        "02:00 · Shop: Nightly (Planned) · At 02:00",
+        "02:00 · Shop: Nightly (Planned) · At 02:00",
+        "02:00 · Shop: crm (Failed)",
+        "02:00 · Shop: sales (Verified)",
     ]);
     expect(".o_event .fa-times-circle").toHaveCount(1);
     expect(".o_event .fa-clock-o").toHaveCount(2);
@@ -136,6 +138,7 @@ test("a run leads to the run, several to their list, and a fire to its job", asy
     ]);
 });
 
+test.tags("desktop");
 test("the filter of the statuses has the planned ones too", async () => {
     await mountCalendar();
     const labels = queryAllTexts(".o_calendar_filter[data-name=status] .o_cw_filter_title");
@@ -189,11 +192,11 @@ test("it reloads by itself when the server tells of runs", async () => {
         unsubscribe: (type) => (subscribed -= type === "backup_scheduler.runs"),
     });
     await mountCalendar();
-    expect.verifySteps([["2026-03-01 00:00:00", "2026-04-11 23:59:59", []]]);
+    expect(asked.length).toBe(1);
     told({ ids: [1] });
     told({ ids: [2] });
     await advanceTime(3000);
     await animationFrame();
-    expect.verifySteps([["2026-03-01 00:00:00", "2026-04-11 23:59:59", []]]);
+    expect(asked.length).toBe(2);
     expect(subscribed).toBe(1);
 });
