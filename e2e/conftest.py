@@ -66,14 +66,16 @@ def world(backup_server, remote):
 @pytest.fixture
 def server(cluster):
     """Make other servers for one test: ``server(name, **options)``, started, with a database of
-    that name."""
+    that name that has the content of ``seed`` and ``modules`` installed."""
     servers = []
 
-    def make(name, **options):
+    def make(name, *, seed=SHOP, modules=(), **options):
         role = f"{ROLE}_{name.replace('-', '_')}"
         other = OdooServer(f"{E2E}-{name}", cluster, role=role, **options)
         servers.append(other)
-        fresh(cluster, other, name, SHOP)
+        fresh(cluster, other, name, seed)
+        if modules:
+            other.install(name, *modules)
         return other.start()
 
     yield make

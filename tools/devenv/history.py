@@ -14,7 +14,7 @@ DAYS = 30
 dice = random.Random(7)
 now = fields.Datetime.now()
 today = now.replace(hour=0, minute=0, second=0)
-place = env["backup.destination"].search([], limit=1)
+place = env["backup.destination"].search([("kind", "=", "local")], limit=1)
 MEGABYTE = 1_000_000
 
 

@@ -60,19 +60,24 @@ def make_world(stack):
 def take_all(stack, wanted, *, dark):
     from .browser import Browser
 
-    url = stack.backup.url
-    ids = pages.records(stack.backup.rpc(BACKUP_DATABASE))
+    url, rpc = stack.backup.url, stack.backup.rpc(BACKUP_DATABASE)
+    ids = pages.records(rpc)
     with Browser() as browser:
         browser.login(url, "admin", "admin")
         for page in wanted:
             say(f"Picture: {page.name}")
-            browser.cookie(url, "color_scheme", "light")
             take(browser, url, page, ids)
             if page.phone:
                 take(browser, url, page, ids, phone=True)
-            if page.dark and dark:
-                browser.cookie(url, "color_scheme", "dark")
-                take(browser, url, page, ids, dark=True)
+        if dark:
+            say("Dark pictures")
+            rpc.call("res.users", "write", [rpc.uid], {"dark_mode": True})
+            # The first page is still light: the answer to it brings the cookie.
+            browser.open(f"{url}/odoo", ".o_web_client")
+            for page in wanted:
+                if page.dark:
+                    take(browser, url, page, ids, dark=True)
+            rpc.call("res.users", "write", [rpc.uid], {"dark_mode": False})
         if browser.console:
             raise DevError(f"errors in the browser's console: {browser.console}")
 

@@ -37,8 +37,9 @@ class Stack:
             master_password=self.master_password, port=remote_port,
         )
         self.backup = OdooServer(
-            f"{name}-backup", self.cluster, role="backup", with_addon=True, port=port, addons=addons,
-            master_password=secrets.token_urlsafe(12), dbfilter=f"^{BACKUP_DATABASE}$",
+            f"{name}-backup", self.cluster, role="backup", with_addon=True, addons=addons,
+            port=port, master_password=secrets.token_urlsafe(12),
+            dbfilter=f"^{BACKUP_DATABASE}$",
         )
 
     def __enter__(self):

@@ -8,17 +8,17 @@ export const RUN_LIMIT = 500;
 export const PLANNED = "planned";
 /** How high the entry of a run is at least, which often takes less than a minute. */
 const SHORTEST = { minutes: 30 };
-/** Odoo's palette of calendars, which has a dark side: green, red, yellow, blue, grey. */
+/** Odoo's palette of calendars, which has a dark side: green, red, yellow, teal, grey, blue. */
 const COLORS = {
     verified: 10,
     success: 10,
     failed: 1,
     verify_failed: 1,
     skipped: 3,
-    queued: 4,
-    running: 4,
+    queued: 7,
+    running: 7,
     cancelled: 0,
-    planned: 8,
+    planned: 4,
 };
 const ICONS = {
     verified: "fa-check-circle",
@@ -169,8 +169,8 @@ export class BackupCalendarModel extends CalendarModel {
             isStriked: false,
             startType: "datetime",
             endType: "datetime",
-            // In Odoo's terms: so low that its text has one line.
-            duration: 0.25,
+            // On the axis of hours it is so low that its text has one line.
+            duration: this.meta.scale === "month" ? 1 : 0.25,
             // The axis of a week tells the time, and its columns are narrow.
             isTimeHidden: isAllDay || this.meta.scale === "week",
             isMonth: this.meta.scale === "month",
