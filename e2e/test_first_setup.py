@@ -12,7 +12,7 @@ DATABASE = "first"
 SLOW = 12_000_000
 WELCOME = ".o_backup_welcome button"
 DIALOG = ".modal .o_backup_setup"
-STATUS = ".o_form_view .o_statusbar_status .o_arrow_button_current"
+STATUS = ".o_form_view .o_field_badge[name=status]"
 PROTECTED = ".o_backup_overview .o_backup_state_protected"
 
 
