@@ -21,7 +21,7 @@ BUTTONS = {
         "manager": {"action_restore", "action_delete_archives"},
     },
     ("backup.run", "list"): {
-        "operator": {"cancel", "retry", "verify"},
+        "operator": {"cancel", "retry"},
         "manager": {"action_delete_archives"},
     },
     ("backup.job", "form"): {

@@ -1,6 +1,6 @@
 """What the pictures of the documentation show: which page, and what to press to get there."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 FORM = ".o_form_view .o_field_widget"
 LIST = ".o_list_view .o_data_row"
@@ -14,21 +14,65 @@ class Page:
     :param path: below ``/odoo``; ``{name}`` is the id of a record of :func:`records`
     :param ready: CSS selector of what is there once the page is
     :param phone_ready: the same on a phone, where it differs
-    :param press: selectors to click one after the other, each waited for
+    :param steps: what to do there, in this order
     """
 
     name: str
     path: str
     ready: str
-    press: tuple = ()
-    then: str = ""
+    steps: tuple = ()
     dark: bool = False
     phone: bool = False
     phone_ready: str = ""
-    fill: dict = field(default_factory=dict)
+
+
+@dataclass
+class Press:
+    """Click, and wait until something is there."""
+
+    selector: str
+    until: str
+
+
+@dataclass
+class Fill:
+    """Enter a text; ``{remote}`` and ``{password}`` are those of the server to be backed up."""
+
+    selector: str
+    text: str
+
+
+SETUP = ".modal .o_backup_setup"
+NEXT = ".modal button[name='action_next']"
+ADD_SERVER = ".o_control_panel_main_buttons button.btn-primary"
+
+
+def field(name, of=SETUP):
+    return f"{of} .o_field_widget[name='{name}']"
+
+
+SETUP_STEPS = (
+    (Press(ADD_SERVER, field("url")), Fill(f"{field('url')} input", "{remote}"),
+     Fill(f"{field('name')} input", "Wholesale"),
+     Fill(f"{field('master_password')} input", "{password}")),
+    (Press(NEXT, field("database_scope")),),
+    (Press(NEXT, field("cron_expression")),),
+    (Press(NEXT, field("destination_ids")),),
+    (Press(NEXT, field("summary")),),
+)
+
+
+def setup_pages():
+    """The wizard, a picture a step; each from its beginning."""
+    for number in range(1, len(SETUP_STEPS) + 1):
+        steps = tuple(step for steps in SETUP_STEPS[:number] for step in steps)
+        yield Page(f"setup-{number}", "backups", ".o_backup_overview", steps,
+                   dark=number == 3, phone=number == 3)
 
 
 PAGES = (
+    Page("overview", "backups", ".o_backup_database", dark=True, phone=True),
+    *setup_pages(),
     Page("runs", "backup-runs", LIST, dark=True, phone=True,
          phone_ready=".o_kanban_record:not(.o_kanban_ghost)"),
     Page("runs-graph", "backup-runs?view_type=graph", ".o_graph_renderer canvas"),
@@ -42,9 +86,10 @@ PAGES = (
     Page("destinations", "backup-destinations", LIST),
     Page("destination", "backup-destinations/{bucket}", FORM),
     Page("retention", "backup-jobs/{job}", FORM,
-         press=("button[name='action_preview_retention']",), then=DIALOG),
+         (Press("button[name='action_preview_retention']", DIALOG),)),
     Page("restore", "backup-runs/{verified}", FORM,
-         press=("button[name='action_restore']",), then=DIALOG),
+         (Press("button[name='action_restore']", DIALOG),)),
+    Page("settings", "action-backup_scheduler.backup_settings_action", ".app_settings_block"),
 )
 
 # Which record a path names: model, domain, order. The first one counts.

@@ -61,14 +61,19 @@ def take_all(stack, wanted, *, dark):
     from .browser import Browser
 
     url, rpc = stack.backup.url, stack.backup.rpc(BACKUP_DATABASE)
-    ids = pages.records(rpc)
+    words = {
+        **pages.records(rpc),
+        # By another name: the wizard knows an address that is an instance already.
+        "remote": stack.remote.url.replace("127.0.0.1", "localhost"),
+        "password": stack.master_password,
+    }
     with Browser() as browser:
         browser.login(url, "admin", "admin")
         for page in wanted:
             say(f"Picture: {page.name}")
-            take(browser, url, page, ids)
+            take(browser, url, page, words)
             if page.phone:
-                take(browser, url, page, ids, phone=True)
+                take(browser, url, page, words, phone=True)
         if dark:
             say("Dark pictures")
             rpc.call("res.users", "write", [rpc.uid], {"dark_mode": True})
@@ -76,23 +81,23 @@ def take_all(stack, wanted, *, dark):
             browser.open(f"{url}/odoo", ".o_web_client")
             for page in wanted:
                 if page.dark:
-                    take(browser, url, page, ids, dark=True)
+                    take(browser, url, page, words, dark=True)
             rpc.call("res.users", "write", [rpc.uid], {"dark_mode": False})
         if browser.console:
             raise DevError(f"errors in the browser's console: {browser.console}")
 
 
-def take(browser, url, page, ids, *, phone=False, dark=False):
+def take(browser, url, page, words, *, phone=False, dark=False):
     """Go to a page as a person does, and write its picture."""
     browser.resize(*(PHONE if phone else DESK), phone=phone, dark=dark)
     ready = page.phone_ready if phone and page.phone_ready else page.ready
-    browser.open(f"{url}/odoo/{page.path.format(**ids)}", ready)
-    for selector, text in page.fill.items():
-        browser.fill(selector, text)
-    for selector in page.press:
-        browser.click(selector)
-    if page.then:
-        browser.wait_for(page.then)
+    browser.open(f"{url}/odoo/{page.path.format(**words)}", ready)
+    for step in page.steps:
+        if isinstance(step, pages.Fill):
+            browser.fill(step.selector, step.text.format(**words))
+        else:
+            browser.click(step.selector)
+            browser.wait_for(step.until)
     kind = "-phone" if phone else "-dark" if dark else ""
     browser.screenshot(FOLDER / f"{page.name}{kind}.png")
 
