@@ -21,7 +21,7 @@ CONTENT = Seed(modules=("base", "web"), attachments=120, megabytes=24)
 DARK = "web_dark_mode"
 DESK, PHONE = (1366, 768), (390, 844)
 # As a form looks before anybody has checked it.
-BUCKET = {"name": "Bucket in Frankfurt", "kind": "s3", "s3_bucket": "acme-backups",
+BUCKET = {"name": "Vault in Frankfurt", "kind": "s3", "s3_bucket": "acme-backups",
           "s3_region": "eu-central-1", "s3_prefix": "odoo", "s3_access_key": "AKIAEXAMPLE",
           "s3_secret_key": "not shown", "s3_lock_mode": "GOVERNANCE", "s3_lock_days": 30}
 
