@@ -38,7 +38,6 @@
             "backup_scheduler/static/tests/**/*_test_helpers.js",
             "backup_scheduler/static/tests/**/*.test.js",
         ],
-        "web.assets_unit_tests": ["backup_scheduler/static/tests/**/*.test.js"],
         "web.assets_tests": ["backup_scheduler/static/tests/tours/**/*"],
     },
     "application": True,

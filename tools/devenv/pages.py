@@ -89,6 +89,8 @@ PAGES = (
          (Press("button[name='action_preview_retention']", DIALOG),)),
     Page("restore", "backup-runs/{verified}", FORM,
          (Press("button[name='action_restore']", DIALOG),)),
+    Page("incidents", "backup-incidents", LIST),
+    Page("alerts", "backup-alerts", ".o_list_view"),
     Page("settings", "action-backup_scheduler.backup_settings_action", ".app_settings_block"),
 )
 
