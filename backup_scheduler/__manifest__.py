@@ -27,6 +27,7 @@
         "wizard/backup_verification_views.xml",
         "wizard/backup_archive_deletion_views.xml",
         "wizard/backup_retention_preview_views.xml",
+        "views/backup_overview_views.xml",
         "views/backup_scheduler_menus.xml",
         "views/backup_calendar_views.xml",
     ],

@@ -90,20 +90,22 @@ class BackupJobPlanning(models.Model):
         }
         if utc(now) - latest > ON_TIME and not self.catch_up:
             self.write(following)
-            self._record_missed(naive(latest), missed + 1)
+            self._record_missed(naive(latest), missed + 1, naive(first))
             return
         self.write({**following, "last_run_at": now})
         if missed and not self.catch_up:
-            self._record_missed(naive(fires[-2]), missed)
+            self._record_missed(naive(fires[-2]), missed, naive(first))
         runs = self.env["backup.run"]._create_for(
             self, self._database_names() or [""], naive(latest), trigger="schedule"
         )
         if missed and self.catch_up:
+            runs.missed_since = naive(first)
             for run in runs:
                 run._log(f"This run also stands for {tell(missed)} fires missed before it.")
 
-    def _record_missed(self, scheduled_at, count):
+    def _record_missed(self, scheduled_at, count, since):
         runs = self.env["backup.run"]._create_for(self, [""], scheduled_at, trigger="schedule")
+        runs.missed_since = since
         runs._mark_skipped(
             "missed",
             self.env._(

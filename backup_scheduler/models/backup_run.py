@@ -113,6 +113,10 @@ class BackupRun(models.Model):
     )
     drill_requested_at = fields.Datetime(readonly=True)
     warning = fields.Text(readonly=True, help="What is odd about an archive that is good.")
+    missed_since = fields.Datetime(
+        readonly=True,
+        help="Of a run that also stands for fires which were missed before it: the first of them.",
+    )
     odoo_version = fields.Char(readonly=True)
     pinned = fields.Boolean(readonly=True, help="A pinned archive is never deleted.")
     copy_ids = fields.One2many("backup.copy", "run_id")

@@ -30,6 +30,7 @@ from . import test_job_preview
 from . import test_js
 from . import test_live
 from . import test_neutralize
+from . import test_overview
 from . import test_previewed_year
 from . import test_protection
 from . import test_recording

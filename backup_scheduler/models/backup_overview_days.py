@@ -1,0 +1,162 @@
+"""The strips of the overview: what became of the runs of each database, day by day."""
+
+import collections
+import datetime
+from typing import NamedTuple
+
+from ..engine.schedule import ScheduleError
+from .backup_job_planning import utc
+
+DAYS = 30
+GOOD_KINDS = ("verified", "stored")
+# What counts most on a day tells its colour; each kind has its letter in a strip.
+LETTERS = {
+    "running": "r",
+    "verified": "v",
+    "stored": "s",
+    "failed": "f",
+    "missed": "m",
+    "skipped": "k",
+    "cancelled": "c",
+}
+NOTHING = "-"
+
+
+class Day(NamedTuple):
+    """A day of the user's calendar, and where it begins and ends (UTC, the end excluded)."""
+
+    date: datetime.date
+    start: datetime.datetime
+    end: datetime.datetime
+
+
+class End(NamedTuple):
+    """The last run that ended in a certain way."""
+
+    at: datetime.datetime
+    run_id: int
+
+
+def window(zone, count=DAYS):
+    """Return the last ``count`` days in a pytz time zone, today the last one."""
+    today = datetime.datetime.now(zone).date()
+    dates = [today + datetime.timedelta(days=offset) for offset in range(1 - count, 2)]
+    starts = [start_of(date, zone) for date in dates]
+    return [
+        Day(date, start, end) for date, start, end in zip(dates, starts, starts[1:], strict=False)
+    ]
+
+
+def start_of(date, zone):
+    """Return the first moment of a day, which is not midnight where clocks are changed then."""
+    midnight = datetime.datetime.combine(date, datetime.time())
+    for is_dst in (True, False):
+        moment = zone.normalize(zone.localize(midnight, is_dst=is_dst))
+        if moment.date() == date:
+            break
+    return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+
+
+class Strips:
+    """Collects what became of the runs, by database and day."""
+
+    def __init__(self, days, zone, jobs, databases):
+        self.days, self.zone = days, zone
+        self.jobs = {job.id: job for job in jobs}
+        self.position = {day.date: number for number, day in enumerate(days)}
+        self._counts = collections.defaultdict(lambda: collections.defaultdict(dict))
+        self._ends = collections.defaultdict(dict)
+        self._fires = {}
+        self._databases = {
+            (database.instance_id.id, database.name): database for database in databases
+        }
+        self._of_instance = collections.defaultdict(list)
+        for database in databases:
+            self._of_instance[database.instance_id.id].append(database)
+
+    # --- putting in -----------------------------------------------------------------------------
+
+    def add(self, groups):
+        """Add groups of runs: see ``backup.overview._run_groups``."""
+        for group in groups:
+            for database in self._meant(group):
+                self._count(database, group["day"], group["kind"], group["count"])
+                self._note_end(database, group)
+                if group["missed_since"]:
+                    self._add_missed(database, group)
+
+    def _meant(self, group):
+        """Return the databases of which the runs are, or for which they stand."""
+        if group["name"]:
+            database = self._databases.get((group["instance_id"], group["name"]))
+            return [database] if database else []
+        job = self.jobs.get(group["job_id"])
+        if not job:
+            return []
+        chosen = set(job.database_ids.ids) if job.database_scope == "selected" else None
+        return [
+            database
+            for database in self._of_instance[group["instance_id"]]
+            if (chosen is None or database.id in chosen)
+            and group["last_at"] >= database.create_date.replace(microsecond=0)
+        ]
+
+    def _count(self, database, date, kind, count):
+        if (number := self.position.get(date)) is not None:
+            counts = self._counts[database.id][number]
+            counts[kind] = counts.get(kind, 0) + count
+
+    def _note_end(self, database, group):
+        ends = self._ends[database.id]
+        before = ends.get(group["kind"])
+        if not before or before.at < group["last_at"]:
+            ends[group["kind"]] = End(group["last_at"], group["last_id"])
+
+    def _add_missed(self, database, group):
+        """Mark the days before a run on which its job was due, and nothing was running."""
+        job = self.jobs.get(group["job_id"])
+        since = max(group["missed_since"], database.create_date)
+        for day in self.days if job else ():
+            if day.end > since and day.date < group["day"] and self._fires_on(job, day, since):
+                self._count(database, day.date, "missed", 1)
+
+    def _fires_on(self, job, day, since):
+        """Return whether a job's schedule, as it is now, fires on a day (after ``since``)."""
+        start = max(day.start, since)
+        key = (job.cron_expression, job.timezone, start)
+        if key not in self._fires:
+            second = datetime.timedelta(seconds=1)
+            try:
+                fires = job._schedule().fires_between(
+                    utc(start) - second, utc(day.end) - second, limit=1
+                )
+            except ScheduleError:
+                fires = []
+            self._fires[key] = bool(fires)
+        return self._fires[key]
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def of(self, database):
+        """Return the strip of a database.
+
+        :return: ``{kinds: a letter of LETTERS (or "-") a day, oldest first, counts: {number of the
+            day: {kind: runs}}}``; a day that is not among the counts had one run
+        """
+        days = self._counts.get(database.id, {})
+        kinds = [
+            LETTERS[next(kind for kind in LETTERS if kind in days[number])]
+            if number in days
+            else NOTHING
+            for number in range(len(self.days))
+        ]
+        counts = {str(number): found for number, found in days.items() if total(found) > 1}
+        return {"kinds": "".join(kinds), "counts": counts}
+
+    def last_ends(self, database):
+        """Return ``{kind: the End of the last run of that kind}``."""
+        return self._ends.get(database.id, {})
+
+
+def total(counts):
+    return sum(counts.values())

@@ -1,0 +1,23 @@
+import { useService } from "@web/core/utils/hooks";
+
+/**
+ * @returns {Object} ``openForm(model, id)`` and ``openList(xmlid, domain)``: the records behind
+ *  what the overview says
+ */
+export function useLinks() {
+    const action = useService("action");
+    return {
+        openForm(model, id) {
+            return action.doAction({
+                type: "ir.actions.act_window",
+                res_model: model,
+                res_id: id,
+                views: [[false, "form"]],
+            });
+        },
+        async openList(xmlid, domain = []) {
+            const found = await action.loadAction(xmlid);
+            return action.doAction({ ...found, domain, context: {} });
+        },
+    };
+}

@@ -1,0 +1,126 @@
+import { deserializeDateTime, toLocaleDateTimeString } from "@web/core/l10n/dates";
+import { _t } from "@web/core/l10n/translation";
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/**
+ * How a database stands: its word, its icon and Bootstrap's colour of it. The order is that of the
+ * page: what is worst comes first. A database that is failing also has one of the other states.
+ */
+export const STATES = {
+    late: { word: _t("Late"), icon: "fa-clock-o", color: "danger" },
+    failing: { word: _t("Failing"), icon: "fa-exclamation-triangle", color: "danger" },
+    unprotected: { word: _t("Unprotected"), icon: "fa-unlock-alt", color: "warning" },
+    pending: { word: _t("Waiting for first backup"), icon: "fa-hourglass-half", color: "info" },
+    protected: { word: _t("Protected"), icon: "fa-check-circle", color: "success" },
+    absent: { word: _t("No longer there"), icon: "fa-ban", color: "secondary" },
+};
+
+/** What became of the runs of a day: the letter of the server, the class, and the word. */
+export const DAY_KINDS = {
+    r: { name: "running", word: _t("running") },
+    v: { name: "verified", word: _t("verified") },
+    s: { name: "stored", word: _t("stored") },
+    f: { name: "failed", word: _t("failed") },
+    m: { name: "missed", word: _t("missed") },
+    k: { name: "skipped", word: _t("skipped") },
+    c: { name: "cancelled", word: _t("cancelled") },
+    "-": { name: "none", word: _t("none planned") },
+};
+
+/**
+ * Say how long something is, in the one unit that people would use: 40 min, 30 h, 12 days.
+ *
+ * @param {number} seconds
+ * @returns {string}
+ */
+export function sayDuration(seconds) {
+    if (seconds < 90 * MINUTE) {
+        return _t("%s min", Math.max(0, Math.round(seconds / MINUTE)));
+    }
+    if (seconds < 2 * DAY) {
+        return _t("%s h", Math.round(seconds / HOUR));
+    }
+    return _t("%s days", Math.round(seconds / DAY));
+}
+
+/** @returns {number} seconds from one luxon moment to a moment of the server */
+export function secondsUntil(text, now) {
+    return deserializeDateTime(text).diff(now).as("seconds");
+}
+
+export function sayMoment(text) {
+    return text ? toLocaleDateTimeString(deserializeDateTime(text), { showSeconds: false }) : "";
+}
+
+/** Say when something is, seen from now: “in 3 h”, or “now”. */
+export function sayWhen(text, now) {
+    const seconds = secondsUntil(text, now);
+    return seconds < MINUTE ? _t("now") : _t("in %s", sayDuration(seconds));
+}
+
+export function sayPercent(change) {
+    const rounded = Math.round(change);
+    return rounded > 0 ? `+${rounded} %` : rounded < 0 ? `−${-rounded} %` : "±0 %";
+}
+
+function many(count, one, more) {
+    return count === 1 ? one : more;
+}
+
+/**
+ * Say in one sentence how all databases stand.
+ *
+ * @param {Object} totals of the server
+ * @returns {{text: string, state: string}} the state gives the sentence its icon and colour
+ */
+export function sayTotals(totals) {
+    const { late, failing, unprotected, pending } = totals;
+    const covered = totals.protected + late + pending;
+    const parts = [];
+    if (late) {
+        parts.push(many(late, _t("1 database is late"), _t("%s databases are late", late)));
+    }
+    if (failing) {
+        parts.push(
+            many(
+                failing,
+                _t("the last backup of 1 database failed"),
+                _t("the last backups of %s databases failed", failing)
+            )
+        );
+    }
+    if (unprotected) {
+        parts.push(
+            many(
+                unprotected,
+                _t("1 database is backed up by nobody"),
+                _t("%s databases are backed up by nobody", unprotected)
+            )
+        );
+    }
+    if (parts.length) {
+        const said = parts.join(", ");
+        const state = ["late", "failing", "unprotected"].find((name) => totals[name]);
+        return { text: `${said[0].toUpperCase()}${said.slice(1)}.`, state };
+    }
+    if (pending) {
+        const text = many(
+            pending,
+            _t("1 database waits for its first backup; nothing is late."),
+            _t("%s databases wait for their first backup; nothing is late.", pending)
+        );
+        return { text, state: "pending" };
+    }
+    if (!covered) {
+        return { text: _t("No database is known yet."), state: "pending" };
+    }
+    const text = many(
+        covered,
+        _t("The database has a good backup as new as promised."),
+        _t("All %s databases have a good backup as new as promised.", covered)
+    );
+    return { text, state: "protected" };
+}
