@@ -207,7 +207,8 @@ class BackupJob(models.Model):
 
     @api.onchange("instance_id")
     def _onchange_instance_id(self):
-        if self.database_ids - self.instance_id.database_ids:
+        # In a form, the chosen ones are new records that stand for real ones.
+        if self.database_ids._origin - self.instance_id._origin.database_ids:
             self.database_ids = False
 
     @api.model_create_multi
