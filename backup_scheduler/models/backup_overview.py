@@ -1,7 +1,8 @@
 from odoo import api, fields, models
 from odoo.tools import SQL
+from odoo.tools.safe_eval import safe_eval
 
-from .backup_overview_days import GOOD_KINDS, Strips, window
+from .backup_overview_days import GOOD_KINDS, Group, Strips, window
 from .backup_run import ACTIVE, GOOD
 
 # So many archives make the trend of a database's size.
@@ -100,14 +101,20 @@ class BackupOverview(models.AbstractModel):
         instance = self.env["backup.instance"].browse(instance_id or ())
         databases = self.env["backup.database"].browse(database_ids)
         if self.env.ref("backup_scheduler.backup_setup_action", raise_if_not_found=False):
-            action = self.env["ir.actions.act_window"]._for_xml_id(
-                "backup_scheduler.backup_setup_action"
-            )
-            defaults = {"default_database_names": databases.mapped("name")} if databases else {}
-            if instance:
-                defaults["default_instance_id"] = instance.id
-            return {**action, "context": defaults}
+            return self._set_up(instance, databases)
         return self._new_job(instance, databases) if instance else self._new("backup.instance")
+
+    @api.model
+    def _set_up(self, instance, databases):
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "backup_scheduler.backup_setup_action"
+        )
+        context = dict(safe_eval(action["context"] or "{}"))
+        if instance:
+            context["default_instance_id"] = instance.id
+        if databases:
+            context["default_database_names"] = databases.mapped("name")
+        return {**action, "context": context}
 
     @api.model
     def _new_job(self, instance, databases):
@@ -156,7 +163,7 @@ class BackupOverview(models.AbstractModel):
             [("instance_id", "in", instances.ids)], ["name", "instance_id", "create_date"]
         )
         protections = databases._protections(databases.ids)
-        strips = Strips(days, self.env.tz, jobs, databases)
+        strips = Strips(days, jobs, databases)
         strips.add(self._run_groups(instances, days))
         sizes = self._sizes([one["last_good_run_id"] for one in protections.values()])
         failures = self._failures(strips, databases)
@@ -165,7 +172,7 @@ class BackupOverview(models.AbstractModel):
                 **plain(protections[database.id]),
                 "id": database.id,
                 "name": database.name,
-                "strip": strips.of(database),
+                "strip": strips.of(database.id),
                 "sizes": sizes.get(protections[database.id]["last_good_run_id"], []),
                 "failure": (
                     protections[database.id]["state"] in COVERED and failures.get(database, False)
@@ -176,37 +183,29 @@ class BackupOverview(models.AbstractModel):
 
     @api.model
     def _run_groups(self, instances, days):
-        """Return the runs of the days, counted by database, day and what became of them.
-
-        Of runs that stand for others (for a server whose databases could not be asked for, for
-        fires that were missed) the job is told too.
-        """
+        """Return the runs of the days as :class:`Group`."""
         runs = self.env["backup.run"]
         runs.flush_model()
         query = runs._search(
             [("scheduled_at", ">=", days[0].start), ("instance_id", "in", instances.ids)]
         )
         query.groupby = SQL("1, 2, 3, 4, 5")
-        return self._rows(
+        return map(Group._make, self.env.execute_query(
             query.select(
                 "instance_id",
-                SQL("coalesce(database_name, '') AS name"),
+                "coalesce(database_name, '')",
                 SQL(
                     "CASE WHEN coalesce(database_name, '') = '' OR missed_since IS NOT NULL "
-                    "THEN job_id END AS job_id"
+                    "THEN job_id END"
                 ),
-                SQL(
-                    "(scheduled_at AT TIME ZONE 'UTC' AT TIME ZONE %s)::date AS day",
-                    self.env.tz.zone,
-                ),
-                SQL("%s AS kind", KIND_OF_STATUS),
-                SQL("count(*) AS count"),
-                SQL("max(id) AS last_id"),
-                SQL("max(coalesce(finished_at, scheduled_at)) AS last_at"),
-                SQL("min(missed_since) AS missed_since"),
-                SQL("max(scheduled_at) AS scheduled_at"),
+                SQL("(scheduled_at AT TIME ZONE 'UTC' AT TIME ZONE %s)::date", self.env.tz.zone),
+                KIND_OF_STATUS,
+                "count(*)",
+                "max(id)",
+                "max(coalesce(finished_at, scheduled_at))",
+                "min(missed_since)",
             )
-        )
+        ))  # fmt: skip
 
     @api.model
     def _sizes(self, run_ids):
@@ -244,7 +243,7 @@ class BackupOverview(models.AbstractModel):
         attempt did not go well."""
         found = {}
         for database in databases:
-            ends = strips.last_ends(database)
+            ends = strips.last_ends(database.id)
             good = max((ends[kind].at for kind in GOOD_KINDS if kind in ends), default=None)
             if "failed" in ends and (not good or ends["failed"].at > good):
                 found[database] = ends["failed"]

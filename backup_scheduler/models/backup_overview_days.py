@@ -37,6 +37,29 @@ class End(NamedTuple):
     run_id: int
 
 
+class Known(NamedTuple):
+    """A database, and since when it is known."""
+
+    id: int
+    since: datetime.datetime
+
+
+class Group(NamedTuple):
+    """Runs of a database (or, without a name, of all of the job's) that ended alike on a day."""
+
+    instance_id: int
+    name: str
+    # Only of runs that stand for others: for a server whose databases could not be asked for, for
+    # fires that were missed.
+    job_id: int
+    day: datetime.date
+    kind: str
+    count: int
+    last_id: int
+    last_at: datetime.datetime
+    missed_since: datetime.datetime
+
+
 def window(zone, count=DAYS):
     """Return the last ``count`` days in a pytz time zone, today the last one."""
     today = datetime.datetime.now(zone).date()
@@ -60,65 +83,65 @@ def start_of(date, zone):
 class Strips:
     """Collects what became of the runs, by database and day."""
 
-    def __init__(self, days, zone, jobs, databases):
-        self.days, self.zone = days, zone
+    def __init__(self, days, jobs, databases):
+        self.days = days
         self.jobs = {job.id: job for job in jobs}
         self.position = {day.date: number for number, day in enumerate(days)}
         self._counts = collections.defaultdict(lambda: collections.defaultdict(dict))
         self._ends = collections.defaultdict(dict)
         self._fires = {}
-        self._databases = {
-            (database.instance_id.id, database.name): database for database in databases
-        }
+        self._known = {}
         self._of_instance = collections.defaultdict(list)
         for database in databases:
-            self._of_instance[database.instance_id.id].append(database)
+            known = Known(database.id, database.create_date.replace(microsecond=0))
+            instance_id = database.instance_id.id
+            self._known[instance_id, database.name] = known
+            self._of_instance[instance_id].append(known)
 
     # --- putting in -----------------------------------------------------------------------------
 
     def add(self, groups):
-        """Add groups of runs: see ``backup.overview._run_groups``."""
+        """Add groups of runs: see :class:`Group`."""
         for group in groups:
-            for database in self._meant(group):
-                self._count(database, group["day"], group["kind"], group["count"])
-                self._note_end(database, group)
-                if group["missed_since"]:
-                    self._add_missed(database, group)
+            for known in self._meant(group):
+                self._count(known, group.day, group.kind, group.count)
+                self._note_end(known, group)
+                if group.missed_since:
+                    self._add_missed(known, group)
 
     def _meant(self, group):
         """Return the databases of which the runs are, or for which they stand."""
-        if group["name"]:
-            database = self._databases.get((group["instance_id"], group["name"]))
-            return [database] if database else []
-        job = self.jobs.get(group["job_id"])
+        if group.name:
+            known = self._known.get((group.instance_id, group.name))
+            return [known] if known else []
+        job = self.jobs.get(group.job_id)
         if not job:
             return []
         chosen = set(job.database_ids.ids) if job.database_scope == "selected" else None
         return [
-            database
-            for database in self._of_instance[group["instance_id"]]
-            if (chosen is None or database.id in chosen)
-            and group["last_at"] >= database.create_date.replace(microsecond=0)
+            known
+            for known in self._of_instance[group.instance_id]
+            if (chosen is None or known.id in chosen) and group.last_at >= known.since
         ]
 
-    def _count(self, database, date, kind, count):
+    def _count(self, known, date, kind, count):
         if (number := self.position.get(date)) is not None:
-            counts = self._counts[database.id][number]
+            counts = self._counts[known.id][number]
             counts[kind] = counts.get(kind, 0) + count
 
-    def _note_end(self, database, group):
-        ends = self._ends[database.id]
-        before = ends.get(group["kind"])
-        if not before or before.at < group["last_at"]:
-            ends[group["kind"]] = End(group["last_at"], group["last_id"])
+    def _note_end(self, known, group):
+        ends = self._ends[known.id]
+        before = ends.get(group.kind)
+        if not before or before.at < group.last_at:
+            ends[group.kind] = End(group.last_at, group.last_id)
 
-    def _add_missed(self, database, group):
+    def _add_missed(self, known, group):
         """Mark the days before a run on which its job was due, and nothing was running."""
-        job = self.jobs.get(group["job_id"])
-        since = max(group["missed_since"], database.create_date)
+        job = self.jobs.get(group.job_id)
+        since = max(group.missed_since, known.since)
         for day in self.days if job else ():
-            if day.end > since and day.date < group["day"] and self._fires_on(job, day, since):
-                self._count(database, day.date, "missed", 1)
+            if day.end > since and day.date < group.day and self._fires_on(job, day, since):
+                self._count(known, day.date, "missed", 1)
 
     def _fires_on(self, job, day, since):
         """Return whether a job's schedule, as it is now, fires on a day (after ``since``)."""
@@ -137,13 +160,13 @@ class Strips:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def of(self, database):
+    def of(self, database_id):
         """Return the strip of a database.
 
         :return: ``{kinds: a letter of LETTERS (or "-") a day, oldest first, counts: {number of the
             day: {kind: runs}}}``; a day that is not among the counts had one run
         """
-        days = self._counts.get(database.id, {})
+        days = self._counts.get(database_id, {})
         kinds = [
             LETTERS[next(kind for kind in LETTERS if kind in days[number])]
             if number in days
@@ -153,9 +176,9 @@ class Strips:
         counts = {str(number): found for number, found in days.items() if total(found) > 1}
         return {"kinds": "".join(kinds), "counts": counts}
 
-    def last_ends(self, database):
+    def last_ends(self, database_id):
         """Return ``{kind: the End of the last run of that kind}``."""
-        return self._ends.get(database.id, {})
+        return self._ends.get(database_id, {})
 
 
 def total(counts):

@@ -4,7 +4,7 @@ import pytz
 
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
-from odoo.tests import freeze_time, tagged
+from odoo.tests import Form, freeze_time, tagged
 
 from ..models.backup_overview_days import start_of, window
 from .common import BackupCase, ago, failure
@@ -29,9 +29,7 @@ class OverviewCase(BackupCase):
 
     def _row(self, name="sales", answer=None):
         (instance,) = [
-            one
-            for one in (answer or self._load())["instances"]
-            if one["id"] == self.instance.id
+            one for one in (answer or self._load())["instances"] if one["id"] == self.instance.id
         ]
         return next(row for row in instance["databases"] if row["name"] == name)
 
@@ -137,9 +135,7 @@ class TestOverview(OverviewCase):
 
     def test_destinations_are_told_with_what_they_hold(self):
         self._stored(job=self._make_job())
-        (vault,) = [
-            one for one in self._load()["destinations"] if one["id"] == self.destination.id
-        ]
+        (vault,) = [one for one in self._load()["destinations"] if one["id"] == self.destination.id]
         self.assertEqual((vault["copies"], vault["bytes"]), (1, 5000))
         self.destination.active = False
         self.assertIn(self.destination.id, [one["id"] for one in self._load()["destinations"]])
@@ -342,6 +338,24 @@ class TestOverviewAccess(OverviewCase):
         self.assertIn(place.id, [one["id"] for one in both["destinations"]])
         self.assertEqual(both["running"], 1)
         self.assertEqual(both["totals"]["copies"] - mine["totals"]["copies"], 1)
+
+
+@tagged("post_install", "-at_install")
+class TestSetUp(OverviewCase):
+    def test_only_managers_are_led_to_it(self):
+        overview = self.env["backup.overview"]
+        with self.assertRaises(AccessError):
+            overview.with_user(self._user("operator")).action_set_up()
+        self.assertTrue(overview.with_user(self._user("manager")).action_set_up()["res_model"])
+
+    def test_it_begins_with_the_database_that_is_to_be_protected(self):
+        action = self.env["backup.overview"].action_set_up(self.instance.id, self.sales.ids)
+        self.assertEqual(action["context"]["default_instance_id"], self.instance.id)
+        if action["res_model"] == "backup.job":
+            job = Form(self.env["backup.job"].with_context(**action["context"])).save()
+            self.assertEqual((job.database_scope, job.database_ids), ("selected", self.sales))
+        else:
+            self.assertEqual(action["context"]["default_database_names"], ["sales"])
 
 
 @tagged("post_install", "-at_install")

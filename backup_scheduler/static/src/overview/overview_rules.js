@@ -25,10 +25,11 @@ function rankOfInstance(instance) {
     return Math.min(...ranks);
 }
 
-/** Put what is worst first: instances, and the databases in them. Changes what it is given. */
+/** Put what is worst, and most of it, first. Changes the order of what it is given. */
 export function sortWorstFirst(instances) {
     for (const instance of instances) {
         instance.rank = rankOfInstance(instance);
+        instance.worst = instance.databases.filter((row) => rankOf(row) === instance.rank).length;
         instance.databases.sort(
             (a, b) =>
                 rankOf(a) - rankOf(b) ||
@@ -39,7 +40,9 @@ export function sortWorstFirst(instances) {
                 a.name.localeCompare(b.name)
         );
     }
-    return instances.sort((a, b) => a.rank - b.rank || a.name.localeCompare(b.name));
+    return instances.sort(
+        (a, b) => a.rank - b.rank || b.worst - a.worst || a.name.localeCompare(b.name)
+    );
 }
 
 export function hasState(row, state) {

@@ -48,6 +48,11 @@ export class DatabaseRow extends Component {
         return [error, hint].filter(Boolean).join(" ");
     }
 
+    /** Of a server that cannot be reached all fail of the same, which is said above them. */
+    get showsReason() {
+        return this.props.row.failure && this.props.instance.check_status !== "error";
+    }
+
     get next() {
         const { row, now } = this.props;
         return row.next_run_at ? sayWhen(row.next_run_at, now) : "";
@@ -108,7 +113,8 @@ export class DatabaseRow extends Component {
 
     async restore() {
         const id = this.props.row.last_good_run_id;
-        this.action.doAction(await this.orm.call("backup.run", "action_restore", [[id]]));
+        const action = await this.orm.call("backup.run", "action_restore", [[id]]);
+        this.action.doAction({ views: [[false, "form"]], ...action });
     }
 
     async protect() {

@@ -28,7 +28,7 @@ export class DayStrip extends Component {
         this.state = useState({ current: -1 });
     }
 
-    get cells() {
+    readCells() {
         return readStrip(this.props.strip, this.props.days);
     }
 

@@ -5,6 +5,7 @@ import { Component, useState } from "@odoo/owl";
 import { useLinks } from "../overview_links";
 
 const FEW = 3;
+const FEW_ON_A_PHONE = 1;
 
 /** Where the archives are: each destination with its bytes and copies, the fullest first. */
 export class Destinations extends Component {
@@ -16,13 +17,17 @@ export class Destinations extends Component {
         this.state = useState({ all: false });
     }
 
+    get few() {
+        return this.env.isSmall ? FEW_ON_A_PHONE : FEW;
+    }
+
     get shown() {
         const most = Math.max(1, ...this.props.destinations.map((one) => one.bytes));
         const failing = (one) => (one.check_status === "error" ? 0 : 1);
         const sorted = [...this.props.destinations].sort(
             (a, b) => failing(a) - failing(b) || b.bytes - a.bytes
         );
-        return (this.state.all ? sorted : sorted.slice(0, FEW)).map((one) => ({
+        return (this.state.all ? sorted : sorted.slice(0, this.few)).map((one) => ({
             ...one,
             size: formatSize(one.bytes) || "0",
             percent: (one.bytes / most) * 100,
@@ -31,7 +36,7 @@ export class Destinations extends Component {
     }
 
     get hidden() {
-        return this.state.all ? 0 : Math.max(0, this.props.destinations.length - FEW);
+        return this.state.all ? 0 : Math.max(0, this.props.destinations.length - this.few);
     }
 
     get total() {

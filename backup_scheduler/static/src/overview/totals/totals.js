@@ -19,13 +19,17 @@ export class Totals extends Component {
         this.links = useLinks();
     }
 
-    /** Always the four that people look for; the others where there are any. */
+    /** Always the four that people look for; the other where there is any. */
     get tiles() {
         const always = ["protected", "late", "failing", "unprotected"];
-        const order = [...always, "pending", "absent"];
-        return order
+        return [...always, "pending"]
             .filter((state) => always.includes(state) || this.props.totals[state])
             .map((state) => ({ ...STATES[state], state, count: this.props.totals[state] }));
+    }
+
+    /** @returns {number} tiles a line: in two lines, with those of runs and fires */
+    get columns() {
+        return Math.ceil((this.tiles.length + 2) / 2);
     }
 
     get next() {

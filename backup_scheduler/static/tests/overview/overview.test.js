@@ -1,0 +1,210 @@
+import { defineMailModels } from "@mail/../tests/mail_test_helpers";
+import { describe, expect, test } from "@odoo/hoot";
+import { queryAll, queryAllTexts } from "@odoo/hoot-dom";
+import { contains, onRpc } from "@web/../tests/web_test_helpers";
+
+import { SHOP, LATE, answer, database, instance, mountOverview } from "./overview_test_helpers";
+
+import { ROWS } from "@backup_scheduler/overview/overview";
+
+defineMailModels();
+
+describe("what is shown", () => {
+    test("the totals are said in numbers and in one sentence, the worst first", async () => {
+        await mountOverview(() => answer([SHOP()]));
+        expect(".o_backup_sentence").toHaveText(
+            "1 database is late, the last backup of 1 database failed, 1 database is backed up by nobody."
+        );
+        for (const [state, count] of [["protected", 2], ["late", 1], ["failing", 1], ["unprotected", 1]]) {
+            expect(`.o_backup_tile[data-state=${state}] .o_backup_number`).toHaveText(`${count}`);
+        }
+        expect(".o_backup_tile_next .o_backup_number").toHaveText("in 3 h");
+        expect(".o_backup_destination").toHaveText("Vault\n3.0 GB· 4 copies");
+        expect.verifySteps(["load"]);
+    });
+
+    test("when all is well, one plain sentence says so", async () => {
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "a"), database(2, "b")])]));
+        expect(".o_backup_sentence").toHaveText(
+            "All 2 databases have a good backup as new as promised."
+        );
+        expect(".alert").toHaveCount(0);
+        expect.verifySteps(["load"]);
+    });
+
+    test("databases are rows, worst first, each with its state in words", async () => {
+        await mountOverview(() => answer([SHOP()]));
+        expect(queryAllTexts(".o_backup_database .o_backup_name > a")).toEqual([
+            "stock",
+            "web",
+            "new",
+            "sales",
+        ]);
+        expect(".o_backup_state_late .o_backup_age").toHaveText(/late since/);
+        expect(".o_backup_database[data-id='3'] .o_backup_failing").toHaveText("Failing");
+        expect(".o_backup_database[data-id='3'] .o_backup_reason").toHaveText("It is full.");
+        expect(".o_backup_database[data-id='1'] .o_backup_age").toHaveText(/10 h old/);
+        expect(".o_backup_database[data-id='1'] .o_backup_age").toHaveText(/promised every 30 h/);
+        expect(".o_backup_database[data-id='1'] [role=meter]").toHaveAttribute("aria-valuenow", "33");
+        expect(".o_backup_database[data-id='1'] .o_backup_size").toHaveText(/2\.0 GB\s+\+100 %/);
+        expect(".o_backup_database[data-id='1'] .o_backup_next").toHaveText(/in 14 h/);
+        expect.verifySteps(["load"]);
+    });
+
+    test("what goes on is shown with its stage and progress", async () => {
+        const run = {
+            id: 9,
+            instance_id: 1,
+            database: "sales",
+            status: "running",
+            stage: "download",
+            progress: 41.7,
+            attempt: 1,
+            retry_at: false,
+        };
+        await mountOverview(() => answer([SHOP()], { active: [run], running: 1 }));
+        expect(".o_backup_database[data-id='1'] .o_backup_next").toHaveText(/Downloading\s+42 %/);
+        expect("[role=progressbar]").toHaveAttribute("aria-valuenow", "42");
+        expect(".o_backup_tile_running .o_backup_number").toHaveText("1");
+        expect.verifySteps(["load"]);
+    });
+
+    test("a dispatcher that is down is said before everything else", async () => {
+        const health = [{ check: "cron", problem: "It is off.", hint: "Switch it on." }];
+        await mountOverview(() => answer([SHOP()], { health }));
+        expect(".alert-danger[role=alert]").toHaveText("It is off. Switch it on.");
+        expect.verifySteps(["load"]);
+    });
+
+    test("without any instance the page leads to the first one", async () => {
+        onRpc("backup.overview", "action_set_up", ({ args }) => {
+            expect(args).toEqual([false, []]);
+            return "the set-up";
+        });
+        await mountOverview(() => answer([]));
+        expect(".o_backup_welcome li").toHaveCount(3);
+        expect(".o_backup_tile").toHaveCount(0);
+        await contains(".btn:contains(Set Up the First Server)").click();
+        expect.verifySteps(["load", "the set-up"]);
+    });
+
+    test("an instance that was never tested says what to do", async () => {
+        await mountOverview(() =>
+            answer([instance(1, "Shop", [], { check_status: "", last_check_at: false, jobs: 0 })])
+        );
+        expect(".o_backup_reach").toHaveText("Not tested yet");
+        expect(".o_backup_unknown button").toHaveCount(2);
+        expect.verifySteps(["load"]);
+    });
+
+    test("an instance that cannot be reached says why", async () => {
+        const values = { check_status: "error", check_error: "It is down.\nStart it." };
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "a")], values)]));
+        expect(".o_backup_reach").toHaveText("Not reachable: It is down.");
+        expect.verifySteps(["load"]);
+    });
+});
+
+describe("what can be done", () => {
+    test("who may only look has no buttons", async () => {
+        const rights = { operator: false, manager: false };
+        await mountOverview(() => answer([SHOP()], { rights }));
+        expect(".o_backup_database").toHaveCount(4);
+        expect(".o_backup_run_now, .o_backup_restore, .o_backup_age button").toHaveCount(0);
+        expect(".btn:contains(Add a Server)").toHaveCount(0);
+        expect.verifySteps(["load"]);
+    });
+
+    test("run now asks for that database, and shows what comes of it", async () => {
+        onRpc("backup.database", "run_now", ({ args }) => {
+            expect.step(args);
+            return [9];
+        });
+        await mountOverview(() => answer([SHOP()]));
+        expect(".o_backup_run_now").toHaveCount(3); // not of the one without a job
+        await contains(".o_backup_database[data-id='1'] .o_backup_run_now").click();
+        expect.verifySteps(["load", [[1]], "load"]);
+    });
+
+    test("an unprotected database is protected, a good one restored", async () => {
+        onRpc("backup.overview", "action_set_up", ({ args }) => {
+            expect(args).toEqual([1, [4]]);
+            return "protect it";
+        });
+        onRpc("backup.run", "action_restore", ({ args }) => {
+            expect(args).toEqual([[101]]);
+            return { res_model: "backup.restore.wizard" };
+        });
+        await mountOverview(() => answer([SHOP()]));
+        await contains(".o_backup_state_unprotected button:contains(Protect)").click();
+        await contains(".o_backup_database[data-id='1'] .o_backup_restore").click();
+        const wizard = { res_model: "backup.restore.wizard", views: [[false, "form"]] };
+        expect.verifySteps(["load", "protect it", wizard]);
+    });
+
+    test("a total filters the page, and gives all back", async () => {
+        await mountOverview(() => answer([SHOP(), instance(2, "Lab", [database(9, "test")])]));
+        await contains("[data-state=late]").click();
+        expect("[data-state=late]").toHaveAttribute("aria-pressed", "true");
+        expect(queryAllTexts(".o_backup_database .o_backup_name > a")).toEqual(["stock"]);
+        expect(".o_backup_instance").toHaveCount(1);
+        await contains("[data-state=late]").click();
+        expect(".o_backup_database").toHaveCount(5);
+        expect.verifySteps(["load"]);
+    });
+
+    test("names are searched, of instances and of databases", async () => {
+        await mountOverview(() => answer([SHOP(), instance(2, "Lab", [database(9, "test")])]));
+        await contains("input[type=search]").edit("SAL", { confirm: false });
+        expect(queryAllTexts(".o_backup_database .o_backup_name > a")).toEqual(["sales"]);
+        await contains("input[type=search]").edit("lab", { confirm: false });
+        expect(queryAllTexts(".o_backup_database .o_backup_name > a")).toEqual(["test"]);
+        await contains("input[type=search]").edit("nobody", { confirm: false });
+        expect(".o_backup_database").toHaveCount(0);
+        await contains(".o_backup_nothing button").click();
+        expect(".o_backup_database").toHaveCount(5);
+        expect.verifySteps(["load"]);
+    });
+
+    test("instances on which all is well are closed where there are many", async () => {
+        const many = [...Array(20).keys()].map((number) =>
+            instance(10 + number, `Server ${number}`, [
+                database(100 + number, "a"),
+                database(200 + number, "b"),
+            ])
+        );
+        await mountOverview(() => answer([...many, SHOP()]));
+        expect(".o_backup_instance").toHaveCount(21);
+        expect(".o_backup_instance_name:first").toHaveText("Shop");
+        expect(".o_backup_database").toHaveCount(4);
+        await contains(".o_backup_instance[data-id='10'] .o_backup_toggle").click();
+        expect(".o_backup_instance[data-id='10'] .o_backup_database").toHaveCount(2);
+        expect.verifySteps(["load"]);
+    });
+
+    test("a thousand databases are shown by and by", async () => {
+        const many = [...Array(200).keys()].map((number) =>
+            instance(
+                10 + number,
+                `Server ${number}`,
+                [...Array(5).keys()].map((one) => database(1000 + number * 5 + one, `db${one}`, LATE))
+            )
+        );
+        await mountOverview(() => answer(many));
+        const rows = () => queryAll(".o_backup_instance, .o_backup_database").length;
+        expect(rows()).toBe(ROWS);
+        expect(".o_backup_more").toHaveText("Show More (1140)");
+        await contains(".o_backup_more").click();
+        expect(rows()).toBe(2 * ROWS);
+        expect.verifySteps(["load"]);
+    });
+
+    test("databases that are gone are folded away", async () => {
+        const gone = database(8, "old", { state: "absent" });
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "sales"), gone])]));
+        expect(".o_backup_database").toHaveCount(1);
+        await contains(".o_backup_unfold").click();
+        expect(".o_backup_database").toHaveCount(2);
+        expect.verifySteps(["load"]);
+    });
+});
