@@ -28,14 +28,15 @@ TRIES = 5
 # Seconds, longer each time.
 COLLISION_PAUSE = 0.1
 DEFAULT_PARALLEL_RUNS = 2
+NOTICES = "notices"
 
 
 @dataclasses.dataclass
 class Task:
-    """One thing to do for one run.
+    """One thing to do for one run, or for none.
 
-    :param kind: ``run`` (make the backup), ``work`` (something with the archive of an ended run) or
-        ``discard`` (remove what a lost attempt left)
+    :param kind: ``run`` (make the backup), ``work`` (something with the archive of an ended run),
+        ``discard`` (remove what a lost attempt left) or ``notices`` (send alerts; of no run)
     """
 
     run_id: int
@@ -68,6 +69,20 @@ class Executor:
         """
         return self._transaction(lambda env: self._claim(env, run_id, work))
 
+    def claim_notices(self):
+        """Take the alerts that are to be sent; return their :class:`Task`, or None.
+
+        They are small and bounded, and take no place of a backup: whoever asks does them beside.
+        """
+
+        def step(env):
+            alerts, notices = env["backup.alert"]._notice_orders()
+            if not notices:
+                return None
+            return Task(0, NOTICES, alerts[0].lease_token, {"action": "notify", "notices": notices})
+
+        return self._transaction(step)
+
     def reap(self, predecessors=False):
         """End the attempts of executors that are gone.
 
@@ -77,9 +92,15 @@ class Executor:
         self._transaction(lambda env: env["backup.run"]._reap(seat))
 
     def renew(self, tasks):
-        """Renew the leases of the tasks; return ``{run id: cancel requested}`` of those held."""
-        tokens = {task.run_id: task.token for task in tasks if task.token}
-        return self._transaction(lambda env: env["backup.run"]._renew_leases(tokens))
+        """Renew the leases of the tasks; return ``{run id: cancel requested}`` of those held.
+
+        That of alerts is longer than sending them can take.
+        """
+        tokens = {
+            task.run_id: task.token for task in tasks if task.token and task.kind != NOTICES
+        }
+        held = self._transaction(lambda env: env["backup.run"]._renew_leases(tokens))
+        return {**held, **{task.run_id: False for task in tasks if task.kind == NOTICES}}
 
     def record(self, task, event):
         """Write down what the engine tells; return False when the run is no longer ours.
@@ -113,6 +134,10 @@ class Executor:
         """Give the run back: this executor was told to stop."""
 
         def step(env):
+            if task.kind == NOTICES:
+                held = [("lease_token", "=", task.token)]
+                env["backup.alert"].search(held)._release_notices()
+                return
             run = env["backup.run"]._held(task.run_id, task.token)
             if run and task.kind == "run":
                 run._mark_interrupted()
@@ -197,6 +222,8 @@ class Executor:
             self._record(env, task, {"event": "failed", **failure})
 
     def _record(self, env, task, event):
+        if task.kind == NOTICES:
+            return env["backup.alert"]._record_notices(event, task.token)
         run = env["backup.run"]
         if task.kind == "discard":
             run.browse(task.run_id).exists()._record_discard(event)

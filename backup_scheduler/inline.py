@@ -34,6 +34,16 @@ def execute_all(registry):
     return count
 
 
+def notify_all(registry):
+    """Send the alerts that wait, batch after batch, in this thread; return how many batches."""
+    executor = Executor(registry, INLINE_SEAT)
+    count = 0
+    while task := executor.claim_notices():
+        InlineRun(executor, task).execute()
+        count += 1
+    return count
+
+
 def execute_here(registry, run_id, output):
     """Do all that is to be done for one run, in this thread; or see somebody else do it.
 

@@ -18,7 +18,7 @@ import psycopg2
 from odoo.modules.registry import Registry
 
 from .engine_process import EngineProcess
-from .executor import Executor
+from .executor import NOTICES, Executor
 from .launcher import worker_seat
 
 _logger = logging.getLogger(__name__)
@@ -128,11 +128,25 @@ class Worker:
 
     def _take_on(self):
         limit = self.executor.parallel_runs()
-        while len(self.tasks) < limit and (task := self.executor.claim(work=self._has_room(limit))):
+        self._take_notices(limit)
+        while self._places_taken() < limit:
+            task = self.executor.claim(work=self._has_room(limit))
+            if not task:
+                return
             if task.kind == "broken":
                 # Whatever comes of it, the leases are renewed before the next one.
                 return
             self._start(task)
+
+    def _take_notices(self, limit):
+        """Send what is to be sent, in a place of its own: it neither waits for backups nor takes
+        a place of theirs."""
+        if limit and self._places_taken() == len(self.tasks):
+            task = self.executor.claim_notices()
+            task and self._start(task)
+
+    def _places_taken(self):
+        return sum(task.kind != NOTICES for task in self.tasks.values())
 
     def _has_room(self, limit):
         """Return whether what can wait may begin: it never takes the last place of a backup."""

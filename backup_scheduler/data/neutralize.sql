@@ -28,3 +28,8 @@ UPDATE backup_destination
 UPDATE res_config_settings SET backup_scratch_password_sealed = NULL;
 UPDATE backup_restore_wizard SET identity_sealed = NULL;
 UPDATE backup_verification SET identity_sealed = NULL;
+UPDATE backup_alert_channel
+   SET active = false, url_sealed = NULL, url_host = NULL, telegram_token_sealed = NULL;
+DELETE FROM backup_alert WHERE state = 'pending';
+UPDATE backup_job SET ping_url_sealed = NULL, ping_host = NULL;
+UPDATE backup_run SET alert_due = NULL WHERE alert_due;

@@ -11,6 +11,7 @@ import datetime
 from .copies import SPACE_MARGIN, open_copies, publish_copies, require
 from .destinations import open_destination
 from .errors import BackupError, NoDatabase, UnknownDatabase
+from .notify import notify
 from .reading import examine, restore, sweep_servers, verify_copies
 from .replication import replicate
 from .sources import open_source
@@ -107,6 +108,7 @@ ACTIONS = {
     "backup": backup,
     "discard": discard,
     "discover": discover,
+    "notify": notify,
     "replicate": replicate,
     "restore": restore,
     "sweep": sweep_servers,

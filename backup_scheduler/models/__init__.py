@@ -29,6 +29,16 @@ from . import backup_dispatcher
 from . import backup_run_live
 from . import backup_housekeeping
 from . import backup_doctor
+from . import backup_run_alerts
+from . import backup_incident
+from . import backup_alert_channel
+from . import backup_alert
+from . import backup_alert_delivery
+from . import backup_alert_ping
+from . import backup_alert_digest
+from . import backup_alert_switches
+from . import backup_alert_doctor
+from . import backup_incident_watch
 from . import res_config_settings
 from . import backup_instance_overview
 from . import backup_guidance

@@ -27,12 +27,14 @@ class BackupDispatcher(models.AbstractModel):
 
     @api.model
     def _cron_dispatch(self):
-        """Reap lost runs, plan the jobs that are due, hand over what is queued, keep house."""
+        """Reap lost runs, plan the jobs that are due, keep house, look for what to alert of, hand
+        over what is queued."""
         now = fields.Datetime.now()
         self._reap()
         self._replan_after_a_clock_set_back(now)
         self._plan_due_jobs(now)
         self._housekeep(now)
+        self._watch(now)
         if self._has_work():
             self._hand_over()
 

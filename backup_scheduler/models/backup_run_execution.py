@@ -226,7 +226,7 @@ class BackupRunExecution(models.Model):
                SET status = CASE WHEN status = 'running' THEN 'failed' ELSE status END,
                    error_code = %s, error = %s, finished_at = %s, worker = NULL,
                    lease_token = NULL, lease_until = NULL, verification_requested_at = NULL,
-                   work = NULL, work_at = NULL, identity_sealed = NULL
+                   work = NULL, work_at = NULL, identity_sealed = NULL, alert_due = TRUE
              WHERE id = %s
             """,
             (InternalError.code, f"{type(error).__name__}: {error}", self._clock(), self.id),

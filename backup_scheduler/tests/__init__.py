@@ -2,6 +2,9 @@ from . import test_access
 from . import test_access_archives
 from . import test_access_companies
 from . import test_access_views
+from . import test_alert_channels
+from . import test_alert_delivery
+from . import test_alert_pings
 from . import test_archive_faults
 from . import test_archive_levels
 from . import test_archive_wizards
@@ -21,6 +24,7 @@ from . import test_download
 from . import test_execution
 from . import test_executor
 from . import test_import
+from . import test_incidents
 from . import test_inline
 from . import test_instance_form
 from . import test_job

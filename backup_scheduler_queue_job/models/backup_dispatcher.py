@@ -41,6 +41,8 @@ class BackupDispatcher(models.AbstractModel):
                 "queue_job server-wide, or choose another executor in Settings",
                 self.env.cr.dbname,
             )
+        if self.env["backup.alert"]._has_notices():
+            self._enqueue(self.env["backup.alert"]._enqueue_notices)
         if run._abandoned():
             self._enqueue(run._enqueue_discards)
         tickets = run._tickets()

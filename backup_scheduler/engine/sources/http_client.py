@@ -75,16 +75,21 @@ class HttpClient:
         self._control = control
 
     @contextlib.contextmanager
-    def request(self, method, path, body=None, content_type=None, timeout=ANSWER_TIMEOUT):
+    def request(  # noqa: PLR0913 - what a request is made of
+        self, method, path, body=None, content_type=None, timeout=ANSWER_TIMEOUT, headers=None
+    ):
         """Yield the :class:`Answer` to one request, its body still unread.
 
         :param body: bytes, ASCII text, or something with a length (in bytes) that yields blocks
+        :param headers: more of them
         :param timeout: seconds to the first byte of the answer, from when all is sent
         Raises the named kinds of :mod:`..errors`, inside the block too. A redirect that only
         corrects scheme or port is followed once; others are refused, with the address they name:
         the request may carry a password.
         """
-        headers = {"Accept-Encoding": "identity", "User-Agent": "backup_scheduler"}
+        headers = {
+            "Accept-Encoding": "identity", "User-Agent": "backup_scheduler", **(headers or {})
+        }
         if body is not None:
             headers.update({"Content-Type": content_type, "Content-Length": str(len(body))})
         with contextlib.ExitStack() as stack:

@@ -1,0 +1,370 @@
+import logging
+
+import psycopg2
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import html_escape
+
+from ..engine.notices import body_of
+from .backup_alert import LOST_LIMIT
+from .backup_alert_channel import send_now
+from .backup_dispatcher import COLLISIONS
+
+_logger = logging.getLogger(__name__)
+
+# What a message lists by name; the rest is counted.
+LISTED = 20
+LISTED_FOR_PROGRAMS = 100
+ACTIVITY = "mail.mail_activity_data_warning"
+# Mails and activities that one look of the dispatcher makes.
+HERE_LIMIT = 50
+
+
+class BackupAlertDelivery(models.Model):
+    """How a message gets from the outbox to people."""
+
+    # An alert is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.alert"
+
+    # --- records of Odoo ------------------------------------------------------------------------
+
+    @api.model
+    def _deliver_here(self, now):
+        """Make the mails and activities that wait. Odoo's own queue sends the mails."""
+        waiting = self.search(
+            [
+                ("state", "=", "pending"),
+                ("over_network", "=", False),
+                ("event", "!=", "test"),
+                ("next_attempt_at", "<=", now),
+            ],
+            order="id",
+            limit=HERE_LIMIT,
+        )
+        for alert in waiting:
+            alert._deliver()
+
+    def _deliver(self):
+        """Make the records of one message; return the result as a notice's is told."""
+        self.attempts += 1
+        if reason := self._is_stale():
+            self._mark_dropped(reason)
+            return {"ok": True}
+        try:
+            with self.env.cr.savepoint():
+                getattr(self, f"_make_{self.channel_id.kind}")()
+        except (*COLLISIONS, psycopg2.OperationalError):
+            raise
+        except Exception as error:
+            _logger.exception("Backup alert %s cannot be delivered", self.id)
+            failure = {"error": f"{type(error).__name__}: {error}", "hint": ""}
+            if isinstance(error, UserError):
+                failure["error"] = str(error)
+            self._mark_delayed(**failure)
+            return {"ok": False, "error_code": "internal", **failure}
+        self._mark_sent()
+        return {"ok": True}
+
+    def _make_mail(self):
+        """Put a mail to each user into Odoo's queue."""
+        name = "digest" if self.event == "digest" else "alert"
+        template = self.env.ref(f"backup_scheduler.mail_template_{name}")
+        self._keep_message()
+        for user in self._require_recipients():
+            values = {"recipient_ids": [(6, 0, user.partner_id.ids)], "email_to": False}
+            template.with_context(lang=user.lang, tz=user.tz).send_mail(
+                self.id, force_send=False, email_values=values
+            )
+
+    def _make_activity(self):
+        """Put an activity on each instance into the list of each user."""
+        self._keep_message()
+        if self.event == "recovered":
+            # Its activities were marked as done when it was over.
+            return
+        users = self._require_recipients()
+        if self.event == "test":
+            instance = self.env["backup.instance"].search([], limit=1, order="id")
+            if not instance:
+                raise UserError(self.env._("Make an instance first: activities are put on it."))
+            self._schedule(instance, users, self.incident_ids)
+        for instance, incidents in self._still_open().grouped("instance_id").items():
+            self._schedule(instance, users, incidents)
+
+    def _schedule(self, instance, users, incidents):
+        lines = incidents._tell_lines() or self._lines()
+        note = "".join(f"<li>{html_escape(line)}</li>" for line in lines[:LISTED])
+        for user in users:
+            # Without a mail of its own: whoever wants mails has a channel for them.
+            activity = instance.with_context(mail_activity_quick_update=True).activity_schedule(
+                ACTIVITY,
+                summary=incidents._title("opened") if incidents else self.subject,
+                note=f"<ul>{note}</ul>",
+                user_id=user.id,
+            )
+            incidents.activity_ids |= activity
+
+    def _require_recipients(self):
+        users = self.channel_id._recipients(self.company_id)
+        if not users:
+            raise UserError(
+                self.env._("There is nobody to tell: choose users who may see these backups.")
+            )
+        return users
+
+    # --- over the network -----------------------------------------------------------------------
+
+    @api.model
+    def _notice_orders(self):
+        """Take what is due, and return ``(alerts, the notices of an engine's order)``, with their
+        secrets; what has nothing to say, or cannot be put into words, ends here."""
+        alerts = self._claim_notices()
+        notices = [notice for alert in alerts if (notice := alert._try_notice())]
+        return alerts.filtered("lease_token"), notices
+
+    def _try_notice(self):
+        try:
+            with self.env.cr.savepoint():
+                if reason := self._is_stale():
+                    self._mark_dropped(reason)
+                    return None
+                return self._notice()
+        except (*COLLISIONS, psycopg2.OperationalError):
+            raise
+        except UserError as error:
+            self._mark_failed(str(error), "")
+        except Exception as error:
+            _logger.exception("Backup alert %s cannot be put into words", self.id)
+            self._mark_failed(f"{type(error).__name__}: {error}", "")
+        return None
+
+    def _notice(self):
+        """Return what is sent, and where, for an engine's order and for nothing else."""
+        self.ensure_one()
+        if self.job_id:
+            return self._ping_notice()
+        channel = self.channel_id.sudo()
+        self._keep_message()
+        settings = {"chat": channel.telegram_chat or ""}
+        address = channel._address()
+        return {
+            "id": self.id,
+            "kind": channel.kind,
+            "key": self.key,
+            "secret_url": address,
+            "secret_path": address.partition("://")[2].partition("/")[2],
+            "secret_token": channel._unseal(channel.telegram_token_sealed),
+            "content_type": "application/json; charset=utf-8",
+            "body": body_of(channel.kind, self._facts(), settings),
+        }
+
+    @api.model
+    def _record_notices(self, event, token):
+        """Write down one event of an engine that sends; return whether what it is about was held.
+        """
+        if event["event"] == "notice":
+            return self._record_notice(event, token)
+        if event["event"] in ("failed", "lost"):
+            error = event.get("error") or self.env._("The process that sent it was killed.")
+            for alert in self.search([("lease_token", "=", token)]):
+                # Whether it arrived is not known.
+                alert.lost += 1
+                if alert.lost > LOST_LIMIT:
+                    alert._mark_failed(error, "")
+                else:
+                    alert._mark_delayed(error, "")
+        return True
+
+    @api.model
+    def _record_notice(self, event, token):
+        alert = self.search([("id", "=", event["id"]), ("lease_token", "=", token)])
+        if not alert:
+            return False
+        if event["ok"]:
+            alert._mark_sent()
+        elif event["retryable"]:
+            alert._mark_delayed(event["error"], event["hint"], event["retry_after"])
+        else:
+            alert._mark_failed(event["error"], event["hint"])
+        return True
+
+    def _mark_sent(self):
+        super()._mark_sent()
+        self.job_id.filtered("ping_error").sudo().ping_error = False
+
+    def _send_test(self):
+        """Send it from here, for whoever waits at the form; return the result."""
+        self.ensure_one()
+        if not self.over_network:
+            return self._deliver()
+        self.attempts = 1
+        try:
+            answer = send_now(self._notice())
+        except UserError as error:
+            answer = {"ok": False, "error_code": "incomplete", "error": str(error), "hint": ""}
+        if answer["ok"]:
+            self._mark_sent()
+        else:
+            self._mark_failed(answer["error"], answer["hint"])
+        return answer
+
+    # --- the words ------------------------------------------------------------------------------
+
+    def _keep_message(self):
+        self.write({"subject": self._title(), "body": "\n".join(self._lines())})
+
+    def _told_incidents(self):
+        """Return those that there is something to say of: of the beginning, what is not over."""
+        return self._still_open() if self.event == "opened" else self.incident_ids
+
+    def _title(self):
+        self.ensure_one()
+        if self.event == "test":
+            return self.env._("Test of the alerts of Backup Scheduler")
+        if self.event == "digest":
+            return self.channel_id._digest_title(self.company_id)
+        return self._told_incidents()._title(self.event)
+
+    def _lines(self):
+        if self.event == "test":
+            return [self.env._("If you can read this, the channel “%(name)s” works.",
+                               name=self.channel_id.name)]
+        if self.event == "digest":
+            return []
+        return self._told_incidents()._tell_lines()
+
+    def _facts(self):
+        """Return what the shapes of the engine's ``notices`` are made of."""
+        incidents = self._told_incidents()
+        return {
+            "event": self.event,
+            "title": self._title(),
+            "lines": self._lines(),
+            "link": self._link(),
+            "server": self.get_base_url(),
+            "sent_at": f"{fields.Datetime.now().isoformat()}Z",
+            "count": len(incidents),
+            "incidents": [one._as_dict() for one in incidents[:LISTED_FOR_PROGRAMS]],
+        }
+
+    def _link(self):
+        incidents = self._told_incidents()
+        if len(incidents) == 1:
+            return incidents._link()
+        return f"{self.get_base_url()}/odoo/backup-incidents"
+
+
+class BackupIncidentWords(models.Model):
+    # What an incident is, and how it is told, are two subjects.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.incident"
+
+    def _title(self, event):
+        """Return one line that says what is wrong, or right again, and where."""
+        kind = self[:1].kind
+        many = {
+            "count": len(self), "place": self[:1]._place(), "servers": len(self.instance_id),
+        }  # fmt: skip
+        if len(self) == 1:
+            return self._titles(event).get(kind) % many
+        return self._titles_of_many(event).get(kind, "") % many
+
+    def _titles(self, event):
+        _ = self.env._
+        if event == "recovered":
+            return {
+                "failed": _("Backed up again: %(place)s"),
+                "verify_failed": _("A good archive again: %(place)s"),
+                "late": _("Protected again: %(place)s"),
+            }
+        return {
+            "failed": _("Backup failed: %(place)s"),
+            "verify_failed": _("Archive is not good: %(place)s"),
+            "late": _("Backup is late: %(place)s"),
+        }
+
+    def _titles_of_many(self, event):
+        _ = self.env._
+        if event == "recovered":
+            return {
+                "failed": _("Backed up again: %(count)s databases of %(servers)s instances"),
+                "verify_failed": _("Good archives again: %(count)s databases"),
+                "late": _("Protected again: %(count)s databases of %(servers)s instances"),
+            }
+        return {
+            "failed": _("Backups failed: %(count)s databases of %(servers)s instances"),
+            "verify_failed": _("Archives are not good: %(count)s databases"),
+            "late": _("Backups are late: %(count)s databases of %(servers)s instances"),
+        }
+
+    def _tell_lines(self):
+        """Return what happened, a line each; one incident is told in full."""
+        if len(self) == 1:
+            return self._tell_in_full()
+        return [
+            f"{incident._place()}: {incident.error or ''}".strip(": ") for incident in self
+        ]
+
+    def _tell_in_full(self):
+        _ = self.env._
+        lines = [line for line in (self.error, self.state == "open" and self.hint) if line]
+        if self.job_id:
+            lines.append(_("Job: %(name)s", name=self.job_id.name))
+        lines.append(_("Since: %(moment)s UTC", moment=minute(self.opened_at)))
+        if self.closed_at:
+            lines.append(_("Over since: %(moment)s UTC", moment=minute(self.closed_at)))
+        if self.run_count > 1:
+            lines.append(_("Runs that ended so: %(count)s", count=self.run_count))
+        good = self._last_good()
+        lines.append(
+            _("Last good archive: %(moment)s UTC", moment=minute(good.finished_at))
+            if good
+            else _("There is no good archive of this database.")
+        )
+        return lines
+
+    def _last_good(self):
+        domain = [
+            ("instance_id", "=", self.instance_id.id),
+            ("database_name", "=", self.database_name or ""),
+            ("status", "in", ("success", "verified")),
+            ("stored_copies", ">", 0),
+        ]
+        return self.env["backup.run"].search(domain, order="finished_at desc", limit=1)
+
+    def _link(self):
+        return f"{self.get_base_url()}/odoo/backup-incidents/{self.id}"
+
+    def _as_dict(self):
+        """Return the incident for programs: plain values, moments ISO 8601 in UTC."""
+        good = self._last_good()
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "state": self.state,
+            "instance": self.instance_id.name,
+            "instance_id": self.instance_id.id,
+            "database": self.database_name or None,
+            "job": self.job_id.name or None,
+            "job_id": self.job_id.id or None,
+            "opened_at": iso(self.opened_at),
+            "closed_at": iso(self.closed_at),
+            "runs": self.run_count,
+            "last_run_id": self.last_run_id.id or None,
+            "error_code": self.error_code or None,
+            "error": self.error or None,
+            "hint": self.hint or None,
+            "last_good_at": iso(good.finished_at),
+            "last_good_size": int(good.size) if good else None,
+            "link": self._link(),
+        }
+
+
+def iso(moment):
+    return f"{moment.isoformat()}Z" if moment else None
+
+
+def minute(moment):
+    return f"{moment:%Y-%m-%d %H:%M}"

@@ -1,0 +1,125 @@
+import datetime
+import logging
+
+import psycopg2
+
+from odoo import api, fields, models
+
+from .. import inline
+from .backup_dispatcher import COLLISIONS
+from .backup_run import GOOD
+from .backup_run_alerts import BATCH
+
+_logger = logging.getLogger(__name__)
+
+# How every database stands is asked this often: it is one query, over all of them.
+INTERVAL = datetime.timedelta(minutes=5)
+LOOKED_AT = "backup_scheduler.alerts_looked_at"
+
+
+class BackupIncidentWatch(models.AbstractModel):
+    """The dispatcher's look for incidents, and what it has others told of.
+
+    It sends nothing over the network: mails and activities are records, and the rest is handed over
+    to whoever executes runs.
+    """
+
+    _inherit = "backup.dispatcher"
+
+    @api.model
+    def _watch(self, now):
+        """See which runs have ended and what is late, and tell those who want to know."""
+        while self._watch_step(self._watch_runs, now) == BATCH:
+            if not self.env["ir.cron"]._commit_progress():
+                return
+        self._watch_step(self._watch_protection, now)
+        self._watch_step(self.env["backup.alert"]._deliver_here, now)
+
+    @api.model
+    def _watch_step(self, step, now):
+        """One step, one transaction: what breaks there stays there."""
+        result = None
+        try:
+            with self.env.cr.savepoint():
+                result = step(now)
+        except COLLISIONS:
+            # Somebody else is at it; the next minute comes again.
+            self.env.cr.rollback()
+            return None
+        except psycopg2.OperationalError:
+            raise
+        except Exception:
+            _logger.exception("Backup alerts: %s failed", step.__name__)
+        self.env["ir.cron"]._commit_progress()
+        return result
+
+    @api.model
+    def _watch_runs(self, now):
+        """Look at the runs that have come to something; return how many there were."""
+        runs = self.env["backup.run"]._take_alerts()
+        incidents = self.env["backup.incident"]
+        opened = recovered = incidents
+        for run in runs:
+            found = self._watch_one(run, incidents._see_run) or (incidents, incidents)
+            # What ended before it was told of is told of no more.
+            opened, recovered = opened | found[0], recovered | found[1]
+            self._watch_one(run, self.env["backup.alert"]._ping_for)
+        self._announce(opened, recovered)
+        good = runs.filtered(lambda run: run.status in GOOD).instance_id
+        if good and incidents.search_count(
+            [("instance_id", "in", good.ids), ("kind", "=", "late"), ("state", "=", "open")],
+            limit=1,
+        ):
+            # One of them may be late no longer.
+            self._look_again()
+        return len(runs)
+
+    @api.model
+    def _watch_one(self, run, see):
+        try:
+            with self.env.cr.savepoint():
+                return see(run)
+        except (*COLLISIONS, psycopg2.OperationalError):
+            raise
+        except Exception:
+            _logger.exception("Backup run %s cannot be looked at for alerts", run.id)
+            return None
+
+    @api.model
+    def _watch_protection(self, now):
+        """Look for databases whose last good archive is older than promised, now and then."""
+        parameters = self.env["ir.config_parameter"].sudo()
+        looked_at = fields.Datetime.to_datetime(parameters.get_param(LOOKED_AT) or False)
+        if looked_at and abs(now - looked_at) < INTERVAL:
+            return
+        parameters.set_param(LOOKED_AT, fields.Datetime.to_string(now))
+        incidents = self.env["backup.incident"]
+        self._announce(*incidents._look_at_protection())
+        incidents._withdraw_abandoned()
+
+    @api.model
+    def _look_again(self):
+        self.env["ir.config_parameter"].sudo().set_param(LOOKED_AT, False)
+
+    @api.model
+    def _announce(self, opened, recovered):
+        alerts = self.env["backup.alert"]
+        alerts._announce(opened.filtered(lambda incident: incident.state == "open"), "opened")
+        alerts._announce(recovered, "recovered")
+
+    @api.model
+    def _hand_over(self):
+        if self._executor() == "inline" and self.env["backup.alert"]._has_notices():
+            # In a thread of its own: the one of the backups may be busy for hours.
+            self.env.ref("backup_scheduler.ir_cron_notify").sudo()._trigger()
+        return super()._hand_over()
+
+    @api.model
+    def _cron_notify(self):
+        """Send the alerts that wait right here: ``executor = inline``."""
+        if self._executor() == "inline":
+            inline.notify_all(self.env.registry)
+
+    @api.model
+    def _has_work(self):
+        return super()._has_work() or self.env["backup.alert"]._has_notices()
