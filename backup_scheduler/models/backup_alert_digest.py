@@ -88,9 +88,10 @@ class BackupAlertDigest(models.Model):
     def _stands_of(self, instances):
         """Return ``{(instance id, stand): databases}``."""
         databases = self.env["backup.database"].search([("instance_id", "in", instances.ids)])
+        owners = {database.id: database.instance_id.id for database in databases}
         counts = {}
         for key, stand in databases._protections(databases.ids).items():
-            place = (databases.browse(key).instance_id.id, stand["state"])
+            place = (owners[key], stand["state"])
             counts[place] = counts.get(place, 0) + 1
         return counts
 

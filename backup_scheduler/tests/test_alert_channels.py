@@ -1,1 +1,371 @@
+import datetime
+import logging
+from unittest.mock import patch
 
+from odoo import fields
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.service.model import call_kw
+from odoo.tools import mute_logger
+
+from ..engine.masking import secrets_of
+from ..models import backup_alert_channel, backup_alert_delivery
+from .common import failure
+from .test_incidents import IncidentCase
+
+ADDRESS = "https://hooks.example.com/services/T000/hush-hush"
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
+DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert_delivery"
+
+
+def later(**duration):
+    return fields.Datetime.now() + datetime.timedelta(**duration)
+
+
+class TestWhoIsTold(IncidentCase):
+    def _told(self):
+        return self.Alert.search([]).mapped("event")
+
+    def test_each_kind_of_incident_can_be_switched_off(self):
+        switches = {
+            "on_failed": self._fail,
+            "on_verify_failed": lambda: self._damage(),
+            "on_late": lambda: (self._make_late(), self._look(late=True)),
+        }
+        for switch, happen in switches.items():
+            with self.subTest(switch), self.env.cr.savepoint() as savepoint:
+                self.channel[switch] = False
+                happen()
+                self.assertTrue(self._open())
+                self.assertFalse(self._told())
+                savepoint.rollback()
+            self.env.invalidate_all()
+
+    def _damage(self):
+        self._succeed()._mark_verify_failed(failure("damaged"))
+        self._look()
+
+    def test_recovery_can_be_switched_off(self):
+        self.channel.on_recovery = False
+        self._fail()
+        self._send_all()
+        self._succeed()
+        self.assertEqual(self._told(), ["opened"])
+
+    def test_nobody_hears_of_the_end_of_what_they_did_not_hear_of(self):
+        self._fail()
+        self._succeed()
+        self.assertEqual(self._told(), ["opened"])
+        self.assertTrue(self.Alert.search([])._is_stale())
+
+    def test_an_instance_or_a_job_can_be_switched_off(self):
+        for record in (self.instance, self.job):
+            with self.subTest(record._name), self.env.cr.savepoint() as savepoint:
+                record.alerts = False
+                self._fail()
+                self.assertTrue(self._open())
+                self.assertFalse(self._told())
+                savepoint.rollback()
+            self.env.invalidate_all()
+
+    def test_a_late_database_is_told_of_unless_all_its_jobs_are_switched_off(self):
+        other = self._make_job(name="Other")
+        self._make_late()
+        self.job.alerts = False
+        self._look(late=True)
+        self.assertTrue(self._told())
+        self.Incident.search([]).unlink()
+        self.Alert.search([]).unlink()
+        other.alerts = False
+        self._look(late=True)
+        self.assertTrue(self._open())
+        self.assertFalse(self._told())
+
+    def test_what_is_muted_is_told_when_that_ends_and_only_if_it_is_still_wrong(self):
+        until = later(hours=3)
+        for record, field in (
+            (self.instance, "alerts_muted_until"),
+            (self.job, "alerts_muted_until"),
+            (self.channel, "muted_until"),
+        ):
+            with self.subTest(record._name), self.env.cr.savepoint() as savepoint:
+                record[field] = until
+                self._fail()
+                alert = self.Alert.search([])
+                self.assertEqual(alert.next_attempt_at, until)
+                self.assertFalse(self.Alert._claim_notices())
+                self._succeed()
+                self.assertEqual(self._told(), ["opened"])
+                alert.next_attempt_at = later(seconds=-1)
+                self.assertEqual(self.Alert._notice_orders()[1], [])
+                self.assertEqual(alert.state, "dropped")
+                savepoint.rollback()
+            self.env.invalidate_all()
+
+    def test_a_mute_that_is_over_mutes_nothing(self):
+        self.instance.alerts_muted_until = later(hours=-1)
+        self._fail()
+        self.assertTrue(self.Alert._claim_notices())
+
+    def test_a_channel_hears_only_of_its_instances_and_jobs(self):
+        other = self._make_job(name="Other", max_attempts=1)
+        self.channel.job_ids = other
+        self._fail()
+        self.assertFalse(self._told())
+        self._fail(other)
+        self.assertTrue(self._told())
+
+    def test_a_channel_hears_only_of_instances_of_its_company(self):
+        self.channel.company_id = self.env["res.company"].create({"name": "Elsewhere"})
+        self._fail()
+        self.assertFalse(self._told())
+        self.channel.company_id = False
+        self._fail(database="stock")
+        self.assertEqual(self.Alert.search([]).company_id, self.instance.company_id)
+
+    def test_nobody_is_told_of_an_instance_of_a_company_that_is_not_among_theirs(self):
+        company = self.env["res.company"].create({"name": "Elsewhere"})
+        here = self._user("manager")
+        there = self._user("user", company_ids=[(6, 0, company.ids)], company_id=company.id)
+        stranger = self._user(None)
+        channel = self.Channel.create(
+            {"name": "Mail", "user_ids": [(6, 0, (here + there + stranger).ids)]}
+        )
+        self.assertEqual(channel._recipients(company), there)
+        self.assertEqual(channel._recipients(self.env.company), here)
+
+    def test_without_users_the_managers_are_told(self):
+        manager = self._user("manager")
+        watcher = self._user("user")
+        channel = self.Channel.create({"name": "Mail"})
+        self.assertIn(manager, channel._recipients(self.env.company))
+        self.assertNotIn(watcher, channel._recipients(self.env.company))
+
+    def test_after_the_installation_the_managers_have_a_channel(self):
+        channel = self.env.ref("backup_scheduler.backup_alert_channel_activity")
+        self.assertEqual(channel.kind, "activity")
+
+
+class TestChannelSecrets(IncidentCase):
+    def test_an_address_and_a_token_can_be_replaced_and_never_read(self):
+        channel = self.Channel.create(
+            {"name": "Bot", "kind": "telegram", "telegram_token": "1:hush", "url": ADDRESS}
+        )
+        manager = self.env(user=self._user("manager"))
+        fields_read = call_kw(manager["backup.alert.channel"], "read", [channel.ids], {})[0]
+        self.assertNotIn("hush", str(fields_read))
+        self.assertEqual(fields_read["url_host"], "hooks.example.com")
+        for name in ("url_sealed", "telegram_token_sealed"):
+            self.assertNotIn("hush", channel.sudo()[name])
+            with self.assertRaises(AccessError):
+                call_kw(manager["backup.alert.channel"], "read", [channel.ids, [name]], {})
+
+    def test_a_watcher_cannot_ask_for_the_field_that_people_write(self):
+        watcher = self.env(user=self._user("user"))
+        with self.assertRaises(AccessError):
+            call_kw(watcher["backup.alert.channel"], "read", [self.channel.ids, ["url"]], {})
+
+    def test_what_is_no_address_is_refused_without_being_quoted(self):
+        for address in ("hush", "https://user:hush@example.com/"):
+            with self.subTest(address), self.assertRaises(ValidationError) as refused:
+                self.channel.url = address
+            self.assertNotIn("hush", str(refused.exception))
+
+    def test_neither_the_log_nor_the_records_tell_the_address(self):
+        self._fail()
+        self.channel.url = ADDRESS
+        with self.assertLogs(logging.getLogger("odoo.addons.backup_scheduler"), "WARNING") as log:
+            alerts, notices = self.Alert._notice_orders()
+            alerts._mark_delayed("hooks.example.com answered 500.", "")
+        self.assertEqual(notices[0]["secret_url"], ADDRESS)
+        told = "".join(log.output) + str(alerts.read()) + str(self.channel.read())
+        self.assertNotIn("hush", told)
+
+    def test_the_keys_of_an_order_name_what_is_secret(self):
+        self.channel.url = ADDRESS
+        self._fail()
+        secrets = secrets_of({"notices": self.Alert._notice_orders()[1]})
+        self.assertIn(ADDRESS, secrets)
+        self.assertIn("services/T000/hush-hush", secrets)
+
+
+class TestChannelAccess(IncidentCase):
+    def _call(self, group, record, method, *arguments):
+        model = self.env(user=self._user(group))[record._name]
+        return call_kw(model, method, [record.ids, *arguments], {})
+
+    def test_only_managers_change_channels_and_send_tests(self):
+        for group in ("user", "operator"):
+            for method, arguments in (
+                ("write", [{"name": "Mine"}]),
+                ("unlink", []),
+                ("send_test", []),
+                ("action_send_digest", []),
+                ("action_mute_day", []),
+            ):
+                with self.subTest(group=group, method=method), self.assertRaises(AccessError):
+                    self._call(group, self.channel, method, *arguments)
+        self._call("manager", self.channel, "write", {"name": "Mine"})
+
+    def test_nobody_writes_incidents_and_messages(self):
+        self._fail()
+        for record in (self.Incident.search([]), self.Alert.search([])):
+            for group in ("user", "operator", "manager"):
+                with self.subTest(group, record=record._name), self.assertRaises(AccessError):
+                    self._call(group, record, "write", {"state": "recovered"})
+
+    def test_a_user_of_another_company_sees_neither_incidents_nor_messages_nor_channels(self):
+        company = self.env["res.company"].create({"name": "Elsewhere"})
+        self.channel.company_id = self.instance.company_id
+        self._fail()
+        there = self._user("manager", company_ids=[(6, 0, company.ids)], company_id=company.id)
+        here = self._user("user")
+        for model in ("backup.incident", "backup.alert", "backup.alert.channel"):
+            with self.subTest(model):
+                domain = [("id", "in", self.env[model].search([]).ids)]
+                self.assertTrue(self.env[model].with_user(here).search(domain))
+                self.assertFalse(
+                    self.env[model].with_user(there).search(domain)
+                    - self.env.ref("backup_scheduler.backup_alert_channel_activity")
+                    if model == "backup.alert.channel"
+                    else self.env[model].with_user(there).search(domain)
+                )
+
+    def test_those_without_a_group_see_nothing(self):
+        self._fail()
+        for record in (self.Incident.search([]), self.Alert.search([]), self.channel):
+            with self.subTest(record._name), self.assertRaises(AccessError):
+                self._call(None, record, "read", ["display_name"])
+
+
+class TestSendTest(IncidentCase):
+    def _answer(self, **answer):
+        return patch.object(backup_alert_delivery, "send_now", return_value=answer)
+
+    def test_a_test_over_the_network_answers_what_the_other_side_said(self):
+        with self._answer(ok=True) as send:
+            self.assertEqual(
+                self.channel.send_test(),
+                {"ok": True, "error_code": False, "error": False, "hint": False},
+            )
+        self.assertIn("Test of the alerts", send.call_args.args[0]["body"])
+        self.assertEqual(self.channel.status, "ok")
+
+    @mute_logger(ALERT_LOGGER)
+    def test_a_test_that_fails_says_so_with_its_hint(self):
+        refused = {"error_code": "notice_refused", "error": "404 Not Found", "hint": "Check."}
+        with self._answer(ok=False, retryable=False, **refused):
+            answer = self.channel.send_test()
+            action = self.channel.action_send_test()
+        self.assertEqual(answer, {"ok": False, **refused})
+        self.assertEqual(action["params"]["type"], "danger")
+        self.assertRecordValues(
+            self.channel, [{"status": "error", "last_error": "404 Not Found\nCheck."}]
+        )
+
+    @mute_logger(ALERT_LOGGER)
+    def test_a_channel_without_an_address_says_what_is_missing(self):
+        channel = self.Channel.create({"name": "Empty", "kind": "slack"})
+        self.assertIn("Enter the address", channel.send_test()["error"])
+        channel = self.Channel.create({"name": "Empty", "kind": "telegram"})
+        self.assertIn("token of the bot", channel.send_test()["error"])
+
+    def test_a_test_is_sent_to_nobody_a_second_time(self):
+        with self._answer(ok=True):
+            self.channel.send_test()
+        self.assertFalse(self.Alert._claim_notices())
+
+    def test_a_test_by_mail_and_by_activity_makes_the_records(self):
+        user = self._user("user")
+        for kind in ("mail", "activity"):
+            channel = self.Channel.create(
+                {"name": kind, "kind": kind, "user_ids": [(6, 0, user.ids)]}
+            )
+            with self.subTest(kind):
+                self.assertTrue(channel.send_test()["ok"])
+        mail = self.env["mail.mail"].search([("model", "=", "backup.alert")])
+        self.assertEqual(mail.recipient_ids, user.partner_id)
+        self.assertEqual(mail.state, "outgoing")
+        self.assertTrue(self.env["mail.activity"].search([("user_id", "=", user.id)]))
+
+    @mute_logger(ALERT_LOGGER, DELIVERY_LOGGER)
+    def test_a_channel_that_has_nobody_to_tell_says_so(self):
+        channel = self.Channel.create(
+            {"name": "Mail", "user_ids": [(6, 0, self._user(None).ids)]}
+        )
+        answer = channel.send_test()
+        self.assertFalse(answer["ok"])
+        self.assertIn("nobody to tell", answer["error"])
+
+    def test_a_telegram_message_goes_to_its_bot(self):
+        channel = self.Channel.create(
+            {
+                "name": "Bot",
+                "kind": "telegram",
+                "telegram_token": "1:abc",
+                "telegram_chat": "-100",
+            }
+        )
+        self.assertEqual(
+            channel._address(), "https://api.telegram.org/bot1:abc/sendMessage"
+        )
+        with self._answer(ok=True) as send:
+            channel.send_test()
+        self.assertIn('"chat_id": "-100"', send.call_args.args[0]["body"])
+
+    def test_the_button_sends_from_here_and_answers_at_once(self):
+        self.channel.url = "http://127.0.0.1:1/hush"
+        with mute_logger(ALERT_LOGGER):
+            answer = self.channel.send_test()
+        self.assertFalse(answer["ok"])
+        self.assertIn("No connection to 127.0.0.1:1", answer["error"])
+        self.assertNotIn("hush", str(answer))
+        self.assertTrue(backup_alert_channel.send_now)
+
+
+class TestDoctor(IncidentCase):
+    def _problems(self):
+        return [
+            one["problem"]
+            for one in self.env["backup.doctor"]._examine_channels()
+            if one["check"] == "alerts"
+        ]
+
+    def test_a_channel_that_works_is_no_problem(self):
+        self.assertEqual(self._problems(), [])
+
+    def test_a_failing_channel_is_one(self):
+        self.channel.last_error = "404 Not Found\nCheck."
+        self.assertEqual(self._problems(), ["Alert channel “Hook”: 404 Not Found"])
+
+    def test_failing_pings_are_one(self):
+        self.job.ping_error = "Refused.\nCheck."
+        self.assertIn("Refused.", self._problems()[0])
+
+    def test_no_channel_at_all_is_one(self):
+        self.channel.active = False
+        self.assertIn("there is no alert channel", self._problems()[0])
+
+    def test_mails_that_could_not_be_sent_are_one(self):
+        alert = self.Alert._make_test(self.channel)
+        self.env["mail.mail"].create(
+            {
+                "model": "backup.alert",
+                "res_id": alert.id,
+                "state": "exception",
+                "body_html": "x",
+            }
+        )
+        self.assertIn("1 mails", self._problems()[0])
+
+
+class TestSwitchForms(IncidentCase):
+    def test_the_forms_of_instance_and_job_have_the_switches(self):
+        for record in (self.instance, self.job):
+            arch = record.get_view(view_type="form")["arch"]
+            with self.subTest(record._name):
+                self.assertIn('name="alerts_muted_until"', arch)
+
+    def test_an_address_that_was_never_entered_is_asked_for(self):
+        self.channel.sudo().url_sealed = False
+        with self.assertRaises(UserError):
+            self.channel._address()

@@ -236,9 +236,12 @@ class TestIncidents(IncidentCase):
         self.assertEqual(run.status, "failed")
 
     def test_a_run_that_fails_wakes_the_dispatcher(self):
-        with self.capture_triggers("backup_scheduler.ir_cron_dispatch") as triggers:
-            self._fail(look=False)
-        self.assertTrue(triggers.records)
+        run = self._running(job=self.job)
+        triggers = self.env["ir.cron.trigger"].search([])
+        triggers.unlink()
+        run._record(failure(retryable=False))
+        cron = self.env.ref("backup_scheduler.ir_cron_dispatch")
+        self.assertIn(cron, triggers.search([]).cron_id)
 
     def test_a_run_fails_as_it_should_where_the_cron_was_deleted(self):
         run = self._running(job=self.job)

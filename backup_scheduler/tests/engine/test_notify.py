@@ -1,0 +1,250 @@
+"""Sending, against real servers on this machine that answer, refuse, hang and break off."""
+
+import contextlib
+import http.server
+import json
+import socket
+import threading
+import time
+
+import pytest
+from engine import notify
+from engine.control import Control
+from engine.errors import Cancelled
+from engine.masking import MASK, masked, secrets_of
+
+
+class Recorder(http.server.ThreadingHTTPServer):
+    """Keeps what it gets, and answers what it is told to: ``(status, headers, body)``."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.got = []
+        self.answer = (200, {}, b"ok")
+        self.url = f"http://127.0.0.1:{self.server_port}/services/T000/hush-hush"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.got.append((self.path, dict(self.headers), body))
+        status, headers, answer = self.server.answer
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(answer)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture
+def recorder():
+    server = Recorder()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def raw():
+    """Make servers that do ``behave(connection)`` with whoever connects; their addresses."""
+    listeners = []
+
+    def make(behave):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _peer = listener.accept()
+                    threading.Thread(target=behave, args=[connection], daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/hush-hush"
+
+    yield make
+    for listener in listeners:
+        listener.close()
+
+
+def notice(url, number=1, **values):
+    return {
+        "id": number,
+        "kind": "webhook",
+        "key": f"key-{number}",
+        "secret_url": url,
+        "secret_path": url.partition("://")[2].partition("/")[2],
+        "content_type": "application/json; charset=utf-8",
+        "body": '{"title": "Sicherung fehlgeschlagen: Müller"}',
+        **values,
+    }
+
+
+def sent(*notices):
+    """Carry out an order; return the events of its notices."""
+    events = []
+    order = {"action": "notify", "notices": list(notices)}
+    result = notify.notify(order, Control(events.append))
+    assert result == {"notices": len(notices)}
+    return [event for event in events if event["event"] == "notice"]
+
+
+def test_a_notice_arrives_whole_with_its_key(recorder):
+    (event,) = sent(notice(recorder.url))
+    assert event == {"event": "notice", "id": 1, "ok": True}
+    ((path, headers, body),) = recorder.got
+    assert path == "/services/T000/hush-hush"
+    assert headers["Idempotency-Key"] == "key-1"
+    assert json.loads(body)["title"] == "Sicherung fehlgeschlagen: Müller"
+
+
+def test_a_query_is_part_of_the_address(recorder):
+    sent(notice(f"{recorder.url}?api-version=1&sig=x"))
+    assert recorder.got[0][0].endswith("/hush-hush?api-version=1&sig=x")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "retryable", "pause"),
+    [
+        (500, {}, True, 0),
+        (503, {"Retry-After": "30"}, True, 30),
+        (502, {}, True, 0),
+        (429, {"Retry-After": "7"}, True, 7),
+        (429, {"Retry-After": "99999999"}, True, notify.MOST_RETRY_AFTER),
+        (429, {"Retry-After": "Fri, 20 Nov 2026 10:00:00 GMT"}, True, 0),
+        (408, {}, True, 0),
+        (400, {}, False, 0),
+        (403, {}, False, 0),
+        (404, {}, False, 0),
+        (410, {}, False, 0),
+        (302, {"Location": "http://127.0.0.1:1/other"}, False, 0),
+        (301, {"Location": "/other"}, False, 0),
+    ],
+)
+def test_what_an_answer_means(recorder, status, headers, retryable, pause):
+    recorder.answer = (status, headers, b"because")
+    (event,) = sent(notice(recorder.url))
+    assert (event["ok"], event["retryable"]) == (False, retryable)
+    assert event["retry_after"] == pause
+    assert event["error"]
+    assert event["hint"]
+    assert len(recorder.got) == 1
+
+
+def test_what_the_other_side_says_is_told(recorder):
+    recorder.answer = (404, {}, b"no_service")
+    (event,) = sent(notice(recorder.url, kind="slack"))
+    assert "404" in event["error"]
+    assert "no_service" in event["error"]
+    assert "Make a new one" in event["hint"]
+
+
+def test_an_answer_that_quotes_the_address_tells_no_secret(recorder):
+    recorder.answer = (404, {}, b"no such path: /services/T000/hush-hush")
+    one = notice(recorder.url)
+    (event,) = sent(one)
+    told = masked(event, secrets_of({"notices": [one]}))
+    assert "hush" not in json.dumps(told)
+    assert MASK in told["error"]
+
+
+def test_a_refused_connection_may_be_taken_later():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/hush-hush"
+    (event,) = sent(notice(url))
+    assert event["retryable"]
+    assert "hush" not in json.dumps(event)
+
+
+def test_a_connection_that_is_closed_without_an_answer_may_be_taken_later(raw):
+    (event,) = sent(notice(raw(lambda connection: connection.close())))
+    assert (event["ok"], event["retryable"]) == (False, True)
+
+
+def test_what_does_not_speak_http_is_refused(raw):
+    def babble(connection):
+        connection.sendall(b"220 smtp ready\r\n")
+        connection.close()
+
+    (event,) = sent(notice(raw(babble)))
+    assert not event["ok"]
+
+
+def test_a_server_that_hangs_is_left(raw, monkeypatch):
+    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 0.3)
+    began = time.monotonic()
+    (event,) = sent(notice(raw(lambda connection: time.sleep(5))))
+    assert time.monotonic() - began < 3
+    assert event["retryable"]
+
+
+@pytest.mark.parametrize(
+    ("begin", "drop"),
+    [(b"HTTP/1.1 500 Slow\r\nContent-Length: 1000\r\n\r\n", b"x"),
+     (b"HTTP/1.1 200 Slow\r\n", b"X-Slow: yes\r\n")],
+)  # fmt: skip
+def test_a_server_that_answers_drop_by_drop_is_left(raw, monkeypatch, begin, drop):
+    def drip(connection):
+        with contextlib.suppress(OSError):
+            connection.sendall(begin)
+            while True:
+                connection.sendall(drop)
+                time.sleep(0.05)
+
+    monkeypatch.setattr(notify, "NOTICE_LIMIT", 0.5)
+    began = time.monotonic()
+    (event,) = sent(notice(raw(drip)))
+    assert time.monotonic() - began < 3
+    assert event["retryable"]
+
+
+def test_others_behind_a_door_that_is_shut_do_not_wait_for_it_too(raw, recorder, monkeypatch):
+    knocks = []
+
+    def hang(connection):
+        knocks.append(connection)
+        time.sleep(5)
+
+    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 0.3)
+    shut = raw(hang)
+    events = sent(notice(shut, 1), notice(recorder.url, 2), notice(shut, 3))
+    assert [event["ok"] for event in events] == [False, True, False]
+    assert len(knocks) == 1
+
+
+def test_one_that_is_refused_does_not_stop_the_others(recorder):
+    recorder.answer = (404, {}, b"")
+    events = sent(notice(recorder.url, 1), notice(recorder.url, 2))
+    assert [event["id"] for event in events] == [1, 2]
+    assert len(recorder.got) == 2
+
+
+def test_sending_stops_when_it_is_told_to(raw):
+    control = Control()
+    threading.Timer(0.3, control.cancel).start()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        notify.notify({"notices": [notice(raw(lambda _connection: time.sleep(9)))]}, control)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "hooks.example.com/x", "ftp://example.com/x", "https://", "https://u:hush@example.com/",
+     "https://exa mple.com/hush", "https://example.com:port/hush"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_without_being_quoted(url):
+    with pytest.raises(notify.NoticeRefused) as refused:
+        notify.checked_address(url)
+    assert "hush" not in str(refused.value)
+
+
+def test_an_address_is_taken_as_it_is():
+    url = "https://prod.logic.azure.com:443/workflows/1/triggers/x/run?sp=%2Fa&sv=1.0&sig=a-b_c"
+    assert notify.checked_address(f" {url} ") == url
