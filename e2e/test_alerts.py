@@ -102,16 +102,14 @@ def test_a_job_that_makes_no_backups_is_told_of_as_late(world, recorder, channel
     job = world.create_job(world.create_instance(name="Quiet"), max_age=1)
     (run,) = world.call("job", "run_now", [job])
     world.wait_for(run, statuses=("verified",))
-    with world.no_cron():
-        psql(
-            world,
-            "UPDATE backup_run SET finished_at = finished_at - interval '2 hours' "
-            f"WHERE id = {run};"
-            f"UPDATE backup_job SET promised_since = now() - interval '9 days' WHERE id = {job};"
-            "UPDATE backup_database SET create_date = now() - interval '9 days';"
-            "DELETE FROM ir_config_parameter WHERE key = 'backup_scheduler.alerts_looked_at'",
-        )
-        world.dispatch()
+    psql(
+        world,
+        f"UPDATE backup_run SET finished_at = finished_at - interval '2 hours' WHERE id = {run};"
+        f"UPDATE backup_job SET promised_since = now() - interval '9 days' WHERE id = {job};"
+        "UPDATE backup_database SET create_date = now() - interval '9 days'",
+    )
+    domain = [["code", "=", "model._cron_watch()"]]
+    world.rpc.call("ir.cron", "method_direct_trigger", world.rpc.call("ir.cron", "search", domain))
     world.wait_until(lambda: events(recorder), SOON, "the alert")
     (event,) = events(recorder)
     assert event["incidents"][0]["kind"] == "late"

@@ -10,8 +10,8 @@ from .backup_alert_channel import OVER_NETWORK
 _logger = logging.getLogger(__name__)
 
 EVENTS = [
-    ("opened", "Incident"),
-    ("recovered", "Recovery"),
+    ("opened", "Incident Begins"),
+    ("recovered", "Incident Over"),
     ("test", "Test"),
     ("digest", "Weekly Digest"),
     ("ping_start", "Ping: Start"),
@@ -99,12 +99,16 @@ class BackupAlert(models.Model):
                     quiet = max([now, *mutes_of(incident, channel)])
                     bundle = (channel, incident.kind, incident.company_id, quiet)
                     bundles[bundle] = bundles.get(bundle, incident) | incident
-        return self.create(
+        alerts = self.create(
             [
                 self._message(channel, event, told, company, quiet)
                 for (channel, _kind, company, quiet), told in bundles.items()
             ]
         )
+        for alert in alerts:
+            # As it is now; what is sent later is put into words then.
+            alert._keep_message()
+        return alerts
 
     @api.model
     def _message(self, channel, event, incidents, company, begin):

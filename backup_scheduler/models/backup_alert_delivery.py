@@ -31,14 +31,14 @@ class BackupAlertDelivery(models.Model):
     # --- records of Odoo ------------------------------------------------------------------------
 
     @api.model
-    def _deliver_here(self, now):
+    def _deliver_here(self):
         """Make the mails and activities that wait. Odoo's own queue sends the mails."""
         waiting = self.search(
             [
                 ("state", "=", "pending"),
                 ("over_network", "=", False),
                 ("event", "!=", "test"),
-                ("next_attempt_at", "<=", now),
+                ("next_attempt_at", "<=", fields.Datetime.now()),
             ],
             order="id",
             limit=HERE_LIMIT,
@@ -264,11 +264,13 @@ class BackupIncidentWords(models.Model):
     def _title(self, event):
         """Return one line that says what is wrong, or right again, and where."""
         kind = self[:1].kind
-        many = {
-            "count": len(self), "place": self[:1]._place(), "servers": len(self.instance_id),
-        }  # fmt: skip
         if len(self) == 1:
-            return self._titles(event).get(kind) % many
+            return self._titles(event)[kind] % {"place": self._place()}
+        servers = self.instance_id
+        where = servers.name if len(servers) == 1 else self.env._(
+            "%(count)s instances", count=len(servers)
+        )
+        many = {"count": len(self), "where": where}
         return self._titles_of_many(event).get(kind, "") % many
 
     def _titles(self, event):
@@ -289,14 +291,14 @@ class BackupIncidentWords(models.Model):
         _ = self.env._
         if event == "recovered":
             return {
-                "failed": _("Backed up again: %(count)s databases of %(servers)s instances"),
-                "verify_failed": _("Good archives again: %(count)s databases"),
-                "late": _("Protected again: %(count)s databases of %(servers)s instances"),
+                "failed": _("Backed up again: %(count)s databases of %(where)s"),
+                "verify_failed": _("Good archives again: %(count)s databases of %(where)s"),
+                "late": _("Protected again: %(count)s databases of %(where)s"),
             }
         return {
-            "failed": _("Backups failed: %(count)s databases of %(servers)s instances"),
-            "verify_failed": _("Archives are not good: %(count)s databases"),
-            "late": _("Backups are late: %(count)s databases of %(servers)s instances"),
+            "failed": _("Backups failed: %(count)s databases of %(where)s"),
+            "verify_failed": _("Archives are not good: %(count)s databases of %(where)s"),
+            "late": _("Backups are late: %(count)s databases of %(where)s"),
         }
 
     def _tell_lines(self):

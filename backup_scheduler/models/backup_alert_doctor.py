@@ -10,7 +10,21 @@ class BackupDoctorAlerts(models.AbstractModel):
 
     @api.model
     def _examine(self):
-        return super()._examine() + self._examine_channels()
+        return super()._examine() + self._examine_watch() + self._examine_channels()
+
+    @api.model
+    def _examine_watch(self):
+        """The scheduled action that looks for late backups."""
+        cron = self.env.ref("backup_scheduler.ir_cron_watch", raise_if_not_found=False)
+        if cron and cron.sudo().active:
+            return []
+        return [
+            problem(
+                "alerts",
+                self.env._("Nobody looks for late backups: that scheduled action is off or gone."),
+                self.env._("Set it active, or upgrade the module Backup Scheduler."),
+            )
+        ]
 
     @api.model
     def _examine_channels(self):

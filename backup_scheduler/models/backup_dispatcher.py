@@ -34,7 +34,7 @@ class BackupDispatcher(models.AbstractModel):
         self._replan_after_a_clock_set_back(now)
         self._plan_due_jobs(now)
         self._housekeep(now)
-        self._watch(now)
+        self._watch()
         if self._has_work():
             self._hand_over()
 

@@ -5,7 +5,7 @@ from .backup_run import GOOD, SUMMARY_LENGTH
 KINDS = [
     ("failed", "Backup Failed"),
     ("verify_failed", "Verification Failed"),
-    ("late", "No Good Archive in Time"),
+    ("late", "Backup Late"),
 ]
 STATES = [("open", "Open"), ("recovered", "Recovered"), ("withdrawn", "Withdrawn")]
 
@@ -33,6 +33,7 @@ class BackupIncident(models.Model):
     database_name = fields.Char(
         "Database", readonly=True, help="Empty: the server could not be asked for its databases."
     )
+    place = fields.Char(compute="_compute_place")
     job_id = fields.Many2one("backup.job", readonly=True, index=True, ondelete="set null")
     job_key = fields.Integer(
         readonly=True,
@@ -60,6 +61,11 @@ class BackupIncident(models.Model):
         kinds = dict(self._fields["kind"]._description_selection(self.env))
         for incident in self:
             incident.display_name = f"{kinds.get(incident.kind)}: {incident._place()}"
+
+    @api.depends("database_name", "instance_id.name")
+    def _compute_place(self):
+        for incident in self:
+            incident.place = incident._place()
 
     def _place(self):
         return " / ".join(filter(None, (self.instance_id.name, self.database_name)))

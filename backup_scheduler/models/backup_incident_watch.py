@@ -1,9 +1,8 @@
-import datetime
 import logging
 
 import psycopg2
 
-from odoo import api, fields, models
+from odoo import api, models
 
 from .. import inline
 from .backup_dispatcher import COLLISIONS
@@ -12,13 +11,10 @@ from .backup_run_alerts import BATCH
 
 _logger = logging.getLogger(__name__)
 
-# How every database stands is asked this often: it is one query, over all of them.
-INTERVAL = datetime.timedelta(minutes=5)
-LOOKED_AT = "backup_scheduler.alerts_looked_at"
 
 
 class BackupIncidentWatch(models.AbstractModel):
-    """The dispatcher's look for incidents, and what it has others told of.
+    """The look for incidents, and what others are told of.
 
     It sends nothing over the network: mails and activities are records, and the rest is handed over
     to whoever executes runs.
@@ -27,21 +23,26 @@ class BackupIncidentWatch(models.AbstractModel):
     _inherit = "backup.dispatcher"
 
     @api.model
-    def _watch(self, now):
-        """See which runs have ended and what is late, and tell those who want to know."""
-        while self._watch_step(self._watch_runs, now) == BATCH:
+    def _watch(self):
+        """See which runs have ended, and tell those who want to know."""
+        while self._watch_step(self._watch_runs) == BATCH:
             if not self.env["ir.cron"]._commit_progress():
                 return
-        self._watch_step(self._watch_protection, now)
-        self._watch_step(self.env["backup.alert"]._deliver_here, now)
+        self._watch_step(self.env["backup.alert"]._deliver_here)
 
     @api.model
-    def _watch_step(self, step, now):
+    def _cron_watch(self):
+        """See what is late: every few minutes, as it asks how every database stands."""
+        if self._watch_step(self._watch_protection):
+            self._wake()
+
+    @api.model
+    def _watch_step(self, step):
         """One step, one transaction: what breaks there stays there."""
         result = None
         try:
             with self.env.cr.savepoint():
-                result = step(now)
+                result = step()
         except COLLISIONS:
             # Somebody else is at it; the next minute comes again.
             self.env.cr.rollback()
@@ -54,7 +55,7 @@ class BackupIncidentWatch(models.AbstractModel):
         return result
 
     @api.model
-    def _watch_runs(self, now):
+    def _watch_runs(self):
         """Look at the runs that have come to something; return how many there were."""
         runs = self.env["backup.run"]._take_alerts()
         incidents = self.env["backup.incident"]
@@ -86,26 +87,25 @@ class BackupIncidentWatch(models.AbstractModel):
             return None
 
     @api.model
-    def _watch_protection(self, now):
-        """Look for databases whose last good archive is older than promised, now and then."""
-        parameters = self.env["ir.config_parameter"].sudo()
-        looked_at = fields.Datetime.to_datetime(parameters.get_param(LOOKED_AT) or False)
-        if looked_at and abs(now - looked_at) < INTERVAL:
-            return
-        parameters.set_param(LOOKED_AT, fields.Datetime.to_string(now))
+    def _watch_protection(self):
+        """Look for databases whose last good archive is older than promised, and for incidents of
+        which nobody expects the end any more; return whether there is something to tell."""
         incidents = self.env["backup.incident"]
-        self._announce(*incidents._look_at_protection())
+        opened, recovered = incidents._look_at_protection()
         incidents._withdraw_abandoned()
+        return bool(self._announce(opened, recovered))
 
     @api.model
     def _look_again(self):
-        self.env["ir.config_parameter"].sudo().set_param(LOOKED_AT, False)
+        """Have asked at once how the databases stand."""
+        if cron := self.env.ref("backup_scheduler.ir_cron_watch", raise_if_not_found=False):
+            cron.sudo()._trigger()
 
     @api.model
     def _announce(self, opened, recovered):
         alerts = self.env["backup.alert"]
-        alerts._announce(opened.filtered(lambda incident: incident.state == "open"), "opened")
-        alerts._announce(recovered, "recovered")
+        still = opened.filtered(lambda incident: incident.state == "open")
+        return alerts._announce(still, "opened") + alerts._announce(recovered, "recovered")
 
     @api.model
     def _hand_over(self):

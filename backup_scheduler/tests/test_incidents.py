@@ -1,10 +1,7 @@
-import datetime
 from unittest.mock import patch
 
-from odoo import fields
 from odoo.tools import mute_logger
 
-from ..models.backup_incident_watch import LOOKED_AT
 from .common import BackupCase, failure
 
 WATCH_LOGGER = "odoo.addons.backup_scheduler.models.backup_incident_watch"
@@ -30,13 +27,13 @@ class IncidentCase(BackupCase):
         self.Alert.search([]).unlink()
 
     def _look(self, late=False):
-        """Let the dispatcher look for incidents; how databases stand only where told."""
-        now = fields.Datetime.now()
-        seen = False if late else fields.Datetime.to_string(now)
-        self.env["ir.config_parameter"].set_param(LOOKED_AT, seen)
+        """Let the dispatcher look for incidents; ``late``: and how the databases stand."""
         self.env.flush_all()
         with self.enter_registry_test_mode(), self.registry.cursor() as cr:
-            self.dispatcher.with_env(self.env(cr=cr))._watch(now)
+            dispatcher = self.dispatcher.with_env(self.env(cr=cr))
+            dispatcher._watch()
+            if late:
+                dispatcher._cron_watch()
         self.env.invalidate_all()
 
     def _fail(self, job=None, database="sales", look=True, **values):
@@ -272,20 +269,21 @@ class TestLateIncidents(IncidentCase):
         self._send_all()
         incident = self._open(database_name="sales")
         self._stored(job=self.job)
-        # The good run has the dispatcher look again at once, in its next round.
-        self._look()
         self._look(late=True)
         self.assertEqual(incident.state, "recovered")
         self.assertEqual(
             incident.alert_ids.mapped("event"), ["recovered", "opened"]
         )
 
-    def test_a_good_run_has_the_stands_looked_at_in_the_same_round(self):
+    def test_a_good_run_has_the_stands_looked_at_at_once(self):
+        cron = self.env.ref("backup_scheduler.ir_cron_watch")
+        triggers = self.env["ir.cron.trigger"]
+        self._succeed()
+        self.assertNotIn(cron, triggers.search([]).cron_id)
         self._make_late()
         self._look(late=True)
-        self._stored(job=self.job)
-        self._look()
-        self.assertFalse(self._open(database_name="sales"))
+        self._succeed()
+        self.assertIn(cron, triggers.search([]).cron_id)
 
     def test_switching_the_jobs_off_ends_it_without_a_word(self):
         self._make_late()
@@ -325,15 +323,3 @@ class TestLateIncidents(IncidentCase):
             [{"instance_id": self.instance.id, "name": f"more-{n}"} for n in range(200)]
         )
         self.assertLessEqual(cost(), few + 2)
-
-    def test_it_is_looked_for_every_five_minutes(self):
-        self._make_late()
-        now = fields.Datetime.now()
-        parameters = self.env["ir.config_parameter"]
-        for age, found in ((1, False), (6, True)):
-            parameters.set_param(
-                LOOKED_AT, fields.Datetime.to_string(now - datetime.timedelta(minutes=age))
-            )
-            self.dispatcher._watch_protection(now)
-            with self.subTest(minutes=age):
-                self.assertEqual(bool(self._open(database_name="sales")), found)
