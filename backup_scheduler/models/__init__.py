@@ -31,6 +31,7 @@ from . import backup_housekeeping
 from . import backup_doctor
 from . import backup_run_alerts
 from . import backup_incident
+from . import backup_incident_words
 from . import backup_alert_channel
 from . import backup_alert
 from . import backup_alert_delivery

@@ -29,6 +29,7 @@ LIFETIME = datetime.timedelta(hours=24)
 PING_LIFETIME = datetime.timedelta(hours=1)
 # Minutes before the second attempt, doubled before each one after it up to the limit.
 PAUSE, PAUSE_LIMIT = 1, 60
+ACTIVE = [("active", "=", True)]
 KEPT_DAYS, PINGS_KEPT_DAYS = 90, 7
 
 
@@ -93,7 +94,7 @@ class BackupAlert(models.Model):
         is away with all its databases is one thing to be told of.
         """
         bundles, now = {}, fields.Datetime.now()
-        for channel in self.env["backup.alert.channel"].search([]) if incidents else ():
+        for channel in self.env["backup.alert.channel"].search(ACTIVE) if incidents else ():
             for incident in incidents:
                 if is_on(incident) and channel._wants(incident, event):
                     quiet = max([now, *mutes_of(incident, channel)])
@@ -191,6 +192,7 @@ class BackupAlert(models.Model):
     def _mark_sent(self):
         self._end("sent", sent_at=fields.Datetime.now(), error=False, hint=False)
         self.channel_id._record_sent()
+        self.job_id.filtered("ping_error").sudo().ping_error = False
 
     def _mark_failed(self, error, hint):
         """End it: it cannot be sent. That is told here, on the channel and in Odoo's log."""

@@ -72,7 +72,10 @@ class BackupAlertDelivery(models.Model):
         name = "digest" if self.event == "digest" else "alert"
         template = self.env.ref(f"backup_scheduler.mail_template_{name}")
         self._keep_message()
-        for user in self._require_recipients():
+        users = self._require_recipients().filtered("email")
+        if not users:
+            raise UserError(self.env._("None of the users has an e-mail address."))
+        for user in users:
             values = {"recipient_ids": [(6, 0, user.partner_id.ids)], "email_to": False}
             template.with_context(lang=user.lang, tz=user.tz).send_mail(
                 self.id, force_send=False, email_values=values
@@ -86,7 +89,7 @@ class BackupAlertDelivery(models.Model):
             return
         users = self._require_recipients()
         if self.event == "test":
-            instance = self.env["backup.instance"].search([], limit=1, order="id")
+            instance = self.channel_id._digest_instances()[:1]
             if not instance:
                 raise UserError(self.env._("Make an instance first: activities are put on it."))
             self._schedule(instance, users, self.incident_ids)
@@ -190,10 +193,6 @@ class BackupAlertDelivery(models.Model):
             alert._mark_failed(event["error"], event["hint"])
         return True
 
-    def _mark_sent(self):
-        super()._mark_sent()
-        self.job_id.filtered("ping_error").sudo().ping_error = False
-
     def _send_test(self):
         """Send it from here, for whoever waits at the form; return the result."""
         self.ensure_one()
@@ -254,119 +253,3 @@ class BackupAlertDelivery(models.Model):
         if len(incidents) == 1:
             return incidents._link()
         return f"{self.get_base_url()}/odoo/backup-incidents"
-
-
-class BackupIncidentWords(models.Model):
-    # What an incident is, and how it is told, are two subjects.
-    # pylint: disable-next=consider-merging-classes-inherited
-    _inherit = "backup.incident"
-
-    def _title(self, event):
-        """Return one line that says what is wrong, or right again, and where."""
-        kind = self[:1].kind
-        if len(self) == 1:
-            return self._titles(event)[kind] % {"place": self._place()}
-        servers = self.instance_id
-        where = servers.name if len(servers) == 1 else self.env._(
-            "%(count)s instances", count=len(servers)
-        )
-        many = {"count": len(self), "where": where}
-        return self._titles_of_many(event).get(kind, "") % many
-
-    def _titles(self, event):
-        _ = self.env._
-        if event == "recovered":
-            return {
-                "failed": _("Backed up again: %(place)s"),
-                "verify_failed": _("A good archive again: %(place)s"),
-                "late": _("Protected again: %(place)s"),
-            }
-        return {
-            "failed": _("Backup failed: %(place)s"),
-            "verify_failed": _("Archive is not good: %(place)s"),
-            "late": _("Backup is late: %(place)s"),
-        }
-
-    def _titles_of_many(self, event):
-        _ = self.env._
-        if event == "recovered":
-            return {
-                "failed": _("Backed up again: %(count)s databases of %(where)s"),
-                "verify_failed": _("Good archives again: %(count)s databases of %(where)s"),
-                "late": _("Protected again: %(count)s databases of %(where)s"),
-            }
-        return {
-            "failed": _("Backups failed: %(count)s databases of %(where)s"),
-            "verify_failed": _("Archives are not good: %(count)s databases of %(where)s"),
-            "late": _("Backups are late: %(count)s databases of %(where)s"),
-        }
-
-    def _tell_lines(self):
-        """Return what happened, a line each; one incident is told in full."""
-        if len(self) == 1:
-            return self._tell_in_full()
-        return [
-            f"{incident._place()}: {incident.error or ''}".strip(": ") for incident in self
-        ]
-
-    def _tell_in_full(self):
-        _ = self.env._
-        lines = [line for line in (self.error, self.state == "open" and self.hint) if line]
-        if self.job_id:
-            lines.append(_("Job: %(name)s", name=self.job_id.name))
-        lines.append(_("Since: %(moment)s UTC", moment=minute(self.opened_at)))
-        if self.closed_at:
-            lines.append(_("Over since: %(moment)s UTC", moment=minute(self.closed_at)))
-        if self.run_count > 1:
-            lines.append(_("Runs that ended so: %(count)s", count=self.run_count))
-        good = self._last_good()
-        lines.append(
-            _("Last good archive: %(moment)s UTC", moment=minute(good.finished_at))
-            if good
-            else _("There is no good archive of this database.")
-        )
-        return lines
-
-    def _last_good(self):
-        domain = [
-            ("instance_id", "=", self.instance_id.id),
-            ("database_name", "=", self.database_name or ""),
-            ("status", "in", ("success", "verified")),
-            ("stored_copies", ">", 0),
-        ]
-        return self.env["backup.run"].search(domain, order="finished_at desc", limit=1)
-
-    def _link(self):
-        return f"{self.get_base_url()}/odoo/backup-incidents/{self.id}"
-
-    def _as_dict(self):
-        """Return the incident for programs: plain values, moments ISO 8601 in UTC."""
-        good = self._last_good()
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "state": self.state,
-            "instance": self.instance_id.name,
-            "instance_id": self.instance_id.id,
-            "database": self.database_name or None,
-            "job": self.job_id.name or None,
-            "job_id": self.job_id.id or None,
-            "opened_at": iso(self.opened_at),
-            "closed_at": iso(self.closed_at),
-            "runs": self.run_count,
-            "last_run_id": self.last_run_id.id or None,
-            "error_code": self.error_code or None,
-            "error": self.error or None,
-            "hint": self.hint or None,
-            "last_good_at": iso(good.finished_at),
-            "last_good_size": int(good.size) if good else None,
-            "link": self._link(),
-        }
-
-
-def iso(moment):
-    return f"{moment.isoformat()}Z" if moment else None
-
-
-def minute(moment):
-    return f"{moment:%Y-%m-%d %H:%M}"

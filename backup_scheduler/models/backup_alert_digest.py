@@ -41,7 +41,9 @@ class BackupAlertDigest(models.Model):
 
     def _digest_instances(self, company=None):
         """Return the instances that the channel is about, of the company; None: of any."""
-        instances = self.instance_ids or self.env["backup.instance"].search([])
+        instances = self.instance_ids or self.env["backup.instance"].search(
+            [("active", "=", True)]
+        )
         if self.company_id:
             instances = instances.filtered(lambda one: one.company_id == self.company_id)
         if company is not None:

@@ -1,5 +1,6 @@
 from odoo import api, models
 
+from .backup_alert import ACTIVE
 from .backup_doctor import problem
 
 
@@ -28,7 +29,7 @@ class BackupDoctorAlerts(models.AbstractModel):
 
     @api.model
     def _examine_channels(self):
-        channels = self.env["backup.alert.channel"].sudo().search([])
+        channels = self.env["backup.alert.channel"].sudo().search(ACTIVE)
         if not channels:
             return [
                 problem(

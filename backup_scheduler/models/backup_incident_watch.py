@@ -20,6 +20,8 @@ class BackupIncidentWatch(models.AbstractModel):
     to whoever executes runs.
     """
 
+    # The dispatcher is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.dispatcher"
 
     @api.model

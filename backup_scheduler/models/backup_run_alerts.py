@@ -1,7 +1,8 @@
 from odoo import fields, models
 
-# What a run has come to that somebody may have to hear of.
-TOLD = ("running", "success", "verified", "failed", "verify_failed", "skipped", "cancelled")
+# What a run has come to that somebody may have to hear of; and what only pings tell.
+TOLD = ("success", "verified", "failed", "verify_failed")
+PINGED = ("running", "skipped", "cancelled")
 URGENT = ("failed", "verify_failed")
 # The dispatcher looks at so many at a time, oldest end first.
 BATCH = 200
@@ -25,10 +26,12 @@ class BackupRunAlerts(models.Model):
     _alert_due_index = models.Index("(finished_at, id) WHERE alert_due")
 
     def write(self, vals):
-        if vals.get("status") in TOLD:
+        status = vals.get("status")
+        pings = status in (*TOLD, *PINGED) and self._pings()
+        if status in TOLD or pings:
             vals = {**vals, "alert_due": True}
         result = super().write(vals)
-        if vals.get("status") in URGENT or ("status" in vals and self._pings()):
+        if status in URGENT or pings:
             self._wake_for_alerts()
         return result
 

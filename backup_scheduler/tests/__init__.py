@@ -3,6 +3,7 @@ from . import test_access_archives
 from . import test_access_companies
 from . import test_access_views
 from . import test_alert_channels
+from . import test_alert_concurrency
 from . import test_alert_delivery
 from . import test_alert_pings
 from . import test_archive_faults

@@ -319,7 +319,22 @@ class TestSendTest(IncidentCase):
         self.assertFalse(answer["ok"])
         self.assertIn("No connection to 127.0.0.1:1", answer["error"])
         self.assertNotIn("hush", str(answer))
-        self.assertTrue(backup_alert_channel.send_now)
+
+    @mute_logger(ALERT_LOGGER)
+    def test_an_answer_that_quotes_the_address_tells_no_secret(self):
+        self.channel.url = ADDRESS
+        quoted = {"ok": False, "error_code": "notice_refused", "retryable": False, "hint": "",
+                  "error": "404: no /services/T000/hush-hush here"}  # fmt: skip
+        with patch.object(backup_alert_channel, "attempt", return_value=quoted):
+            answer = self.channel.send_test()
+        self.assertNotIn("hush", str(answer) + str(self.channel.read()))
+
+    @mute_logger(ALERT_LOGGER, DELIVERY_LOGGER)
+    def test_mails_to_users_without_an_address_say_so(self):
+        user = self._user("user")
+        user.email = False
+        channel = self.Channel.create({"name": "Mail", "user_ids": [(6, 0, user.ids)]})
+        self.assertIn("e-mail address", channel.send_test()["error"])
 
 
 class TestDoctor(IncidentCase):

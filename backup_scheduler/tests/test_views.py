@@ -12,6 +12,9 @@ ACTIONS = (
     "backup_destination_action",
     "backup_copy_action",
     "backup_restore_action",
+    "backup_incident_action",
+    "backup_alert_action",
+    "backup_alert_channel_action",
 )
 MENUS = {
     "menu_runs": "backup.run",
@@ -21,6 +24,9 @@ MENUS = {
     "menu_destinations_all": "backup.destination",
     "menu_copies": "backup.copy",
     "menu_restores": "backup.restore",
+    "menu_incidents": "backup.incident",
+    "menu_alert_channels": "backup.alert.channel",
+    "menu_alert_messages": "backup.alert",
 }
 
 
