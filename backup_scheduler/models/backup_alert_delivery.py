@@ -165,10 +165,10 @@ class BackupAlertDelivery(models.Model):
 
     @api.model
     def _record_notices(self, event, token):
-        """Write down one event of an engine that sends; return whether what it is about was held.
-        """
+        """Write down one event of an engine that sends. What is not held any more stays as it is,
+        and the engine goes on with the others."""
         if event["event"] == "notice":
-            return self._record_notice(event, token)
+            self._record_notice(event, token)
         if event["event"] in ("failed", "lost"):
             error = event.get("error") or self.env._("The process that sent it was killed.")
             for alert in self.search([("lease_token", "=", token)]):
@@ -184,14 +184,13 @@ class BackupAlertDelivery(models.Model):
     def _record_notice(self, event, token):
         alert = self.search([("id", "=", event["id"]), ("lease_token", "=", token)])
         if not alert:
-            return False
+            return
         if event["ok"]:
             alert._mark_sent()
         elif event["retryable"]:
             alert._mark_delayed(event["error"], event["hint"], event["retry_after"])
         else:
             alert._mark_failed(event["error"], event["hint"])
-        return True
 
     def _send_test(self):
         """Send it from here, for whoever waits at the form; return the result."""

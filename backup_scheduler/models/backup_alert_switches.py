@@ -8,7 +8,10 @@ class BackupInstanceAlerts(models.Model):
     _inherit = ["backup.instance", "mail.activity.mixin"]
 
     alerts = fields.Boolean(
-        default=True, tracking=True, help="Off: nobody is told of incidents of this instance."
+        "Tell of Incidents",
+        default=True,
+        tracking=True,
+        help="Off: nobody is told of incidents of this instance.",
     )
     alerts_muted_until = fields.Datetime(
         "Muted Until", tracking=True, copy=False,
@@ -34,7 +37,10 @@ class BackupJobAlerts(models.Model):
     _inherit = "backup.job"
 
     alerts = fields.Boolean(
-        default=True, tracking=True, help="Off: nobody is told of incidents of this job."
+        "Tell of Incidents",
+        default=True,
+        tracking=True,
+        help="Off: nobody is told of incidents of this job.",
     )
     alerts_muted_until = fields.Datetime(
         "Muted Until", tracking=True, copy=False,

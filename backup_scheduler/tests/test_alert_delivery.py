@@ -110,8 +110,18 @@ class TestDelivery(DeliveryCase):
 
     def test_whoever_lost_it_writes_nothing_on_it(self):
         self._claim_order()
-        self.assertFalse(self.Alert._record_notices({**OK, "id": self.alert.id}, "somebody else"))
+        self.Alert._record_notices({**OK, "id": self.alert.id}, "somebody else")
         self.assertEqual(self.alert.state, "pending")
+
+    def test_a_message_that_was_deleted_meanwhile_does_not_stop_the_others(self):
+        self._fail(database="stock")
+        alerts, _notices, token = self._claim_order()
+        first, second = alerts
+        first.unlink()
+        number = second.id + 1000
+        self.assertTrue(self.Alert._record_notices({**OK, "id": number}, token))
+        self.Alert._record_notices({**OK, "id": second.id}, token)
+        self.assertEqual(second.state, "sent")
 
     def test_what_is_sent_twice_has_the_same_key(self):
         first = self._claim_order()[1]
