@@ -29,7 +29,9 @@ function rankOfInstance(instance) {
 export function sortWorstFirst(instances) {
     for (const instance of instances) {
         instance.rank = rankOfInstance(instance);
-        instance.worst = instance.databases.filter((row) => rankOf(row) === instance.rank).length;
+        instance.worst =
+            instance.rank < WELL_RANK &&
+            instance.databases.filter((row) => rankOf(row) === instance.rank).length;
         instance.databases.sort(
             (a, b) =>
                 rankOf(a) - rankOf(b) ||

@@ -182,6 +182,28 @@ describe("what can be done", () => {
         expect.verifySteps(["load"]);
     });
 
+    test("instances come worst first, those with most of it before others, good ones by name", async () => {
+        const named = (id, name, ...states) =>
+            instance(id, name, states.map((values, number) => database(id * 10 + number, "a", values)));
+        await mountOverview(() =>
+            answer([
+                named(1, "Zoo", {}, {}),
+                named(2, "Bar", {}),
+                named(3, "Aida", LATE),
+                named(4, "Nora", LATE, LATE),
+                named(5, "Down", { state: "unprotected" }),
+            ])
+        );
+        expect(queryAllTexts(".o_backup_instance_name")).toEqual([
+            "Nora",
+            "Aida",
+            "Down",
+            "Bar",
+            "Zoo",
+        ]);
+        expect.verifySteps(["load"]);
+    });
+
     test("a thousand databases are shown by and by", async () => {
         const many = [...Array(200).keys()].map((number) =>
             instance(
