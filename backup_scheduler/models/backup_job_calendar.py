@@ -49,12 +49,11 @@ class BackupJobCalendar(models.Model):
             return {"fires": [], "complete_until": False}
         bounds = self._day_bounds(start, end)
         days, complete = Forecast(bounds, limit).days(jobs)
-        entries = [[] for _day in range(complete)]
+        by_day = [[] for _day in range(complete)]
         for schedule, found in days.items():
             for day in found:
-                if day.number < complete:
-                    entries[day.number] += self._fire_entries(jobs[schedule], schedule, day)
-        fires = [fire for day in entries for fire in self._readable(day)]
+                by_day[day.number].append((jobs[schedule], day))
+        fires = [fire for found in by_day for fire in self._day_entries(found)]
         for fire in fires:
             fire["start"] = fields.Datetime.to_string(naive(fire["start"]))
         unfinished = complete < len(bounds) - 1
@@ -105,39 +104,41 @@ class BackupJobCalendar(models.Model):
         return [first for first, second in pairwise(bounds) if first < second] + bounds[-1:]
 
     @api.model
-    def _fire_entries(self, jobs, schedule, day):
-        description = schedule.describe(self.env.lang or "en_US")
-        return [
-            {
-                "start": fire,
-                "count": 1 if len(day.fires) == day.count else day.count,
-                "exact": day.exact,
-                "description": description,
-                "job_id": job.id,
-                "job_name": job.name,
-                "jobs": 1,
-                "instance_id": job.instance_id.id,
-                "instance_name": job.instance_id.name,
-            }
-            for fire in day.fires
-            for job in jobs
+    def _day_entries(self, found):
+        """Return the entries of one day in order, or a single one where they are too many.
+
+        :param found: pairs of jobs and what :class:`.Forecast` tells of their schedule
+        """
+        if sum(len(jobs) * len(day.fires) for jobs, day in found) > ENTRIES_A_DAY:
+            return [self._whole_day_entry(found)]
+        entries = [
+            job._fire_entry(fire, day) for jobs, day in found for fire in day.fires for job in jobs
         ]
+        return sorted(entries, key=lambda entry: (entry["start"], entry["job_id"]))
+
+    def _fire_entry(self, fire, day):
+        return {
+            "start": fire,
+            "count": 1 if len(day.fires) == day.count else day.count,
+            "exact": day.exact,
+            "description": self.schedule_description,
+            "job_id": self.id,
+            "job_name": self.name,
+            "jobs": 1,
+            "instance_id": self.instance_id.id,
+            "instance_name": self.instance_id.name,
+        }
 
     @api.model
-    def _readable(self, entries):
-        """Return the entries of one day in order, or a single one where they are too many."""
-        if len(entries) <= ENTRIES_A_DAY:
-            return sorted(entries, key=lambda entry: (entry["start"], entry["job_id"]))
-        return [
-            {
-                "start": min(entry["start"] for entry in entries),
-                "count": sum(entry["count"] for entry in entries),
-                "exact": all(entry["exact"] for entry in entries),
-                "description": "",
-                "job_id": False,
-                "job_name": "",
-                "jobs": len({entry["job_id"] for entry in entries}),
-                "instance_id": False,
-                "instance_name": "",
-            }
-        ]
+    def _whole_day_entry(self, found):
+        return {
+            "start": min(day.fires[0] for _jobs, day in found),
+            "count": sum(len(jobs) * day.count for jobs, day in found),
+            "exact": all(day.exact for _jobs, day in found),
+            "description": "",
+            "job_id": False,
+            "job_name": "",
+            "jobs": sum(len(jobs) for jobs, _day in found),
+            "instance_id": False,
+            "instance_name": "",
+        }
