@@ -10,7 +10,8 @@ from .common import BackupCase
 
 GROUPS = (None, "user", "operator", "manager")
 LOOKING = {
-    "menu_root", "menu_runs", "menu_calendar", "menu_restores", "menu_jobs",
+    "menu_root", "menu_overview", "menu_runs", "menu_calendar", "menu_restores", "menu_jobs",
+    "menu_incidents", "menu_alert_messages", "menu_alert_channels",
     "menu_instances_all", "menu_databases", "menu_destinations_all", "menu_copies",
 }  # fmt: skip
 FOR_SYSTEM = {"menu_configuration", "menu_settings"}
@@ -30,6 +31,15 @@ BUTTONS = {
         "manager": {"action_pause", "action_resume"},
     },
     ("backup.job", "list"): {"operator": {"action_run_now"}},
+    ("backup.alert.channel", "form"): {
+        "user": {"action_open_alerts"},
+        "manager": {"action_send_test", "action_mute_day", "action_unmute"},
+    },
+    ("backup.destination", "form"): {
+        "user": {"action_open_copies"},
+        "operator": {"action_check"},
+        "manager": {"action_accept_folder", "action_import_archives"},
+    },
     ("backup.instance", "form"): {
         "user": {"action_open_databases", "action_open_jobs", "action_open_runs"},
         "operator": {"action_test_connection"},
@@ -97,7 +107,8 @@ class TestAccessViews(BackupCase):
 
     def test_who_may_not_write_gets_views_that_do_not_offer_to(self):
         offers = ("create", "edit", "delete")
-        for model in ("backup.job", "backup.instance", "backup.destination"):
+        models = ("backup.job", "backup.instance", "backup.destination", "backup.alert.channel")
+        for model in models:
             for group in ("user", "operator"):
                 for kind in VIEWS:
                     arch = etree.fromstring(
@@ -124,6 +135,7 @@ class TestAccessViews(BackupCase):
             for record in (
                 stored, stored.job_id, stored.copy_ids, restore, self.instance, self.destination,
                 self.instance.database_ids[0],
+                self.env["backup.alert.channel"].create({"name": "Mail"}),
             )
         }  # fmt: skip
 
