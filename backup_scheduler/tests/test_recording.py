@@ -149,7 +149,7 @@ class TestDiscovery(BackupCase):
         job = self._make_job(
             database_scope="selected", database_ids=self.instance.database_ids[0].ids
         )
-        job._record_missed(ago(days=365), 3)
+        job._record_missed(ago(days=365), 3, ago(days=367))
         job.run_ids.retry()
         run = self._claim()
         run._record(discovered("sales", "stock", "secret"))
