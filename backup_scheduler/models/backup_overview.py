@@ -34,7 +34,7 @@ class BackupOverview(models.AbstractModel):
     def load(self):
         """Return the whole page.
 
-        :return: ``{now, days: [{date, start, end}], rights, totals, health: [problems], stages,
+        :return: ``{now, days: [{date, start, end}], rights, totals, health: [problems],
             instances: [{…, databases: [{…}]}], destinations: [{…}], active: [runs]}``; see the
             methods that make the parts
         """
@@ -56,7 +56,6 @@ class BackupOverview(models.AbstractModel):
             "rights": self._rights(),
             "totals": self._totals(rows, jobs, destinations),
             "health": self.env["backup.doctor"].health()["problems"],
-            "stages": self._labels("backup.run", "stage"),
             "instances": self._instances(instances, jobs, rows),
             "destinations": destinations,
         }
@@ -65,8 +64,9 @@ class BackupOverview(models.AbstractModel):
     def active(self):
         """Return what is going on, which is all that changes while runs make progress.
 
-        :return: ``{active: [{id, instance_id, database, status, stage, progress (percent), attempt,
-            retry_at}], running, queued}``: one run a database, those that run first
+        :return: ``{active: [{id, instance_id, database, status, stage, progress (percent),
+            received (bytes), attempt, retry_at}], running, queued}``: one run a database, those
+            that run first
         """
         runs = self.env["backup.run"]
         domain = [("status", "in", ACTIVE), ("instance_id.active", "=", True)]
@@ -78,13 +78,16 @@ class BackupOverview(models.AbstractModel):
         found = self._rows(
             query.select(
                 SQL("DISTINCT ON (backup_run.instance_id, database_name) backup_run.instance_id"),
-                SQL("database_name, backup_run.id, status, stage, progress, attempt, retry_at"),
+                "database_name, backup_run.id, status, stage, progress, received",
+                "attempt, retry_at",
             )
         )
         for run in found:
             run["database"] = run.pop("database_name") or ""
             run["retry_at"] = moment(run["retry_at"])
             run["stage"] = run["stage"] or False
+            run["received"] = run["received"] or 0
+            run["progress"] = run["progress"] or 0
         return {
             "active": found,
             "running": counts.get("running", 0),
@@ -98,40 +101,16 @@ class BackupOverview(models.AbstractModel):
         :param instance_id: the instance to begin with; without it, a new one
         """
         self.env["backup.run"]._require_manager()
-        instance = self.env["backup.instance"].browse(instance_id or ())
-        databases = self.env["backup.database"].browse(database_ids)
-        if self.env.ref("backup_scheduler.backup_setup_action", raise_if_not_found=False):
-            return self._set_up(instance, databases)
-        return self._new_job(instance, databases) if instance else self._new("backup.instance")
-
-    @api.model
-    def _set_up(self, instance, databases):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "backup_scheduler.backup_setup_action"
         )
         context = dict(safe_eval(action["context"] or "{}"))
-        if instance:
-            context["default_instance_id"] = instance.id
-        if databases:
+        if instance_id:
+            context["default_instance_id"] = instance_id
+        if database_ids:
+            databases = self.env["backup.database"].browse(database_ids)
             context["default_database_names"] = databases.mapped("name")
         return {**action, "context": context}
-
-    @api.model
-    def _new_job(self, instance, databases):
-        defaults = {"default_instance_id": instance.id, "default_name": instance.name}
-        if databases:
-            defaults["default_database_scope"] = "selected"
-            defaults["default_database_ids"] = [(6, 0, databases.ids)]
-        return self._new("backup.job", **defaults)
-
-    @api.model
-    def _new(self, model, **defaults):
-        return {
-            "type": "ir.actions.act_window",
-            "res_model": model,
-            "views": [(False, "form")],
-            "context": defaults,
-        }
 
     @api.model
     def _rights(self):

@@ -59,12 +59,13 @@ describe("what is shown", () => {
             status: "running",
             stage: "download",
             progress: 41.7,
+            received: 1_000_000,
             attempt: 1,
             retry_at: false,
         };
         await mountOverview(() => answer([SHOP()], { active: [run], running: 1 }));
-        expect(".o_backup_database[data-id='1'] .o_backup_next").toHaveText(/Downloading\s+42 %/);
-        expect("[role=progressbar]").toHaveAttribute("aria-valuenow", "42");
+        expect(".o_backup_database[data-id='1'] .o_backup_next").toHaveText(/Downloading\s+41 %/);
+        expect("[role=progressbar]").toHaveAttribute("aria-valuenow", "41");
         expect(".o_backup_tile_running .o_backup_number").toHaveText("1");
         expect.verifySteps(["load"]);
     });

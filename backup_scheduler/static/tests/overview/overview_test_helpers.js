@@ -98,7 +98,6 @@ export function answer(instances, values = {}) {
             copies: 4,
         },
         health: [],
-        stages: { download: "Downloading" },
         instances,
         destinations: [
             {

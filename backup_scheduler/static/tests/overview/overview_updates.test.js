@@ -16,6 +16,7 @@ const run = (progress) => ({
     status: "running",
     stage: "download",
     progress,
+    received: 1_000_000,
     attempt: 1,
     retry_at: false,
 });
@@ -32,7 +33,7 @@ test("progress alone is asked for alone, once for all that is told", async () =>
     await pass(RELOAD_PAUSE - 500);
     expect.verifySteps(["load"]);
     await pass(1000);
-    expect(".o_backup_progress").toHaveText(/50 %/);
+    expect(".o_backup_going").toHaveText(/50 %/);
     expect.verifySteps(["active"]);
 });
 
@@ -42,12 +43,12 @@ test("a run that ends brings the whole page anew", async () => {
         () => (done ? answer([SHOP()]) : answer([SHOP()], { active: [run(90)], running: 1 })),
         () => ({ active: [], running: 0, queued: 0 })
     );
-    expect(".o_backup_progress").toHaveCount(1);
+    expect(".o_backup_going").toHaveCount(1);
     done = true;
     tell([9]);
     await pass(RELOAD_PAUSE);
     await animationFrame();
-    expect(".o_backup_progress").toHaveCount(0);
+    expect(".o_backup_going").toHaveCount(0);
     expect.verifySteps(["load", "active", "load"]);
 });
 

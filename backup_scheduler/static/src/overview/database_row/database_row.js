@@ -19,7 +19,6 @@ export class DatabaseRow extends Component {
         instance: Object,
         days: Array,
         rights: Object,
-        stages: Object,
         now: Object,
         run: { type: Object, optional: true },
         onChanged: Function,

@@ -16,7 +16,6 @@ export class InstanceGroup extends Component {
         group: Object,
         days: Array,
         rights: Object,
-        stages: Object,
         now: Object,
         active: Object,
         onToggle: Function,
