@@ -13,7 +13,7 @@ export const STATES = {
     late: { word: _t("Late"), icon: "fa-clock-o", color: "danger" },
     failing: { word: _t("Failing"), icon: "fa-exclamation-triangle", color: "danger" },
     unprotected: { word: _t("Unprotected"), icon: "fa-unlock-alt", color: "warning" },
-    pending: { word: _t("Waiting for first backup"), icon: "fa-hourglass-half", color: "info" },
+    pending: { word: _t("Waiting for a backup"), icon: "fa-hourglass-half", color: "info" },
     protected: { word: _t("Protected"), icon: "fa-check-circle", color: "success" },
     absent: { word: _t("No longer there"), icon: "fa-ban", color: "secondary" },
 };
@@ -109,8 +109,8 @@ export function sayTotals(totals) {
     if (pending) {
         const text = many(
             pending,
-            _t("1 database waits for its first backup; nothing is late."),
-            _t("%s databases wait for their first backup; nothing is late.", pending)
+            _t("1 database waits for a backup that is not due yet; nothing is late."),
+            _t("%s databases wait for a backup that is not due yet; nothing is late.", pending)
         );
         return { text, state: "pending" };
     }

@@ -51,6 +51,18 @@ describe("what is shown", () => {
         expect.verifySteps(["load"]);
     });
 
+    test("of a database that waits for a backup it is told by when that is promised", async () => {
+        const old = { state: "pending", last_good_at: "2026-05-01 02:00:00" };
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "sales", old)])]));
+        expect(".o_backup_name .badge").toHaveText("Waiting for a backup");
+        expect(".o_backup_age").toHaveText(/promised by/);
+        expect("[role=meter] .progress-bar").toHaveClass("bg-info");
+        expect(".o_backup_sentence").toHaveText(
+            "1 database waits for a backup that is not due yet; nothing is late."
+        );
+        expect.verifySteps(["load"]);
+    });
+
     test("what goes on is shown with its stage and progress", async () => {
         const run = {
             id: 9,

@@ -32,7 +32,8 @@ export class Freshness extends Component {
         if (!row.promise) {
             return row.state === "unprotected" ? _t("nothing is promised") : "";
         }
-        if (!row.last_good_at) {
+        if (row.state === "pending") {
+            // Its jobs are new or were switched on again: an archive of before counts for nothing.
             return _t("promised by %s", sayMoment(row.late_at));
         }
         return _t("promised every %s", sayDuration(row.promise));
@@ -42,6 +43,10 @@ export class Freshness extends Component {
         return this.props.row.last_good_at
             ? _t("Last good archive: %s", sayMoment(this.props.row.last_good_at))
             : "";
+    }
+
+    get color() {
+        return { late: "danger", pending: "info" }[this.props.row.state] || "success";
     }
 
     get hasMeter() {
