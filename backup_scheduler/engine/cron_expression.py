@@ -19,6 +19,7 @@ DAY_LENGTH = timedelta(days=1)
 MAX_LENGTH = 500
 SEPARATOR = re.compile(r"[ \t]+")
 NUMBER = re.compile(r"[0-9]+")
+DAILY = re.compile(r"[0-9,-]+ [0-9,-]+ \* \* \*")
 MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAY_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
@@ -273,7 +274,9 @@ def _sentence(expression, lang, both_days):
     from cron_descriptor import ExpressionDescriptor, Options
 
     for locale in (_locale(lang or "en_US"), "en_US"):
-        options = Options(locale_code=locale, use_24hour_time_format=True)
+        # “At 02:00” leaves open on which day.
+        verbose = bool(DAILY.fullmatch(expression))
+        options = Options(locale_code=locale, use_24hour_time_format=True, verbose=verbose)
         descriptor = ExpressionDescriptor(expression, options)
         # A translation without these words would say “only on” where either day will do.
         if not both_days or descriptor.translate(", or on {0}"):

@@ -115,11 +115,7 @@ class BackupJobAdvice(models.Model):
     def _schedule_in_words(self):
         """Return the description of the schedule as it is in the middle of a sentence."""
         told = self._describe_schedule()
-        told = told[:1].lower() + told[1:]
-        minute, hour, *days = [*(self.cron_expression or "").split(), "", ""][:5]
-        if minute.isdigit() and hour.isdigit() and days == ["*"] * 3:
-            return self.env._("every day, %(time)s", time=told)
-        return told
+        return told[:1].lower() + told[1:]
 
     def _bold_names(self, records):
         names = [Markup("<strong>%s</strong>") % name for name in records.mapped("name")]

@@ -153,7 +153,7 @@ class TestSetup(SetupCase):
     def test_the_summary_says_in_words_what_it_will_do_and_what_is_missing(self):
         setup = self._at("summary")
         told = setup.summary.striptags()
-        self.assertIn("Backs up all databases of CRM to Vault: every day, at 02:00 (UTC).", told)
+        self.assertIn("Backs up all databases of CRM to Vault: at 02:00, every day (UTC).", told)
         self.assertIn("No destination is off this server.", setup.warnings)
         self.assertNotIn("No database", setup.warnings)
 

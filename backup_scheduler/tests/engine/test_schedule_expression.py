@@ -135,7 +135,9 @@ SENTENCES = [
     # It says what happens, and not what the writer may have hoped for.
     ("*/90 * * * *", "en_US", "Every hour"),
     ("0 0 * * 5/2", "en_US", "At 00:00, only on Sunday and Friday"),
-    ("0 0 1 * 0-7", "en_US", "At 00:00"),
+    ("0 0 1 * 0-7", "en_US", "At 00:00, every day"),
+    ("0 2,14 * * *", "en_US", "At 02:00 and 14:00, every day"),
+    ("0 2 * * *", "fr_FR", "À 02:00, tous les jours"),
     ("0 0 */2 * mon", "en_US",
      "When minute is 0 and hour is 0 and day of month is */2 and day of week is mon"),
     ("0 4 * * 1,4", "fr_FR", "À 04:00, uniquement le lundi et jeudi"),

@@ -234,8 +234,8 @@ test("a list shows the sentence of the record, without asking the server", async
     await mountSchedule("0 2 * * *", {
         arch: `<list><field name="cron_expression" widget="cron_expression" options="{'description_field': 'schedule_description'}"/></list>`,
     });
-    expect(".o_data_row:first .o_cron_sentence").toHaveText("At 02:00");
-    expect(".o_data_row:first .o_cron_sentence").toHaveAttribute("title", "At 02:00 (0 2 * * *)");
+    expect(".o_data_row:first .o_cron_sentence").toHaveText("At 02:00, every day");
+    expect(".o_data_row:first .o_cron_sentence").toHaveAttribute("title", "At 02:00, every day (0 2 * * *)");
     // A record that has none shows what there is.
     expect(".o_data_row:last .o_cron_sentence").toHaveText("30 4 * * mon,thu");
     expect(asked).toEqual([]);
@@ -245,7 +245,7 @@ test("in a list that is edited the expression is typed", async () => {
     await mountSchedule("0 2 * * *", {
         arch: `<list editable="bottom"><field name="cron_expression" widget="cron_expression"/><field name="schedule_description"/></list>`,
     });
-    expect(".o_data_row:first .o_cron_sentence").toHaveText("At 02:00");
+    expect(".o_data_row:first .o_cron_sentence").toHaveText("At 02:00, every day");
     await contains(".o_data_row:first .o_data_cell").click();
     await contains(".o_data_row [name=cron_expression] input").edit("0 5 * * *");
     await contains(".o_list_button_save").click();

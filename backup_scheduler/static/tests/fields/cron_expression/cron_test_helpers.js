@@ -28,7 +28,7 @@ export class BackupJob extends models.Model {
     schedule_description = fields.Char({ string: "In Words" });
 
     _records = [
-        { id: 1, name: "A", cron_expression: "0 2 * * *", schedule_description: "At 02:00" },
+        { id: 1, name: "A", cron_expression: "0 2 * * *", schedule_description: "At 02:00, every day" },
         { id: 2, name: "B", cron_expression: "30 4 * * mon,thu", timezone: "Europe/Paris" },
     ];
 }

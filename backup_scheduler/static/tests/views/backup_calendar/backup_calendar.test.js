@@ -68,7 +68,7 @@ const fire = (start, values = {}) => ({
     start,
     count: 1,
     exact: true,
-    description: "At 02:00",
+    description: "At 02:00, every day",
     job_id: 7,
     job_name: "Nightly",
     jobs: 1,
@@ -113,8 +113,8 @@ test("runs done and fires to come are in one picture, in words", async () => {
     expect(asked).toEqual([["2026-03-01 00:00:00", "2026-04-11 23:59:59", [["job_id", "=", 7]]]]);
     expect(titles().sort()).toEqual([
         "02:00 · Shop: 2 databases (Verified)",
-        "02:00 · Shop: Nightly (Planned) · At 02:00",
-        "02:00 · Shop: Nightly (Planned) · At 02:00",
+        "02:00 · Shop: Nightly (Planned) · At 02:00, every day",
+        "02:00 · Shop: Nightly (Planned) · At 02:00, every day",
         "02:00 · Shop: crm (Failed)",
         "02:00 · Shop: sales (Verified)",
     ]);
@@ -161,7 +161,7 @@ test("what fires often is one entry a day, and many jobs are one too", async () 
     await mountCalendar();
     expect(titles().filter((title) => title.includes("Planned"))).toEqual([
         "Shop: Nightly, 288 fires (Planned) · Every 5 minutes",
-        "Shop: Nightly, more than 4 fires (Planned) · At 02:00",
+        "Shop: Nightly, more than 4 fires (Planned) · At 02:00, every day",
         "90 fires of 80 jobs (Planned)",
     ]);
     expect(".o_calendar_header [role=status]").toHaveText(/Fires are shown up to .*13/);
