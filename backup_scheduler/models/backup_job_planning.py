@@ -16,6 +16,8 @@ BROKEN_PAUSE = datetime.timedelta(hours=1)
 class BackupJobPlanning(models.Model):
     """When a job is due, and which runs that makes."""
 
+    # A job is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.job"
 
     # --- planning -------------------------------------------------------------------------------

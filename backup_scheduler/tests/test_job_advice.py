@@ -132,8 +132,8 @@ class TestJobInWords(BackupCase):
         self.assertRegex(
             told,
             r"^Backs up all databases of Shop to (Vault and Bucket|Bucket and Vault): at 02:00, "
-            r"every day \(Europe/Paris\)\. Each archive is checked to level Consistent\. The newest "
-            r"30 archives of each database stay\.$",
+            r"every day \(Europe/Paris\)\. Each archive is checked to level Consistent\. The "
+            r"newest 30 archives of each database stay\.$",
         )
 
     def test_the_summary_names_what_is_selected(self):

@@ -23,10 +23,10 @@ E2E = ROOT / "e2e"
 # End-to-end tests wait most of their time, so parts of them run beside each other, each with
 # servers of its own. A file that no part names belongs to the last one.
 E2E_PARTS = {
-    "kills": ("test_kills.py",),
+    "kills": ("test_kills.py", "test_alerts.py"),
     "queue": ("test_queue_job.py",),
-    # The second one counts seconds: it comes when what computes is through.
-    "chaos": ("test_chaos.py", "test_dispatch_scale.py"),
+    # The last one counts seconds: it comes when what computes is through.
+    "chaos": ("test_chaos.py", "test_first_setup.py", "test_dispatch_scale.py"),
     "archives": ("test_archives.py", "test_disaster.py", "test_recovery.py"),
     "rest": (),
 }
