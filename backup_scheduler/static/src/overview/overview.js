@@ -8,6 +8,7 @@ import { Component, useState } from "@odoo/owl";
 
 import { Destinations } from "./destinations/destinations";
 import { InstanceGroup } from "./instance_group/instance_group";
+import { useLinks } from "./overview_links";
 import { useOverviewLoader } from "./overview_loader";
 import { arrange } from "./overview_rules";
 import { STATES, sayTotals } from "./overview_words";
@@ -26,7 +27,7 @@ export class BackupOverview extends Component {
 
     setup() {
         this.orm = useService("orm");
-        this.action = useService("action");
+        this.links = useLinks();
         this.loader = useOverviewLoader();
         this.view = useState({
             search: "",
@@ -95,9 +96,8 @@ export class BackupOverview extends Component {
     }
 
     async setUp() {
-        this.action.doAction(await this.orm.call("backup.overview", "action_set_up", [false, []]), {
-            onClose: () => this.reload(),
-        });
+        const wizard = await this.orm.call("backup.overview", "action_set_up", [false, []]);
+        this.links.openWizard(wizard, () => this.reload());
     }
 }
 

@@ -2,7 +2,7 @@ import { useService } from "@web/core/utils/hooks";
 
 /**
  * @returns {Object} ``openForm(model, id)`` and ``openList(xmlid, domain)``: the records behind
- *  what the overview says
+ *  what the overview says; ``openWizard(action, whenClosed)``: what can be done about it
  */
 export function useLinks() {
     const action = useService("action");
@@ -18,6 +18,11 @@ export function useLinks() {
         async openList(xmlid, domain = []) {
             const found = await action.loadAction(xmlid);
             return action.doAction({ ...found, domain, context: {} });
+        },
+        openWizard(wizard, whenClosed) {
+            // The dialog waits for what onClose returns, and what a page asks that the wizard has
+            // left behind is never answered: it would stay open over what the wizard shows.
+            return action.doAction(wizard, { onClose: () => void whenClosed() });
         },
     };
 }

@@ -1,4 +1,4 @@
-import { deserializeDateTime, toLocaleDateTimeString } from "@web/core/l10n/dates";
+import { deserializeDateTime, toLocaleDateString, toLocaleDateTimeString } from "@web/core/l10n/dates";
 import { _t } from "@web/core/l10n/translation";
 
 const MINUTE = 60;
@@ -55,6 +55,12 @@ export function sayMoment(text) {
     return text ? toLocaleDateTimeString(deserializeDateTime(text), { showSeconds: false }) : "";
 }
 
+/** Say a moment that has passed as briefly as it is still clear: after a day, by its date. */
+export function sayPast(text, now) {
+    const recent = secondsUntil(text, now) > -DAY;
+    return recent ? sayMoment(text) : toLocaleDateString(deserializeDateTime(text));
+}
+
 /** Say when something is, seen from now: “in 3 h”, or “now”. */
 export function sayWhen(text, now) {
     const seconds = secondsUntil(text, now);
@@ -96,8 +102,8 @@ export function sayTotals(totals) {
         parts.push(
             many(
                 unprotected,
-                _t("1 database is backed up by nobody"),
-                _t("%s databases are backed up by nobody", unprotected)
+                _t("no job backs up 1 database"),
+                _t("no job backs up %s databases", unprotected)
             )
         );
     }

@@ -13,7 +13,7 @@ describe("what is shown", () => {
     test("the totals are said in numbers and in one sentence, the worst first", async () => {
         await mountOverview(() => answer([SHOP()]));
         expect(".o_backup_sentence").toHaveText(
-            "1 database is late, the last backup of 1 database failed, 1 database is backed up by nobody."
+            "1 database is late, the last backup of 1 database failed, no job backs up 1 database."
         );
         for (const [state, count] of [["protected", 2], ["late", 1], ["failing", 1], ["unprotected", 1]]) {
             expect(`.o_backup_tile[data-state=${state}] .o_backup_number`).toHaveText(`${count}`);
@@ -124,7 +124,7 @@ describe("what can be done", () => {
         await mountOverview(() => answer([SHOP()], { rights }));
         expect(".o_backup_database").toHaveCount(4);
         expect(".o_backup_run_now, .o_backup_restore, .o_backup_age button").toHaveCount(0);
-        expect(".btn:contains(Add a Server)").toHaveCount(0);
+        expect(".btn:contains(Set Up a Server)").toHaveCount(0);
         expect.verifySteps(["load"]);
     });
 
@@ -153,6 +153,21 @@ describe("what can be done", () => {
         await contains(".o_backup_database[data-id='1'] .o_backup_restore").click();
         const wizard = { res_model: "backup.restore.wizard", views: [[false, "form"]] };
         expect.verifySteps(["load", "protect it", wizard]);
+    });
+
+    test("a wizard that is left for another page closes at once, whatever the page does", async () => {
+        onRpc("backup.overview", "action_set_up", () => "set up");
+        let isFirst = true;
+        const { closeWizard } = await mountOverview(() => {
+            const isSlow = !isFirst;
+            isFirst = false;
+            return isSlow ? new Promise(() => {}) : answer([SHOP()]);
+        });
+        for (const button of ["button:contains(Set Up a Server)", ".o_backup_age button"]) {
+            await contains(button).click();
+            expect(closeWizard()).toBe(undefined);
+        }
+        expect.verifySteps(["load", "set up", "load", "set up"]);
     });
 
     test("a total filters the page, and gives all back", async () => {

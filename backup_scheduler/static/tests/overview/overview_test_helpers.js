@@ -140,9 +140,11 @@ export async function mountOverview(load, active = () => load()) {
         expect.step("active");
         return active();
     });
+    let closeWizard;
     mockService("action", {
-        doAction(action) {
+        doAction(action, options) {
             expect.step(action);
+            closeWizard = options?.onClose;
         },
         loadAction(xmlid) {
             return { xml_id: xmlid };
@@ -166,6 +168,7 @@ export async function mountOverview(load, active = () => load()) {
     });
     return {
         component,
+        closeWizard: () => closeWizard(),
         tell: (ids) => callbacks.forEach((callback) => callback({ ids })),
         isSubscribed: () => callbacks.size > 0,
     };

@@ -117,12 +117,10 @@ export class DatabaseRow extends Component {
     }
 
     async protect() {
-        this.action.doAction(
-            await this.orm.call("backup.overview", "action_set_up", [
-                this.props.instance.id,
-                [this.props.row.id],
-            ]),
-            { onClose: () => this.props.onChanged() }
-        );
+        const wizard = await this.orm.call("backup.overview", "action_set_up", [
+            this.props.instance.id,
+            [this.props.row.id],
+        ]);
+        this.links.openWizard(wizard, () => this.props.onChanged());
     }
 }

@@ -2,7 +2,7 @@ import { _t } from "@web/core/l10n/translation";
 
 import { Component } from "@odoo/owl";
 
-import { sayDuration, sayMoment, secondsUntil } from "../overview_words";
+import { sayDuration, sayMoment, sayPast, secondsUntil } from "../overview_words";
 
 /** The age of the last good archive against what is promised, in words and as a thin meter. */
 export class Freshness extends Component {
@@ -27,7 +27,7 @@ export class Freshness extends Component {
     get promised() {
         const { row } = this.props;
         if (this.isLate) {
-            return _t("late since %s", sayMoment(row.late_at));
+            return _t("late since %s", sayPast(row.late_at, this.props.now));
         }
         if (!row.promise) {
             return row.state === "unprotected" ? _t("nothing is promised") : "";

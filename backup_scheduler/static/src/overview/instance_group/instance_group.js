@@ -93,9 +93,10 @@ export class InstanceGroup extends Component {
     }
 
     async addJob() {
-        this.action.doAction(
-            await this.orm.call("backup.overview", "action_set_up", [this.instance.id, []]),
-            { onClose: () => this.props.onChanged() }
-        );
+        const wizard = await this.orm.call("backup.overview", "action_set_up", [
+            this.instance.id,
+            [],
+        ]);
+        this.links.openWizard(wizard, () => this.props.onChanged());
     }
 }
