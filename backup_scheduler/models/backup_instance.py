@@ -20,7 +20,7 @@ CHECK_INTERVAL = datetime.timedelta(minutes=1)
 
 class BackupInstance(models.Model):
     _name = "backup.instance"
-    _description = "Backed-up Odoo Server"
+    _description = "Backup Instance"
     _inherit = ["mail.thread", "backup.secret.mixin"]
     _order = "name, id"
 
@@ -216,7 +216,8 @@ class BackupInstance(models.Model):
             title = self.env._("Connected to Odoo %(version)s", version=answer["odoo_version"])
             message = self.env._("Databases: %(names)s", names=", ".join(answer["databases"]))
         else:
-            title = answer["error"]
+            # The notification sets a full stop between the two by itself.
+            title = answer["error"].rstrip(".")
             message = answer["hint"]
         return {
             "type": "ir.actions.client",

@@ -60,13 +60,13 @@ class BackupJobAdvice(models.Model):
     @api.depends_context("lang")
     def _compute_summary(self):
         for job in self:
-            job.summary = job.instance_id and job._summary()
+            job.summary = job._summary() if job.instance_id else False
 
     @api.depends(*POLICY)
     @api.depends_context("lang", "tz")
     def _compute_warnings(self):
         for job in self:
-            job.warnings = job.instance_id and job._told(job.advice())
+            job.warnings = job._told(job.advice()) if job.instance_id else False
 
     def advice(self):
         """Tell what the job lacks, without asking anybody over the network.

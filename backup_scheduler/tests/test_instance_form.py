@@ -29,6 +29,13 @@ class TestInstanceForm(BackupCase):
             ],
         )
 
+    def test_the_reason_is_told_without_the_full_stop_that_the_notification_sets(self):
+        error = WrongMasterPassword("The server does not accept the master password.")
+        with self.assertLogs("odoo.addons.backup_scheduler.models.backup_instance", "WARNING"):
+            told = self._test(self.instance, side_effect=error)["params"]
+        self.assertEqual(told["title"], "The server does not accept the master password")
+        self.assertEqual(told["message"], error.hint)
+
     def test_a_test_that_succeeds_forgets_the_reason(self):
         self.instance.write({"check_status": "error", "check_code": "timeout", "check_error": "x"})
         self._test(self.instance, return_value={"version": "19.0", "databases": ["sales"]})

@@ -165,6 +165,11 @@ class TestJobInWords(BackupCase):
         other = self._make_job(name="<script>")
         self.assertNotIn("<script>", other.warnings + job.warnings)
 
+    def test_a_job_of_no_instance_yet_says_nothing_of_itself(self):
+        form = Form(self.Job)
+        self.assertFalse(form.summary)
+        self.assertFalse(form.warnings)
+
     def test_the_form_tells_it_before_it_is_saved(self):
         form = Form(self.Job.with_context(default_instance_id=self.instance.id))
         self.assertIn("Shop", form.summary)
