@@ -126,7 +126,7 @@ class BackupJob(models.Model):
         default=720, tracking=True, help="Minutes after which a run is stopped; 0 for no limit."
     )
     next_run_at = fields.Datetime("Next Run", readonly=True, index=True, copy=False)
-    last_run_at = fields.Datetime("Last Run", readonly=True, copy=False)
+    last_run_at = fields.Datetime("Last Fire", readonly=True, copy=False)
     planned_at = fields.Datetime(
         readonly=True,
         index=True,
@@ -136,7 +136,8 @@ class BackupJob(models.Model):
     planning_error = fields.Text(readonly=True, copy=False)
     run_ids = fields.One2many("backup.run", "job_id")
     run_count = fields.Integer(compute="_compute_run_count")
-    last_run_status = fields.Selection(STATUSES, compute="_compute_last_run_status")
+    latest_run_at = fields.Datetime("Last Run", compute="_compute_last_run")
+    last_run_status = fields.Selection(STATUSES, compute="_compute_last_run")
     schedule_description = fields.Char(
         "In Words", compute="_compute_schedule_description", help="What the schedule means."
     )
@@ -163,9 +164,11 @@ class BackupJob(models.Model):
         for job in self:
             job.run_count = counts.get(job, 0)
 
-    def _compute_last_run_status(self):
+    def _compute_last_run(self):
         for job in self:
-            job.last_run_status = job.run_ids.search([("job_id", "in", job.ids)], limit=1).status
+            run = job.run_ids.search([("job_id", "in", job.ids)], limit=1)
+            job.latest_run_at = run.scheduled_at
+            job.last_run_status = run.status
 
     @api.depends("cron_expression", "timezone")
     @api.depends_context("lang")

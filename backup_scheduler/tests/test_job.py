@@ -228,8 +228,9 @@ class TestJobHistory(BackupCase):
             self.instance.unlink()
         self.assertTrue(run.exists())
 
-    def test_a_job_counts_its_runs_and_shows_the_last_status(self):
+    def test_a_job_counts_its_runs_and_shows_when_the_last_was_and_its_status(self):
         job = self._make_job()
         self._stored(job=job)
         self._make_run(job=job)
         self.assertEqual((job.run_count, job.last_run_status), (2, "queued"))
+        self.assertEqual(job.latest_run_at, max(job.run_ids.mapped("scheduled_at")))
