@@ -21,13 +21,11 @@ const STATES = {
     warned: { icon: "fa-exclamation", text: _t("not good") },
     ahead: { icon: "", text: _t("not reached") },
 };
+// How far a run came. Of one that came less far, the badge and the step where it ended tell it.
 const LAST_STEPS = {
     success: _t("Stored"),
     verified: _t("Verified"),
     verify_failed: _t("Not Good"),
-    failed: _t("Failed"),
-    skipped: _t("Skipped"),
-    cancelled: _t("Cancelled"),
 };
 
 const stepOf = (stage) => (stage === "publish" ? "store" : stage);
