@@ -40,7 +40,12 @@
     ],
     "demo": ["demo/backup_demo.xml"],
     "assets": {
-        "web.assets_backend": ["backup_scheduler/static/src/**/*"],
+        "web.assets_backend": [
+            "backup_scheduler/static/src/**/*",
+            ("remove", "backup_scheduler/static/src/views/run_graph/**"),
+        ],
+        # Odoo loads graphs when the first one is opened, and what extends them cannot come sooner.
+        "web.assets_backend_lazy": ["backup_scheduler/static/src/views/run_graph/**"],
         # Named by their ending: tours (static/tests/tours) are no unit tests.
         "web.assets_unit_tests": [
             "backup_scheduler/static/tests/**/*_test_helpers.js",
