@@ -5,16 +5,20 @@ mode: it comes with OCA's ``web_dark_mode``, and without that module there are n
 """
 
 import os
+import shutil
 import subprocess
 import sys
 
 from . import environment, history, oca, pages, processes, user_script
 from .fail import DevError, say
-from .paths import PYTHON, ROOT
+from .paths import ADDON, PYTHON, ROOT
 from .seed import Seed
 from .stack import BACKUP_DATABASE, Stack
 
 FOLDER = ROOT / "docs" / "images"
+# The page of the addon in Odoo's list of apps shows some of them.
+DESCRIPTION = ADDON / "static" / "description"
+DESCRIBING = ("overview", "setup-3", "job", "run", "incidents", "destination")
 DATABASES = ("accounting", "warehouse", "webshop")
 RUN_TIMEOUT = 180
 CONTENT = Seed(modules=("base", "web"), attachments=120, megabytes=24)
@@ -40,6 +44,8 @@ def screenshots():
             stack.backup.install(BACKUP_DATABASE, DARK)
         make_world(stack)
         take_all(stack, pages.PAGES, dark=dark)
+    for name in DESCRIBING:
+        shutil.copy(FOLDER / f"{name}.png", DESCRIPTION)
     say(f"Written: {FOLDER}" if dark else f"Written, without dark ones: {FOLDER}")
     return 0
 
