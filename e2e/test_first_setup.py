@@ -50,6 +50,7 @@ def test_an_empty_app_leads_to_a_verified_backup_that_is_seen_without_reloading(
 
         browser.click(".modal button[name=action_start]")
         browser.wait_for(STATUS)
+        browser.wait_until(f"document.querySelector({DIALOG!r}) === null")
         browser.wait_until(f"{text_of(STATUS)}.includes('Running')")
         browser.wait_until(f"{text_of(STATUS)}.includes('Verified')")
         (run,) = empty.call("run", "search_read", [])

@@ -74,6 +74,8 @@ class Browser:
             message = json.loads(self._socket.recv())
             if message.get("method") == "Runtime.exceptionThrown":
                 self.console.append(message["params"]["exceptionDetails"])
+            elif _is_error(message):
+                self.console.append(message["params"]["args"])
             if message.get("id") == number:
                 if "error" in message:
                     raise DevError(f"{method}: {message['error']['message']}")
@@ -142,3 +144,9 @@ class Browser:
         time.sleep(0.5)  # transitions of the web client
         picture = self.command("Page.captureScreenshot", format="png")["data"]
         Path(path).write_bytes(base64.b64decode(picture))
+
+
+def _is_error(message):
+    """Whether a page has said so itself, as Odoo does of a module that cannot be loaded."""
+    called = message.get("method") == "Runtime.consoleAPICalled"
+    return called and message["params"]["type"] == "error"

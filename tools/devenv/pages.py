@@ -83,7 +83,6 @@ PAGES = (
     Page("jobs", "backup-jobs", LIST),
     Page("job", "backup-jobs/{job}", FORM, dark=True, phone=True),
     Page("instance", "backup-instances/{instance}", FORM, dark=True, phone=True),
-    Page("destinations", "backup-destinations", LIST),
     Page("destination", "backup-destinations/{bucket}", FORM),
     Page("retention", "backup-jobs/{job}", FORM,
          (Press("button[name='action_preview_retention']", DIALOG),)),
