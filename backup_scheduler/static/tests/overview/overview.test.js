@@ -105,7 +105,7 @@ describe("what is shown", () => {
         await mountOverview(() =>
             answer([instance(1, "Shop", [], { check_status: "", last_check_at: false, jobs: 0 })])
         );
-        expect(".o_backup_reach").toHaveText("Not tested yet");
+        expect(".o_backup_reach").toHaveText("Connection not tested yet");
         expect(".o_backup_unknown button").toHaveCount(2);
         expect.verifySteps(["load"]);
     });
