@@ -320,7 +320,8 @@ def told(title, message, kind):
         "type": "ir.actions.client",
         "tag": "display_notification",
         "params": {
-            "title": title,
+            # An error is a sentence, and a title is none.
+            "title": title.rstrip("."),
             "message": message,
             "type": kind,
             "sticky": kind == "danger",

@@ -7,6 +7,8 @@ KINDS = [
     ("verify_failed", "Verification Failed"),
     ("late", "Backup Late"),
 ]
+# Hours from which a span is told in days.
+DAYS_FROM = 48
 STATES = [("open", "Open"), ("recovered", "Recovered"), ("withdrawn", "Withdrawn")]
 
 
@@ -247,18 +249,24 @@ class BackupIncident(models.Model):
 
     @api.model
     def _tell_late(self, since, promise):
-        hours = round(promise / 3600, 1)
+        span = self._span_in_words(promise)
         if not since:
             return self.env._(
-                "There is no good archive at all; there was to be one within %(hours)g h.",
-                hours=hours,
+                "There is no good archive at all; there was to be one within %(span)s.", span=span
             )
         return self.env._(
             "The last good archive is of %(moment)s UTC; there was to be a newer one within "
-            "%(hours)g h.",
+            "%(span)s.",
             moment=f"{since:%Y-%m-%d %H:%M}",
-            hours=hours,
+            span=span,
         )
+
+    @api.model
+    def _span_in_words(self, seconds):
+        hours = seconds / 3600
+        if hours < DAYS_FROM:
+            return self.env._("%(hours)g hours", hours=round(hours, 1))
+        return self.env._("%(days)g days", days=round(hours / 24, 1))
 
     @api.model
     def _withdraw_abandoned(self):

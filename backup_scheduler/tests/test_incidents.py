@@ -262,6 +262,10 @@ class TestLateIncidents(IncidentCase):
         self.assertEqual(incident.kind, "late")
         self.assertIn("The last good archive is of", incident.error)
 
+    def test_what_was_promised_is_told_in_hours_or_days(self):
+        for hours, told in ((2, "2 hours"), (30, "30 hours"), (192, "8 days"), (60, "2.5 days")):
+            self.assertEqual(self.Incident._span_in_words(hours * 3600), told)
+
     def test_it_is_told_once_and_ends_with_a_good_archive(self):
         self._make_late()
         for _count in range(3):
