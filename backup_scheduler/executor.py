@@ -17,6 +17,7 @@ from odoo import SUPERUSER_ID, api
 from odoo.exceptions import UserError
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
+from .after_commit import forgive
 from .engine.errors import BackupError, InternalError
 
 _logger = logging.getLogger(__name__)
@@ -257,6 +258,7 @@ class Executor:
     def _environment(self):
         # A cursor of our own, committed on leaving: the executor has no other transaction.
         with self.registry.cursor() as cr:
+            forgive(cr)
             yield api.Environment(cr, SUPERUSER_ID, {})
 
 

@@ -6,6 +6,7 @@ import psycopg2
 from odoo import api, fields, models
 
 from .. import inline, launcher
+from ..after_commit import forgive
 
 _logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class BackupDispatcher(models.AbstractModel):
     def _cron_dispatch(self):
         """Reap lost runs, plan the jobs that are due, keep house, look for what to alert of, hand
         over what is queued."""
+        forgive(self.env.cr)
         now = fields.Datetime.now()
         self._reap()
         self._replan_after_a_clock_set_back(now)

@@ -2,6 +2,8 @@ import datetime
 
 from odoo import api, fields, models
 
+from ..after_commit import forgive
+
 # What the web client listens to.
 NOTIFICATION = "backup_scheduler.runs"
 # Changes that are told at once, and those that come so often that they are told now and then.
@@ -80,6 +82,7 @@ class BackupRunLive(models.Model):
         run_ids = sorted(self.env.cr.precommit.data.pop(WAITING, ()))
         group = self.env.ref("backup_scheduler.group_backup_user", raise_if_not_found=False)
         if run_ids and group:
+            forgive(self.env.cr)
             group.sudo()._bus_send(NOTIFICATION, {"ids": run_ids})
 
 

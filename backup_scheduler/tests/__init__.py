@@ -34,6 +34,7 @@ from . import test_job_calendar
 from . import test_job_preview
 from . import test_js
 from . import test_live
+from . import test_live_faults
 from . import test_neutralize
 from . import test_overview
 from . import test_previewed_year

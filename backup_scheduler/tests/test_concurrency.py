@@ -15,9 +15,8 @@ from ..executor import Executor
 from ..models.backup_secret_mixin import KEY_VARIABLE
 
 
-@tagged("post_install", "-at_install")
-class TestConcurrency(BaseCase):
-    """Two real transactions, as two processes have them; what is made here is committed."""
+class ConcurrencyCase(BaseCase):
+    """Real transactions, as processes have them; what is made here is committed."""
 
     def setUp(self):
         super().setUp()
@@ -53,6 +52,11 @@ class TestConcurrency(BaseCase):
             # Of a distant past: they come before whatever a database in use has queued.
             moment = fields.Datetime.to_datetime("2001-01-01 00:00:00")
             return env["backup.run"]._create_for(self._job(env), names, moment, "manual").ids
+
+
+@tagged("post_install", "-at_install")
+class TestConcurrency(ConcurrencyCase):
+    """Two real transactions, as two processes have them."""
 
     def test_two_transactions_never_claim_the_same_run(self):
         first, second = self._queue(2)

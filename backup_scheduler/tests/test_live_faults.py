@@ -1,0 +1,62 @@
+from unittest.mock import patch
+
+import psycopg2
+from psycopg2.pool import PoolError
+
+from odoo import sql_db
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from ..executor import Executor
+from .common import DIGEST, SIZE
+from .test_concurrency import ConcurrencyCase
+
+LOGGER = "odoo.addons.backup_scheduler.after_commit"
+FAULTS = (
+    psycopg2.OperationalError('no such database "postgres"'),
+    PoolError("The Connection Pool Is Full"),
+)
+
+
+@tagged("post_install", "-at_install")
+class TestLiveFaults(ConcurrencyCase):
+    """The bus cannot wake the web clients: no backup fails of it. What is made is committed."""
+
+    def _unreachable(self, fault):
+        connect = sql_db.db_connect
+
+        def refuse(to, *args, **options):
+            if to == "postgres":
+                raise fault
+            return connect(to, *args, **options)
+
+        return patch.object(sql_db, "db_connect", refuse)
+
+    def test_a_run_is_claimed_and_recorded_all_the_same(self):
+        for fault in FAULTS:
+            with self.subTest(type(fault).__name__):
+                (run_id,) = self._queue(1)
+                executor = Executor(self.registry, "one")
+                with self._unreachable(fault), mute_logger(LOGGER):
+                    task = executor.claim(run_id)
+                    self.assertEqual(task.run_id, run_id)
+                    copies = [
+                        {"id": copy["id"], "stored": True, "size": SIZE, "sha256": DIGEST,
+                         "encryption": ""}
+                        for copy in task.order["destinations"]
+                    ]  # fmt: skip
+                    done = {
+                        "event": "done", "size": SIZE, "sha256": DIGEST, "report": {"level": 2},
+                        "copies": copies,
+                    }  # fmt: skip
+                    self.assertTrue(executor.record(task, done))
+                with self._environment() as env:
+                    run = env["backup.run"].browse(run_id)
+                    self.assertEqual((run.status, run.attempt), ("verified", 1))
+
+    def test_the_dispatcher_goes_on(self):
+        with self._unreachable(FAULTS[0]), self.assertLogs(LOGGER, "WARNING"):
+            with self._environment() as env:
+                env["backup.dispatcher"]._plan_job(self._job(env), env.cr.now())
+        with self._environment() as env:
+            self.assertEqual(self._job(env).run_ids.mapped("status"), ["queued"])
