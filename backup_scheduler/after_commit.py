@@ -29,11 +29,15 @@ class Forgiving:
     def run(self):
         """Run each hook once, in order."""
         while self._hooks:
-            try:
-                self._hooks.run()
-            except psycopg2.Error as error:
-                _logger.warning("Committed, but not told to the web clients: %s", error)
+            self._run_on()
         self._hooks.clear()
+
+    def _run_on(self):
+        """Run the hooks up to the first that fails, which is gone then."""
+        try:
+            self._hooks.run()
+        except psycopg2.Error as error:
+            _logger.warning("Committed, but not told to the web clients: %s", error)
 
 
 def forgive(cr):

@@ -26,6 +26,7 @@ UPDATE backup_destination
    SET s3_secret_key_sealed = NULL, sftp_password_sealed = NULL, sftp_private_key_sealed = NULL,
        sftp_passphrase_sealed = NULL, rclone_config_sealed = NULL;
 UPDATE res_config_settings SET backup_scratch_password_sealed = NULL;
+UPDATE backup_setup SET master_password_sealed = NULL;
 UPDATE backup_restore_wizard SET identity_sealed = NULL;
 UPDATE backup_verification SET identity_sealed = NULL;
 UPDATE backup_alert_channel

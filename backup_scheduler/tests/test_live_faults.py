@@ -55,8 +55,8 @@ class TestLiveFaults(ConcurrencyCase):
                     self.assertEqual((run.status, run.attempt), ("verified", 1))
 
     def test_the_dispatcher_goes_on(self):
-        with self._unreachable(FAULTS[0]), self.assertLogs(LOGGER, "WARNING"):
-            with self._environment() as env:
-                env["backup.dispatcher"]._plan_job(self._job(env), env.cr.now())
+        logged, unreachable = self.assertLogs(LOGGER, "WARNING"), self._unreachable(FAULTS[0])
+        with logged, unreachable, self._environment() as env:
+            env["backup.dispatcher"]._plan_job(self._job(env), env.cr.now())
         with self._environment() as env:
             self.assertEqual(self._job(env).run_ids.mapped("status"), ["queued"])

@@ -1,4 +1,4 @@
-from odoo.tools import file_open, mute_logger
+from odoo.tools import SQL, file_open, mute_logger
 
 from .common import RUN_LOGGER, BackupCase
 
@@ -22,6 +22,7 @@ class TestNeutralize(BackupCase):
         self.pending = self._missing_a_copy()
         self.pending.copy_ids[1]._mark_pending()
         self._keep_secrets()
+        self.job.ping_url = "https://a.example/secret"
         self.env.flush_all()
         with file_open("backup_scheduler/data/neutralize.sql") as file:
             self.env.cr.execute(file.read())
@@ -53,6 +54,13 @@ class TestNeutralize(BackupCase):
             self.env["backup.restore.wizard"].create(run),
             self.env["backup.verification"].create(run),
             self.env["res.config.settings"].create({"backup_scratch_password": "hidden"}),
+            self.env["backup.setup"].create({"url": "https://a.example", "master_password": "x"}),
+            self.env["backup.alert.channel"].create(
+                {
+                    "name": "Hook", "kind": "webhook", "url": "https://a.example/secret",
+                    "telegram_token": "123:abc",
+                }
+            ),
         ]
 
     def test_no_job_is_enabled_or_due(self):
@@ -60,9 +68,9 @@ class TestNeutralize(BackupCase):
         self.assertFalse(self.Job.search([("next_run_at", "!=", False)]))
 
     def test_no_cron_is_active(self):
-        for name in ("ir_cron_dispatch", "ir_cron_execute"):
+        for name in ("dispatch", "execute", "watch", "notify", "digest"):
             with self.subTest(name):
-                self.assertFalse(self.env.ref(f"backup_scheduler.{name}").active)
+                self.assertFalse(self.env.ref(f"backup_scheduler.ir_cron_{name}").active)
 
     def test_no_run_is_queued_or_running_or_held(self):
         self.assertEqual((self.queued + self.running).mapped("status"), ["cancelled"] * 2)
@@ -80,6 +88,18 @@ class TestNeutralize(BackupCase):
             self.assertFalse(run.work_at)
         self.assertRecordValues(self.copy, [{"status": "failed", "next_attempt_at": False}])
         self.assertFalse(self.Run._claim_work("worker"))
+
+    def test_no_column_that_holds_a_secret_was_forgotten(self):
+        for model in self.env.registry.models.values():
+            sealed = [name for name, field in model._fields.items() if name.endswith("_sealed")]
+            for name in sealed if model._auto and not model._abstract else ():
+                with self.subTest(f"{model._name}.{name}"):
+                    query = SQL(
+                        "SELECT count(*) FROM %s WHERE %s IS NOT NULL",
+                        SQL.identifier(model._table),
+                        SQL.identifier(name),
+                    )
+                    self.assertEqual(self.env.execute_query(query), [(0,)])
 
     def test_no_secret_is_left(self):
         for record in self.secrets:

@@ -342,6 +342,38 @@ class TestSetupSecrets(SetupCase):
         setup.action_start()
         self.assertTrue(self.env["backup.instance"].search([("url", "=", ADDRESS)]).run_ids)
 
+    def test_what_a_manager_entered_is_out_of_reach_for_the_others(self):
+        """Else the password would go to whatever address another one writes there."""
+        setup = self.Setup.with_user(self._user("manager")).create(
+            {"url": ADDRESS, "master_password": PASSWORD}
+        )
+        setup.action_next()
+        other = self._user("manager", name="Another Manager")
+        ways = {
+            "read": lambda record: record.read(["url"]),
+            "write": lambda record: record.write({"url": "https://evil.example"}),
+            "next": lambda record: record.action_next(),
+            "start": lambda record: record.action_start(),
+            "databases": lambda record: record.line_ids.mapped("name"),
+        }
+        for name, way in ways.items():
+            self.env.invalidate_all()
+            with self.subTest(name), self.assertRaises(AccessError):
+                way(setup.with_user(other))
+        self.assertFalse(self.Setup.with_user(other).search([]))
+        lines = setup.line_ids.with_user(other)
+        self.env.invalidate_all()
+        with self.assertRaises(AccessError):
+            lines.read(["name"])
+        self.discover.assert_called_once()
+
+    def test_nobody_learns_of_an_instance_that_is_not_theirs(self):
+        self.instance.company_id = self.env["res.company"].create({"name": "Other"})
+        setups = self.Setup.with_user(self._user("manager"))
+        for field in ("instance_id", "known_instance_id"):
+            with self.subTest(field), self.assertRaises(AccessError):
+                setups.create({"url": ADDRESS, field: self.instance.id})
+
     def test_nobody_learns_of_a_destination_that_is_not_theirs(self):
         other = self.env["res.company"].create({"name": "Other"})
         self.destination.company_id = other

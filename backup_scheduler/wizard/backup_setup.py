@@ -53,7 +53,7 @@ class BackupSetup(models.TransientModel):
         help="The master password (admin_passwd) of that server. It is stored encrypted and can be "
         "replaced, never read.",
     )
-    master_password_sealed = fields.Char(groups=fields.NO_ACCESS)
+    master_password_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
     has_master_password = fields.Boolean(compute="_compute_has_master_password", compute_sudo=True)
     verify_tls = fields.Boolean(
         "Verify Certificate",
@@ -183,11 +183,11 @@ class BackupSetup(models.TransientModel):
             self.name = urllib.parse.urlsplit(self.url).hostname
         self.known_instance_id = False
 
-    @api.constrains("instance_id", "destination_ids")
+    @api.constrains("instance_id", "known_instance_id", "destination_ids")
     def _check_rights(self):
         """Nobody learns from a wizard what is not theirs to see."""
         # Odoo checks constraints as the superuser.
-        for records in (self.instance_id, self.destination_ids):
+        for records in (self.instance_id, self.known_instance_id, self.destination_ids):
             records.sudo(False).check_access("read")
 
     # --- the steps ------------------------------------------------------------------------------
