@@ -29,7 +29,9 @@ class BackupDatabase(models.Model):
         """The newest run that left an archive at rest, of whatever job."""
         last = self.env["backup.run"]._last_good(self)
         for database in self:
-            run = last.get((database.instance_id.id, database.name), self.env["backup.run"])
+            # In a form, a new record stands for the real one.
+            instance_id = database._origin.instance_id.id
+            run = last.get((instance_id, database.name), self.env["backup.run"])
             database.last_good_run_id = run
             database.last_good_at = run.finished_at
 

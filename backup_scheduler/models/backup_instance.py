@@ -150,12 +150,12 @@ class BackupInstance(models.Model):
         return instances
 
     def write(self, vals):
-        if "active" in vals:
-            self.job_ids._plan_due_fires()
+        active = vals.get("active")
+        moved = self.filtered(lambda one: active is not None and one.active != active)
+        moved.job_ids._plan_due_fires()
         result = super().write(vals)
-        if "active" in vals:
-            self._plan_jobs()
-            self.job_ids._promise_anew()
+        moved._plan_jobs()
+        moved.job_ids._promise_anew()
         return result
 
     def _plan_jobs(self):

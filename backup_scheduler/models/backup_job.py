@@ -227,7 +227,6 @@ class BackupJob(models.Model):
         result = super().write(vals)
         if moved:
             self._plan()
-            self._promise_anew()
         return result
 
     # --- what people and scripts do -------------------------------------------------------------

@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ..engine.schedule import ScheduleError
+from .backup_dispatcher import CLOCK_TOLERANCE
 from .backup_run import GOOD
 
 # Part of the longest pause of a schedule by which a good archive may come later, within bounds:
@@ -19,6 +20,9 @@ PROTECTIONS = [
     ("unprotected", "Unprotected"),
     ("absent", "No Longer There"),
 ]
+# What a change of a job's promise is, and what makes it cover other databases.
+PROMISED = ("cron_expression", "timezone", "enabled", "instance_id")
+COVERED = ("instance_id", "database_scope", "database_ids")
 
 
 class BackupJobPromise(models.Model):
@@ -65,9 +69,44 @@ class BackupJobPromise(models.Model):
             pause = FALLBACK
         return pause + min(max(pause * GRACE, LEAST_GRACE), MOST_GRACE)
 
+    def write(self, vals):
+        """What is written without changing anything leaves what is promised as it is: a script that
+        sets up the same jobs each day must not put off for ever that they are late."""
+        if vals.keys().isdisjoint((*PROMISED, *COVERED)):
+            return super().write(vals)
+        promised = {job: [job[name] for name in PROMISED] for job in self}
+        covered = {job: job._covered() for job in self}
+        result = super().write(vals)
+        changed = self.filtered(lambda job: promised[job] != [job[name] for name in PROMISED])
+        changed._promise_anew()
+        for job in self - changed:
+            (job._covered() - covered[job])._promise_anew()
+        return result
+
+    def _covered(self):
+        """Return the databases that the job backs up while it is switched on."""
+        if self.database_scope == "selected":
+            return self.database_ids
+        return self.instance_id.database_ids
+
     def _promise_anew(self):
         """What is promised counts from now on: the jobs make backups again, or in another way."""
         self.sudo().promised_since = fields.Datetime.now()
+
+
+class BackupDispatcherPromise(models.AbstractModel):
+    # What happens to promises where the clock was wrong is one subject with them.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.dispatcher"
+
+    @api.model
+    def _replan_after_a_clock_set_back(self, now):
+        """What was promised while the clock was ahead would otherwise be due years from now."""
+        ahead = self.env["backup.job"].search([("promised_since", ">", now + CLOCK_TOLERANCE)])
+        ahead._promise_anew()
+        super()._replan_after_a_clock_set_back(now)
+        if ahead:
+            self.env["ir.cron"]._commit_progress()
 
 
 class BackupDatabaseProtection(models.Model):
@@ -87,12 +126,28 @@ class BackupDatabaseProtection(models.Model):
     late_at = fields.Datetime(
         compute="_compute_protection", help="When the database is late without another archive."
     )
+    promised_since = fields.Datetime(
+        readonly=True,
+        copy=False,
+        help="When a job began to cover the database, or the server had it again: what is promised "
+        "counts from then.",
+    )
+
+    def write(self, vals):
+        if vals.get("present"):
+            self.filtered(lambda database: not database.present)._promise_anew()
+        return super().write(vals)
+
+    def _promise_anew(self):
+        """What is promised of these counts from now on."""
+        self.sudo().promised_since = fields.Datetime.now()
 
     @api.depends_context("uid")
     def _compute_protection(self):
         protections = self._protections(self.ids)
         for database in self:
-            found = protections.get(database.id, {})
+            # In a form, a new record stands for the real one.
+            found = protections.get(database._origin.id, {})
             database.protection = found.get("state", False)
             database.late_at = found.get("late_at", False)
 
@@ -118,20 +173,24 @@ class BackupDatabaseProtection(models.Model):
         for model in ("backup.database", "backup.instance", "backup.job", "backup.run"):
             self.env[model].flush_model()
         now = fields.Datetime.now()
-        self.env.cr.execute(self._protection_query(databases.ids))
+        self.env.cr.execute(self._protection_query(databases.ids, now + CLOCK_TOLERANCE))
         rows = self.env.cr.dictfetchall()
         return {row.pop("id"): stand(row, now) for row in rows}
 
     @api.model
-    def _protection_query(self, ids):
+    def _protection_query(self, ids, latest):
+        """Return the query. What says to be of later than ``latest`` was written by a clock that
+        was ahead: of when it really is, nobody knows, and nothing can be promised on it."""
         return SQL(
             """
             SELECT database.id, database.present, good.id AS last_good_run_id,
                    good.finished_at AS last_good_at, good.size,
                    min(job.promise) AS promise, min(job.next_run_at) AS next_run_at,
                    array_agg(job.id ORDER BY job.id) FILTER (WHERE job.id IS NOT NULL) AS job_ids,
-                   min(greatest(good.finished_at, job.promised_since, database.create_date)
-                       + make_interval(secs => job.promise)) AS late_at
+                   min(make_interval(secs => job.promise) + greatest(
+                       good.finished_at, job.promised_since, database.promised_since,
+                       CASE WHEN database.create_date <= %(latest)s THEN database.create_date END
+                   )) AS late_at
               FROM backup_database database
               JOIN backup_instance instance ON instance.id = database.instance_id
               LEFT JOIN backup_job job
@@ -148,6 +207,7 @@ class BackupDatabaseProtection(models.Model):
                      WHERE run.instance_id = database.instance_id
                        AND run.database_name = database.name
                        AND run.status IN %(good)s AND run.stored_copies > 0
+                       AND run.finished_at <= %(latest)s
                      ORDER BY run.finished_at DESC
                      LIMIT 1
               ) good ON true
@@ -156,6 +216,7 @@ class BackupDatabaseProtection(models.Model):
             """,
             good=GOOD,
             ids=tuple(ids),
+            latest=latest,
         )
 
 

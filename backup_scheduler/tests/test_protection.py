@@ -2,7 +2,7 @@ import datetime
 
 import psycopg2
 
-from odoo import fields
+from odoo import Command, fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -44,6 +44,10 @@ class TestProtection(BackupCase):
     def _state(self, database=None):
         self.env.invalidate_all()
         return (database or self.sales).protection
+
+    def _told(self):
+        self.env.invalidate_all()
+        return self.env["backup.database"]._protections(self.sales.ids)[self.sales.id]
 
     def _age(self, run, **duration):
         run.finished_at = ago(**duration)
@@ -102,6 +106,66 @@ class TestProtection(BackupCase):
         job.enabled = False
         job.enabled = True
         self.assertEqual(self._state(), "pending")
+
+    def test_writing_what_is_there_already_puts_nothing_off(self):
+        job = self._make_job(database_scope="selected", database_ids=self.sales.ids)
+        self._known_for_long(job)
+        job.write(
+            {
+                "cron_expression": job.cron_expression,
+                "enabled": True,
+                "timezone": False,
+                "instance_id": self.instance.id,
+                "database_ids": [Command.set(self.sales.ids)],
+            }
+        )
+        self.instance.active = True
+        self.assertEqual(self._state(), "late")
+
+    def test_a_database_that_is_added_to_a_job_has_its_time_and_the_others_stay_late(self):
+        job = self._make_job(database_scope="selected", database_ids=self.sales.ids)
+        self._known_for_long(job)
+        for change in (
+            {"database_ids": [Command.link(self.stock.id)]},
+            {"database_scope": "all", "database_ids": False},
+        ):
+            with self.subTest(**change):
+                job.write({"database_scope": "selected", "database_ids": self.sales.ids})
+                job.write(change)
+                self.assertEqual((self._state(), self._state(self.stock)), ("late", "pending"))
+
+    def test_a_database_that_is_back_has_its_time(self):
+        job = self._make_job()
+        self.instance._record_server("19.0", ["stock"])
+        self._known_for_long(job)
+        self.instance._record_server("19.0", ["sales", "stock"])
+        self.assertEqual((self._state(), self._state(self.stock)), ("pending", "late"))
+
+    def test_what_was_written_while_the_clock_was_ahead_protects_nobody(self):
+        job = self._make_job()
+        before = self._stored(job=job)
+        ahead = self._stored(job=job)
+        self._known_for_long(job)
+        self._age(before, days=3)
+        self._age(ahead, days=-365)
+        self.assertEqual(self._state(), "late")
+        self.assertEqual(self._told()["last_good_run_id"], before.id)
+
+    def test_a_promise_of_a_clock_that_was_ahead_counts_from_when_that_is_seen(self):
+        job = self._make_job()
+        job.promised_since = ago(days=-365)
+        self._sql("UPDATE backup_database SET create_date = now() + interval '365 days'")
+        self._dispatch()
+        self.assertAlmostEqual(
+            self._told()["late_at"],
+            fields.Datetime.now() + datetime.timedelta(seconds=job.promise),
+            delta=datetime.timedelta(minutes=1),
+        )
+
+    def test_a_form_that_is_edited_shows_how_databases_stand(self):
+        self._make_job()
+        new = self.instance.new({"name": "Other"}, origin=self.instance)
+        self.assertEqual(new.database_ids.mapped("protection"), ["pending"] * 2)
 
     def test_a_database_that_was_found_lately_has_its_time_too(self):
         job = self._make_job()
