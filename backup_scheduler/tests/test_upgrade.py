@@ -7,8 +7,23 @@ from odoo.tools import file_path
 from .common import DIGEST, BackupCase, ago
 
 
-class TestUpgrade(BackupCase):
+class UpgradeCase(BackupCase):
+    version = None
+
+    def _upgrade(self, version):
+        path = file_path(f"backup_scheduler/migrations/{self.version}/post-migration.py")
+        spec = importlib.util.spec_from_file_location("post_migration", path)
+        script = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(script)
+        self.env.flush_all()
+        script.migrate(self.env.cr, version)
+        self.env.invalidate_all()
+
+
+class TestUpgrade(UpgradeCase):
     """From 19.0.1.0.0, which knew of no reading at rest and of no kinds of work."""
+
+    version = "19.0.2.0.0"
 
     def setUp(self):
         super().setUp()
@@ -18,13 +33,7 @@ class TestUpgrade(BackupCase):
         self._sql("UPDATE backup_copy SET stored_at = NULL, checked_at = NULL, sha256 = NULL")
 
     def _upgrade(self, version="19.0.1.0.0"):
-        path = file_path("backup_scheduler/migrations/19.0.2.0.0/post-migration.py")
-        spec = importlib.util.spec_from_file_location("post_migration", path)
-        script = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(script)
-        self.env.flush_all()
-        script.migrate(self.env.cr, version)
-        self.env.invalidate_all()
+        super()._upgrade(version)
 
     def _ask_as_before(self, run, lease=None):
         self._sql(
@@ -95,3 +104,50 @@ class TestUpgrade(BackupCase):
         self._ask_as_before(self.archive)
         self._upgrade(version=None)
         self.assertTrue(self.archive.verification_requested_at)
+
+
+class TestUpgradeOfPromises(UpgradeCase):
+    """From 19.0.2.0.0, which did not know what a job promises."""
+
+    version = "19.0.3.0.0"
+
+    def setUp(self):
+        super().setUp()
+        self.job = self._make_job()
+        self._stored(job=self.job).finished_at = ago(days=40)
+        self._sql("UPDATE backup_database SET create_date = create_date - interval '90 days'")
+        self._sql("UPDATE backup_job SET create_date = create_date - interval '90 days'")
+        self.sales = self.instance.database_ids.filtered(lambda one: one.name == "sales")
+
+    def _change(self, moment, **values):
+        """Change the job at another time, with what the chatter keeps of it."""
+        self.env.flush_all()
+        self.cr.precommit.run()
+        self.job.write(values)
+        self.env.flush_all()
+        self.cr.precommit.run()
+        self.job.message_ids[:1].date = moment
+        # What the version that is updated has not; the new field is full of the update's time.
+        self.job.promised_since = ago(hours=0)
+
+    def test_a_database_that_had_no_good_archive_for_weeks_is_late_at_once(self):
+        self.assertEqual(self.sales.protection, "pending")
+        self._upgrade("19.0.2.0.0")
+        self.assertEqual(self.job.promised_since, self.job.create_date.replace(microsecond=0))
+        self.assertEqual(self.sales.protection, "late")
+
+    def test_a_job_that_was_changed_lately_has_its_time(self):
+        moment = ago(hours=3)
+        self._change(moment, cron_expression="0 3 * * *")
+        self._upgrade("19.0.2.0.0")
+        self.assertEqual(self.job.promised_since, moment)
+        self.assertEqual(self.sales.protection, "pending")
+
+    def test_what_promises_nothing_else_is_no_change(self):
+        self._change(ago(hours=3), name="Renamed", max_attempts=9)
+        self._upgrade("19.0.2.0.0")
+        self.assertEqual(self.sales.protection, "late")
+
+    def test_a_new_installation_is_left_alone(self):
+        self._upgrade(None)
+        self.assertEqual(self.sales.protection, "pending")
