@@ -4,6 +4,7 @@ import pytz
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.tools import SQL
 
 from ..engine.schedule import ScheduleError, cached_schedule
 from .backup_run import LEVELS_AFTER_BACKUP, STATUSES
@@ -162,13 +163,41 @@ class BackupJob(models.Model):
             )
         )
         for job in self:
-            job.run_count = counts.get(job, 0)
+            job.run_count = counts.get(job._origin, 0)
 
     def _compute_last_run(self):
+        last = self._last_runs()
         for job in self:
-            run = job.run_ids.search([("job_id", "in", job.ids)], limit=1)
-            job.latest_run_at = run.scheduled_at
-            job.last_run_status = run.status
+            found = last.get(job._origin.id, (False, False))
+            job.latest_run_at, job.last_run_status = found
+
+    def _last_runs(self):
+        """Return ``{job id: (due, status)}`` of its last run that the user may see, in one query.
+        """
+        if not self.ids:
+            return {}
+        runs = self.env["backup.run"]
+        allowed = runs._search([])
+        runs.flush_model()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT job.id, last.scheduled_at, last.status
+                  FROM unnest(%(jobs)s) AS job (id)
+                  JOIN LATERAL (
+                        SELECT backup_run.scheduled_at, backup_run.status
+                          FROM %(source)s
+                         WHERE backup_run.job_id = job.id AND %(allowed)s
+                         ORDER BY backup_run.scheduled_at DESC, backup_run.id DESC
+                         LIMIT 1
+                       ) last ON true
+                """,
+                jobs=self.ids,
+                source=allowed.from_clause,
+                allowed=allowed.where_clause or SQL("true"),
+            )
+        )
+        return {job_id: (due, status) for job_id, due, status in rows}
 
     @api.depends("cron_expression", "timezone")
     @api.depends_context("lang")

@@ -306,8 +306,14 @@ class BackupJobAdvice(models.Model):
             ("enabled", "=", True),
             ("id", "not in", self._origin.ids),
         ]
-        for other in self.search(domain):
-            if fire := self._first_common_fire(other):
+        others = self.search(domain)
+        # Many jobs have the same schedule, and each takes its time to be asked.
+        common = {
+            schedule: self._first_common_fire(jobs[0])
+            for schedule, jobs in others.grouped(lambda job: job._schedule_key()).items()
+        }
+        for other in others:
+            if fire := common[other._schedule_key()]:
                 moment = fields.Datetime.context_timestamp(self, naive(fire))
                 yield self._advice(
                     "same_minute",
@@ -318,6 +324,9 @@ class BackupJobAdvice(models.Model):
                     ),
                     self._hint_on_company(),
                 )
+
+    def _schedule_key(self):
+        return self.cron_expression, self.timezone
 
     def _hint_on_company(self):
         if self.instance_id.max_parallel_runs:

@@ -234,3 +234,20 @@ class TestJobHistory(BackupCase):
         self._make_run(job=job)
         self.assertEqual((job.run_count, job.last_run_status), (2, "queued"))
         self.assertEqual(job.latest_run_at, max(job.run_ids.mapped("scheduled_at")))
+
+    def _queries_of(self, jobs):
+        """Return how many queries the columns of a list of these jobs take."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        jobs.web_read({"run_count": {}, "last_run_status": {}, "latest_run_at": {}})
+        return self.env.cr.sql_log_count - before
+
+    def test_the_list_of_many_jobs_takes_as_many_queries_as_that_of_two(self):
+        jobs = [self._make_job(name=f"Job {number}") for number in range(12)]
+        for job in jobs:
+            self._make_run(job=job)
+        jobs = self.Job.union(*jobs)
+        self.assertEqual(jobs.mapped("last_run_status"), ["queued"] * 12)
+        self._queries_of(jobs)
+        self.assertEqual(self._queries_of(jobs), self._queries_of(jobs[:2]))
