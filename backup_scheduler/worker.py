@@ -33,6 +33,8 @@ HOUSEKEEPING = 15
 IDLE_LIMIT = 600
 # Seconds between tries while PostgreSQL is away.
 DATABASE_PAUSE = 2
+# Alerts that nobody can make sense of are a line in the log this often.
+BROKEN_ALERTS_PAUSE = 600
 DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 LAST_WORDS = ("done", "failed", "lost")
 
@@ -141,9 +143,18 @@ class Worker:
     def _take_notices(self, limit):
         """Send what is to be sent, in a place of its own: it neither waits for backups nor takes
         a place of theirs."""
-        if limit and self._places_taken() == len(self.tasks):
+        if not limit or self._places_taken() != len(self.tasks):
+            return
+        try:
             task = self.executor.claim_notices()
-            task and self._start(task)
+        except DATABASE_ERRORS:
+            raise
+        except Exception:
+            # Whatever is wrong with alerts, backups go on; they are looked at again after a while.
+            if self._is_due("broken alerts", BROKEN_ALERTS_PAUSE):
+                _logger.exception("Backup alerts cannot be sent")
+            return
+        task and self._start(task)
 
     def _places_taken(self):
         return sum(task.kind != NOTICES for task in self.tasks.values())

@@ -5,17 +5,37 @@ from psycopg2.pool import PoolError
 
 from odoo import sql_db
 from odoo.tests import tagged
+from odoo.tests.common import get_db_name
 from odoo.tools import mute_logger
 
 from ..executor import Executor
+from ..worker import Worker
 from .common import DIGEST, SIZE
 from .test_concurrency import ConcurrencyCase
 
+WORKER_LOGGER = "odoo.addons.backup_scheduler.worker"
 LOGGER = "odoo.addons.backup_scheduler.after_commit"
 FAULTS = (
     psycopg2.OperationalError('no such database "postgres"'),
     PoolError("The Connection Pool Is Full"),
 )
+
+
+@tagged("post_install", "-at_install")
+class TestAlertFaults(ConcurrencyCase):
+    """Whatever is wrong with alerts, backups are made."""
+
+    def test_a_worker_that_cannot_take_alerts_takes_runs(self):
+        (run_id,) = self._queue(1)
+        worker = Worker(get_db_name())
+        worker.executor = Executor(self.registry, "one")
+        broken = patch.object(Executor, "claim_notices", side_effect=KeyError("broken"))
+        engine = patch("odoo.addons.backup_scheduler.worker.EngineProcess")
+        with broken, engine, self.assertLogs(WORKER_LOGGER, "ERROR") as logged:
+            worker._take_on()
+            worker._take_on()
+        self.assertIn(run_id, [task.run_id for task in worker.tasks.values()])
+        self.assertEqual(len(logged.records), 1, "It is told now and then")
 
 
 @tagged("post_install", "-at_install")
