@@ -71,6 +71,7 @@ class BackupOverview(models.AbstractModel):
         runs = self.env["backup.run"]
         domain = [("status", "in", ACTIVE), ("instance_id.active", "=", True)]
         counts = dict(runs._read_group(domain, ["status"], ["__count"]))
+        runs.flush_model()
         query = runs._search(domain)
         query.order = SQL(
             "backup_run.instance_id, database_name, status DESC, scheduled_at, backup_run.id"
@@ -169,7 +170,7 @@ class BackupOverview(models.AbstractModel):
             [("scheduled_at", ">=", days[0].start), ("instance_id", "in", instances.ids)]
         )
         query.groupby = SQL("1, 2, 3, 4, 5")
-        return map(Group._make, self.env.execute_query(
+        groups = map(Group._make, self.env.execute_query(
             query.select(
                 "instance_id",
                 "coalesce(database_name, '')",
@@ -177,7 +178,8 @@ class BackupOverview(models.AbstractModel):
                     "CASE WHEN coalesce(database_name, '') = '' OR missed_since IS NOT NULL "
                     "THEN job_id END"
                 ),
-                SQL("(scheduled_at AT TIME ZONE 'UTC' AT TIME ZONE %s)::date", self.env.tz.zone),
+                # By its bounds: PostgreSQL need not know the name of the user's zone.
+                SQL("width_bucket(scheduled_at, %s)", [day.start for day in days]),
                 KIND_OF_STATUS,
                 "count(*)",
                 "max(id)",
@@ -185,6 +187,7 @@ class BackupOverview(models.AbstractModel):
                 "min(missed_since)",
             )
         ))  # fmt: skip
+        return [group._replace(day=days[group.day - 1].date) for group in groups]
 
     @api.model
     def _sizes(self, run_ids):

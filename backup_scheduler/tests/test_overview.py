@@ -1,8 +1,11 @@
+import copy
 import datetime
+from unittest.mock import patch
 
 import pytz
 
 from odoo import fields
+from odoo.api import Environment
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, freeze_time, tagged
 
@@ -236,6 +239,16 @@ class TestStrips(OverviewCase):
                 # Noon in UTC is the 15th in all of them.
                 kinds = self._kinds(tz=zone)
                 self.assertEqual(kinds[-4:], letters)
+
+    def test_a_zone_that_postgresql_does_not_know_by_name_is_no_obstacle(self):
+        """Systems leave out old names such as Asia/Calcutta, which browsers still send."""
+        zone = copy.copy(pytz.timezone("Asia/Kolkata"))
+        zone.zone = "Asia/Nowhere"
+        self._run("verified", ago(days=1), self._make_job())
+        expected = self._kinds(tz="Asia/Kolkata")
+        with patch.object(Environment, "tz", zone):
+            self.assertEqual(self._kinds(), expected)
+        self.assertIn("v", expected)
 
     def test_missed_fires_are_marked_on_each_day_on_which_the_job_was_due(self):
         self.job.write({"cron_expression": "0 2 * * *", "catch_up": False})
