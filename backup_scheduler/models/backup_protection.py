@@ -239,7 +239,7 @@ def state_of(row, now):
         return "absent"
     if not row["job_ids"]:
         return "unprotected"
-    if row["late_at"] < now:
+    if row["late_at"] and row["late_at"] < now:
         return "late"
     promised = datetime.timedelta(seconds=row["promise"])
     fresh = row["last_good_at"] and row["last_good_at"] + promised >= now

@@ -1,7 +1,7 @@
 from unittest.mock import patch
 
 from odoo import Command
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, MissingError
 from odoo.tests import Form
 from odoo.tools import SQL, mute_logger
 
@@ -239,7 +239,8 @@ class TestSetupOfAnInstance(SetupCase):
             setup.action_next()
         setup.action_start()
         self.assertEqual(self._world()[0], before[0], "no other instance")
-        self.assertEqual(self.instance.job_ids.run_ids.mapped("database_name"), ["crm", "mail"])
+        runs = self.instance.job_ids.run_ids.sorted("database_name")
+        self.assertEqual(runs.mapped("database_name"), ["crm", "mail"])
 
     def test_it_can_be_left_for_another_server(self):
         self.instance.url = ADDRESS
@@ -320,7 +321,16 @@ class TestSetupSecrets(SetupCase):
     def test_the_password_is_forgotten_once_the_instance_has_it(self):
         setup = self._at("summary")
         setup.action_start()
-        self.assertFalse(setup.sudo().master_password_sealed)
+        self.assertFalse(setup.exists())
+        self.assertFalse(self._rows())
+
+    def test_what_was_started_cannot_be_started_again(self):
+        setup = self._at("summary")
+        setup.action_start()
+        made = self._world()
+        with self.assertRaises(MissingError):
+            setup.action_start()
+        self.assertEqual(self._world(), made)
 
     def test_an_empty_password_keeps_the_one_that_was_entered(self):
         setup = self._begin()

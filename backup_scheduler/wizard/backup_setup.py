@@ -234,12 +234,15 @@ class BackupSetup(models.TransientModel):
         return self._show()
 
     def action_start(self):
-        """Make the instance and its job, start its runs and show them."""
+        """Make the instance and its job, start its runs and show them.
+
+        Nothing is left of the answers: pressed twice, it makes nothing twice.
+        """
         self.ensure_one()
         self.env["backup.run"]._require_manager()
         instance = self.instance_id or self._create_instance()
         job = self.env["backup.job"].create(self._job_values(instance))
-        self.sudo().master_password_sealed = False
+        self.unlink()
         return job.action_run_now()
 
     def _show(self):
