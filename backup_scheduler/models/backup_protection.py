@@ -102,11 +102,12 @@ class BackupDispatcherPromise(models.AbstractModel):
     @api.model
     def _replan_after_a_clock_set_back(self, now):
         """What was promised while the clock was ahead would otherwise be due years from now."""
-        ahead = self.env["backup.job"].search([("promised_since", ">", now + CLOCK_TOLERANCE)])
-        ahead._promise_anew()
-        super()._replan_after_a_clock_set_back(now)
-        if ahead:
+        if ahead := self.env["backup.job"].search(
+            [("promised_since", ">", now + CLOCK_TOLERANCE)]
+        ):
+            ahead._promise_anew()
             self.env["ir.cron"]._commit_progress()
+        return super()._replan_after_a_clock_set_back(now)
 
 
 class BackupDatabaseProtection(models.Model):

@@ -8,15 +8,16 @@ from .common import DIGEST, BackupCase, ago
 
 
 class UpgradeCase(BackupCase):
-    version = None
+    version = before = None
 
-    def _upgrade(self, version):
+    def _upgrade(self, **options):
+        """Update from the version ``before``; with ``version=None`` install."""
         path = file_path(f"backup_scheduler/migrations/{self.version}/post-migration.py")
         spec = importlib.util.spec_from_file_location("post_migration", path)
         script = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(script)
         self.env.flush_all()
-        script.migrate(self.env.cr, version)
+        script.migrate(self.env.cr, options.get("version", self.before))
         self.env.invalidate_all()
 
 
@@ -24,6 +25,7 @@ class TestUpgrade(UpgradeCase):
     """From 19.0.1.0.0, which knew of no reading at rest and of no kinds of work."""
 
     version = "19.0.2.0.0"
+    before = "19.0.1.0.0"
 
     def setUp(self):
         super().setUp()
@@ -31,9 +33,6 @@ class TestUpgrade(UpgradeCase):
         self.archive = self._stored(job=self.job)
         self.archive.finished_at = ago(days=40)
         self._sql("UPDATE backup_copy SET stored_at = NULL, checked_at = NULL, sha256 = NULL")
-
-    def _upgrade(self, version="19.0.1.0.0"):
-        super()._upgrade(version)
 
     def _ask_as_before(self, run, lease=None):
         self._sql(
@@ -110,6 +109,7 @@ class TestUpgradeOfPromises(UpgradeCase):
     """From 19.0.2.0.0, which did not know what a job promises."""
 
     version = "19.0.3.0.0"
+    before = "19.0.2.0.0"
 
     def setUp(self):
         super().setUp()
@@ -132,22 +132,22 @@ class TestUpgradeOfPromises(UpgradeCase):
 
     def test_a_database_that_had_no_good_archive_for_weeks_is_late_at_once(self):
         self.assertEqual(self.sales.protection, "pending")
-        self._upgrade("19.0.2.0.0")
+        self._upgrade()
         self.assertEqual(self.job.promised_since, self.job.create_date.replace(microsecond=0))
         self.assertEqual(self.sales.protection, "late")
 
     def test_a_job_that_was_changed_lately_has_its_time(self):
         moment = ago(hours=3)
         self._change(moment, cron_expression="0 3 * * *")
-        self._upgrade("19.0.2.0.0")
+        self._upgrade()
         self.assertEqual(self.job.promised_since, moment)
         self.assertEqual(self.sales.protection, "pending")
 
     def test_what_promises_nothing_else_is_no_change(self):
         self._change(ago(hours=3), name="Renamed", max_attempts=9)
-        self._upgrade("19.0.2.0.0")
+        self._upgrade()
         self.assertEqual(self.sales.protection, "late")
 
     def test_a_new_installation_is_left_alone(self):
-        self._upgrade(None)
+        self._upgrade(version=None)
         self.assertEqual(self.sales.protection, "pending")
