@@ -75,10 +75,10 @@ def test_a_wrong_password_is_told_once_and_its_end_once(world, recorder, channel
     instance = world.create_instance(master_password="wrong")
     job = world.create_job(instance, ping_url=f"{recorder.url}/ping/hush-hush")
     for _time in range(3):
-        # Each a fire of its own: they are told apart by the second.
-        time.sleep(1)
         (run,) = world.call("job", "run_now", [job])
         assert world.wait_for(run)["status"] == "failed"
+        # The next one is a fire of its own: they are told apart by the second.
+        time.sleep(1)
     world.wait_until(lambda: recorder.of("/ping/hush-hush/fail"), SOON, "the fail ping")
     world.wait_until(lambda: events(recorder), SOON, "the alert")
     world.call("instance", "write", [instance], {"master_password": MASTER_PASSWORD})
