@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import queue
 import re
 import shutil
@@ -16,9 +17,10 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "backup_scheduler")]
 
 from devenv import environment  # noqa: E402 - found on the path only now
 from devenv.odoo import OdooServer  # noqa: E402
-from devenv.paths import DEV  # noqa: E402
+from devenv.paths import ADDON, DEV  # noqa: E402
 from devenv.postgres import Cluster  # noqa: E402
 from devenv.seed import Seed  # noqa: E402
+from devenv.stack import addon_dependencies  # noqa: E402
 from engine_process import EngineProcess  # noqa: E402
 
 MASTER_PASSWORD = "bench-master-password"  # noqa: S105
@@ -26,6 +28,13 @@ DATABASE = "bench"
 # As many as the remote of `make demo`: a small production server.
 REMOTE_WORKERS = 2
 LAST = ("done", "failed", "lost")
+# What an Odoo shell is told: to do what a module beside this one says, with what it is given.
+INSIDE = """
+import sys
+sys.path.insert(0, {folder!r})
+import {module}
+{module}.main(env, {target!r}, *{arguments!r})
+"""
 # Seconds without any word of the engine.
 PATIENCE = 900
 
@@ -146,3 +155,33 @@ def megabytes(size):
 
 
 __all__ = ["DATABASE", "MASTER_PASSWORD", "OdooServer", "Seed"]
+
+
+@contextlib.contextmanager
+def addon_server(database):
+    """Yield an Odoo with the addon installed in ``database``, which serves nobody and runs no
+    cron; its PostgreSQL waits for its disk."""
+    environment.ensure()
+    cluster = Cluster(database, fsync=True).start()
+    server = OdooServer(database, cluster, role=database, with_addon=True)
+    try:
+        cluster.ensure_role(server.role)
+        cluster.drop(database)
+        Seed(modules=addon_dependencies()).create(server, database)
+        server.install(database, ADDON.name)
+        yield server
+    finally:
+        server.stop()
+        cluster.remove()
+
+
+def measure_inside(server, database, module, *arguments):
+    """Return what ``module.main(env, target, *arguments)`` writes to its target, as JSON: measured
+    in an Odoo shell of that database."""
+    with scratch() as folder:
+        target = folder / "results.json"
+        script = INSIDE.format(
+            folder=str(ROOT / "benchmarks"), module=module, target=str(target), arguments=arguments
+        )
+        server.run("shell", "-d", database, "--no-http", script=script)
+        return json.loads(target.read_text())

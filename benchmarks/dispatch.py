@@ -9,13 +9,9 @@ size, once with nothing to do and once with 1 % of the jobs just planned.
 Usage: python benchmarks/dispatch.py [--quick]
 """
 
-import contextlib
-import json
 import sys
 
 import common
-from devenv.paths import ADDON
-from devenv.stack import addon_dependencies
 
 DATABASE = "dispatchbench"
 SIZES, QUICK_SIZES = (100, 1_000, 10_000), (100, 10_000)
@@ -25,40 +21,13 @@ RATIO_BOUND = 1.5
 IDLE_BOUND = 0.050
 RATE_BOUND = 200
 STATEMENT_WIDTH = 100
-SCRIPT = """
-import sys
-sys.path.insert(0, {folder!r})
-import dispatch_inside
-dispatch_inside.main(env, {target!r}, {sizes!r}, {history}, {rounds})
-"""
-
-
-@contextlib.contextmanager
-def odoo():
-    """Yield an Odoo with the addon installed, which serves nobody and runs no cron."""
-    common.environment.ensure()
-    cluster = common.Cluster(DATABASE, fsync=True).start()
-    server = common.OdooServer(DATABASE, cluster, role=DATABASE, with_addon=True)
-    try:
-        cluster.ensure_role(server.role)
-        cluster.drop(DATABASE)
-        common.Seed(modules=addon_dependencies()).create(server, DATABASE)
-        server.install(DATABASE, ADDON.name)
-        yield server
-    finally:
-        server.stop()
-        cluster.remove()
 
 
 def measure(server, quick):
-    with common.scratch() as folder:
-        target = folder / "results.json"
-        script = SCRIPT.format(
-            folder=str(common.ROOT / "benchmarks"), target=str(target), history=HISTORY,
-            sizes=QUICK_SIZES if quick else SIZES, rounds=QUICK_ROUNDS if quick else ROUNDS,
-        )  # fmt: skip
-        server.run("shell", "-d", DATABASE, "--no-http", script=script)
-        return json.loads(target.read_text())
+    return common.measure_inside(
+        server, DATABASE, "dispatch_inside",
+        QUICK_SIZES if quick else SIZES, HISTORY, QUICK_ROUNDS if quick else ROUNDS,
+    )  # fmt: skip
 
 
 def milliseconds(seconds):
@@ -98,7 +67,7 @@ def report_plans(plans):
 
 
 def main():
-    with odoo() as server:
+    with common.addon_server(DATABASE) as server:
         results = measure(server, common.arguments(__doc__.splitlines()[0]).quick)
     sizes = results["sizes"]
     report_times(sizes)

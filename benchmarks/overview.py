@@ -8,53 +8,22 @@ the others slower. The same is measured with 10 instances: the number of queries
 Usage: python benchmarks/overview.py [--quick]
 """
 
-import contextlib
-import json
 import sys
 
 import common
-from devenv.paths import ADDON
-from devenv.stack import addon_dependencies
 
 DATABASE = "overviewbench"
 FEW = (10, 5_000)
 MANY, QUICK_MANY = (200, 100_000), (200, 40_000)
 ROUNDS, QUICK_ROUNDS = 9, 3
 BOUND = 1.5  # seconds
-SCRIPT = """
-import sys
-sys.path.insert(0, {folder!r})
-import overview_inside
-overview_inside.main(env, {target!r}, {sizes!r}, {rounds})
-"""
-
-
-@contextlib.contextmanager
-def odoo():
-    """Yield an Odoo with the addon installed, which serves nobody and runs no cron."""
-    common.environment.ensure()
-    cluster = common.Cluster(DATABASE, fsync=True).start()
-    server = common.OdooServer(DATABASE, cluster, role=DATABASE, with_addon=True)
-    try:
-        cluster.ensure_role(server.role)
-        cluster.drop(DATABASE)
-        common.Seed(modules=addon_dependencies()).create(server, DATABASE)
-        server.install(DATABASE, ADDON.name)
-        yield server
-    finally:
-        server.stop()
-        cluster.remove()
 
 
 def measure(server, quick):
-    with common.scratch() as folder:
-        target = folder / "results.json"
-        script = SCRIPT.format(
-            folder=str(common.ROOT / "benchmarks"), target=str(target),
-            sizes=(FEW, QUICK_MANY if quick else MANY), rounds=QUICK_ROUNDS if quick else ROUNDS,
-        )  # fmt: skip
-        server.run("shell", "-d", DATABASE, "--no-http", script=script)
-        return json.loads(target.read_text())
+    return common.measure_inside(
+        server, DATABASE, "overview_inside",
+        (FEW, QUICK_MANY if quick else MANY), QUICK_ROUNDS if quick else ROUNDS,
+    )  # fmt: skip
 
 
 def report(results):
@@ -76,7 +45,7 @@ def report(results):
 
 
 def main():
-    with odoo() as server:
+    with common.addon_server(DATABASE) as server:
         few, many = measure(server, common.arguments(__doc__.splitlines()[0]).quick)
     report((few, many))
     common.say()

@@ -32,7 +32,7 @@ def hoot_id(name):
     return f"{number:08x}"
 
 
-def test_files():
+def hoot_files():
     """Return the paths of all files of hoot tests of the addon."""
     return sorted(Path(file_path("backup_scheduler/static/tests")).rglob("*.test.js"))
 
@@ -69,7 +69,7 @@ class TestHootDesktop(HootCase):
         self._run_suite("desktop")
 
     def test_no_file_runs_a_part_of_its_tests_only(self):
-        for path in test_files():
+        for path in hoot_files():
             with self.subTest(path.name):
                 self.assertNotRegex(path.read_text(encoding="utf-8"), RE_FORBIDDEN_STATEMENTS)
 
