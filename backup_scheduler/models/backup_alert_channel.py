@@ -107,7 +107,10 @@ class BackupAlertChannel(models.Model):
         "Chat", help="The id of the chat, such as -1001234567890, or @name of a public channel."
     )
     telegram_server = fields.Char(
-        "Bot API Server", default=TELEGRAM, help="Telegram's own, unless you run one."
+        "Bot API Server",
+        default=TELEGRAM,
+        help="Telegram's own, unless you run one. Another server needs the token entered again: "
+        "what is stored was given for this one alone.",
     )
     last_sent_at = fields.Datetime("Last Sent", readonly=True, copy=False)
     last_error = fields.Text(readonly=True, copy=False)
@@ -186,7 +189,13 @@ class BackupAlertChannel(models.Model):
     def write(self, vals):
         if {"url", "telegram_token", "telegram_chat", "telegram_server", "kind"} & vals.keys():
             vals = {**vals, "last_error": False}
-        return super().write(vals)
+        servers = {channel: channel._telegram_root() for channel in self}
+        result = super().write(vals)
+        if not (vals.get("telegram_token") or "").strip():
+            moved = self.filtered(lambda channel: channel._telegram_root() != servers[channel])
+            # Else whoever enters a server of theirs has it sent there.
+            moved.sudo().telegram_token_sealed = False
+        return result
 
     # --- what people and scripts do -------------------------------------------------------------
 
@@ -294,13 +303,15 @@ class BackupAlertChannel(models.Model):
         token = channel._unseal(channel.telegram_token_sealed)
         if not token or not channel.telegram_chat:
             raise UserError(self.env._("Enter the token of the bot, and the chat it writes to."))
-        server = (channel.telegram_server or TELEGRAM).rstrip("/")
-        return f"{server}/bot{urllib.parse.quote(token, safe=':')}/sendMessage"
+        return f"{channel._telegram_root()}/bot{urllib.parse.quote(token, safe=':')}/sendMessage"
+
+    def _telegram_root(self):
+        return (self.telegram_server or TELEGRAM).rstrip("/")
 
     def _host(self):
         if self.kind in BY_ADDRESS:
             return self.url_host
-        return urllib.parse.urlsplit(self.telegram_server or TELEGRAM).netloc
+        return urllib.parse.urlsplit(self._telegram_root()).netloc
 
     def _record_sent(self):
         self.sudo().write({"last_sent_at": fields.Datetime.now(), "last_error": False})

@@ -7,7 +7,7 @@ from odoo.exceptions import ValidationError
 from ..engine import transfer
 from ..engine.control import Control
 from ..engine.errors import BackupError
-from ..engine.sources.http_client import checked_url
+from ..engine.sources.http_client import checked_url, same_server
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ class BackupInstance(models.Model):
     url = fields.Char(
         "Address",
         tracking=True,
-        help="The root of the server, such as https://odoo.example.com",
+        help="The root of the server, such as https://odoo.example.com. Another server needs its "
+        "master password entered again: what is stored was given for this one alone.",
     )
     master_password = fields.Char(
         compute="_compute_secrets",
@@ -153,10 +154,26 @@ class BackupInstance(models.Model):
         active = vals.get("active")
         moved = self.filtered(lambda one: active is not None and one.active != active)
         moved.job_ids._plan_due_fires()
+        addresses = {instance: instance.url for instance in self}
         result = super().write(vals)
         moved._plan_jobs()
         moved.job_ids._promise_anew()
+        if not vals.get("master_password"):
+            self._forget_passwords(addresses)
         return result
+
+    def _forget_passwords(self, addresses):
+        """Forget the master passwords of those that lead to another server than they did: whoever
+        enters a server of theirs would have them sent there."""
+        for instance in self.filtered("has_master_password"):
+            if not same_server(addresses[instance], instance.url):
+                instance.sudo().master_password_sealed = False
+                instance.message_post(
+                    body=self.env._(
+                        "The address leads to another server: the stored master password is "
+                        "forgotten, and has to be entered again."
+                    )
+                )
 
     def _plan_jobs(self):
         self.job_ids._plan()

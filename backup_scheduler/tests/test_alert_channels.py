@@ -1,13 +1,11 @@
 import datetime
-import logging
 from unittest.mock import patch
 
 from odoo import fields
-from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.exceptions import AccessError, UserError
 from odoo.service.model import call_kw
 from odoo.tools import mute_logger
 
-from ..engine.masking import secrets_of
 from ..models import backup_alert_channel, backup_alert_delivery
 from .common import failure
 from .test_incidents import IncidentCase
@@ -143,49 +141,6 @@ class TestWhoIsTold(IncidentCase):
     def test_after_the_installation_the_managers_have_a_channel(self):
         channel = self.env.ref("backup_scheduler.backup_alert_channel_activity")
         self.assertEqual(channel.kind, "activity")
-
-
-class TestChannelSecrets(IncidentCase):
-    def test_an_address_and_a_token_can_be_replaced_and_never_read(self):
-        channel = self.Channel.create(
-            {"name": "Bot", "kind": "telegram", "telegram_token": "1:hush", "url": ADDRESS}
-        )
-        manager = self.env(user=self._user("manager"))
-        fields_read = call_kw(manager["backup.alert.channel"], "read", [channel.ids], {})[0]
-        self.assertNotIn("hush", str(fields_read))
-        self.assertEqual(fields_read["url_host"], "hooks.example.com")
-        for name in ("url_sealed", "telegram_token_sealed"):
-            self.assertNotIn("hush", channel.sudo()[name])
-            with self.assertRaises(AccessError):
-                call_kw(manager["backup.alert.channel"], "read", [channel.ids, [name]], {})
-
-    def test_a_watcher_cannot_ask_for_the_field_that_people_write(self):
-        watcher = self.env(user=self._user("user"))
-        with self.assertRaises(AccessError):
-            call_kw(watcher["backup.alert.channel"], "read", [self.channel.ids, ["url"]], {})
-
-    def test_what_is_no_address_is_refused_without_being_quoted(self):
-        for address in ("hush", "https://user:hush@example.com/"):
-            with self.subTest(address), self.assertRaises(ValidationError) as refused:
-                self.channel.url = address
-            self.assertNotIn("hush", str(refused.exception))
-
-    def test_neither_the_log_nor_the_records_tell_the_address(self):
-        self._fail()
-        self.channel.url = ADDRESS
-        with self.assertLogs(logging.getLogger("odoo.addons.backup_scheduler"), "WARNING") as log:
-            alerts, notices = self.Alert._notice_orders()
-            alerts._mark_delayed("hooks.example.com answered 500.", "")
-        self.assertEqual(notices[0]["secret_url"], ADDRESS)
-        told = "".join(log.output) + str(alerts.read()) + str(self.channel.read())
-        self.assertNotIn("hush", told)
-
-    def test_the_keys_of_an_order_name_what_is_secret(self):
-        self.channel.url = ADDRESS
-        self._fail()
-        secrets = secrets_of({"notices": self.Alert._notice_orders()[1]})
-        self.assertIn(ADDRESS, secrets)
-        self.assertIn("services/T000/hush-hush", secrets)
 
 
 class TestChannelAccess(IncidentCase):

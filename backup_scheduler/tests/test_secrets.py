@@ -106,6 +106,30 @@ class TestSecrets(BackupCase):
         self.instance.name = "Renamed"
         self.assertEqual(self._password(), PASSWORD)
 
+    def test_a_password_is_forgotten_where_the_address_leads_to_another_server(self):
+        cases = (
+            ("http://127.0.0.1:1/", True),
+            ("http://127.0.0.1:1/odoo", True),
+            ("http://127.0.0.1:2", False),
+            ("https://127.0.0.1:1", False),
+            ("http://127.0.0.2:1", False),
+        )
+        for address, kept in cases:
+            with self.subTest(address), self.env.cr.savepoint() as savepoint:
+                self.instance.with_user(self._user("manager")).url = address
+                self.assertEqual(self.instance.has_master_password, kept)
+                self.assertEqual(self._password(), PASSWORD if kept else "")
+                told = "forgotten" in str(self.instance.message_ids.mapped("body"))
+                self.assertEqual(told, not kept)
+                savepoint.rollback()
+            self.env.invalidate_all()
+
+    def test_a_password_that_comes_with_the_address_is_kept(self):
+        self.instance.write({"url": "http://127.0.0.2:1", "master_password": "theirs"})
+        self.assertEqual(self._password(), "theirs")
+        self.instance.write({"url": "http://127.0.0.1:1", "master_password": False})
+        self.assertFalse(self.instance.has_master_password)
+
     def test_a_copy_of_an_instance_has_no_password(self):
         self.assertFalse(self._sealed(self.instance.copy()))
 

@@ -210,11 +210,20 @@ def checked_url(url):
 
 
 def same_address(one, other):
-    """Return whether two addresses lead to the same server, however they are written."""
+    """Return whether two addresses lead to the same place, however they are written."""
     try:
         return _address(one) == _address(other)
     except ConnectionFailed:
         return False
+
+
+def same_server(one, other):
+    """Return whether two addresses have scheme, host and port in common: whoever answers at one of
+    them answers at the other. What is no address is the same as itself alone."""
+    try:
+        return _address(one)[:3] == _address(other)[:3]
+    except ConnectionFailed:
+        return one == other
 
 
 def _address(url):
