@@ -1,3 +1,4 @@
+import contextlib
 import datetime
 import logging
 
@@ -14,6 +15,22 @@ _logger = logging.getLogger(__name__)
 COLLISIONS = (psycopg2.errors.SerializationFailure, psycopg2.errors.DeadlockDetected)
 # Machines that share a database never agree to the second.
 CLOCK_TOLERANCE = datetime.timedelta(minutes=2)
+
+
+@contextlib.contextmanager
+def isolated(cr, logger, message, *arguments):
+    """Undo and log what breaks within, and go on with what follows.
+
+    Raises what PostgreSQL says when it collides with another transaction, or is away: only the
+    caller knows what else its transaction holds.
+    """
+    try:
+        with cr.savepoint():
+            yield
+    except (*COLLISIONS, psycopg2.OperationalError):
+        raise
+    except Exception:
+        logger.exception(message, *arguments)
 
 
 class BackupDispatcher(models.AbstractModel):

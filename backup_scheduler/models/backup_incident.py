@@ -1,6 +1,11 @@
+import logging
+
 from odoo import api, fields, models
 
+from .backup_dispatcher import isolated
 from .backup_run import GOOD, SUMMARY_LENGTH
+
+_logger = logging.getLogger(__name__)
 
 KINDS = [
     ("failed", "Backup Failed"),
@@ -167,9 +172,18 @@ class BackupIncident(models.Model):
             return False
         if self.kind == "failed" and self.job_key not in (0, run.job_id.id):
             return False
-        if run == self.last_run_id:
-            return True
-        return (run.finished_at, run.id) > (self.last_at or self.opened_at, self.last_run_id.id)
+        return run == self.last_run_id or self._is_older_than(run)
+
+    def _is_older_than(self, run):
+        """Return whether the run ended after what was seen last.
+
+        A moment that is yet to come was written while the clock was ahead, and says nothing: then
+        the one that was made later counts, though a run that is tried again keeps its number.
+        """
+        seen_at, now = self.last_at or self.opened_at, fields.Datetime.now()
+        if max(seen_at, run.finished_at) > now:
+            return run.id > self.last_run_id.id
+        return (run.finished_at, run.id) > (seen_at, self.last_run_id.id)
 
     def _recover(self, run=None):
         """Close them, well ended."""
@@ -180,10 +194,18 @@ class BackupIncident(models.Model):
         return self._close("withdrawn")
 
     def _close(self, state, **values):
-        if self:
-            self.write({"state": state, "closed_at": fields.Datetime.now(), **values})
-            self._end_activities()
-        return self
+        """Close one by one; return those that could be. The rest stays open, and comes again."""
+        closed = self.browse()
+        for incident in self:
+            with isolated(
+                self.env.cr, _logger, "Backup incident %s cannot be closed", incident.id
+            ):
+                incident.write({"state": state, "closed_at": fields.Datetime.now(), **values})
+                incident._end_activities()
+                # What breaks on its way to the database breaks in here.
+                self.env.cr.flush()
+                closed += incident
+        return closed
 
     def _end_activities(self):
         """Mark the activities as done whose incidents are all over."""
@@ -221,7 +243,12 @@ class BackupIncident(models.Model):
             stand = stands[database.id]
             incident = known.pop((database.instance_id.id, database.name), self.browse())
             if stand["state"] == "late" and not incident:
-                opened += self._see_late(database, stand)
+                with isolated(
+                    self.env.cr, _logger, "Backup database %s: late, not told", database.id
+                ):
+                    incident = self._see_late(database, stand)
+                    self.env.cr.flush()
+                    opened += incident
             elif incident and stand["state"] == "protected":
                 over += incident
             elif incident and stand["state"] in ("unprotected", "absent"):

@@ -5,7 +5,7 @@ import psycopg2
 from odoo import api, models
 
 from .. import inline
-from .backup_dispatcher import COLLISIONS
+from .backup_dispatcher import COLLISIONS, isolated
 from .backup_run import GOOD
 from .backup_run_alerts import BATCH
 
@@ -79,14 +79,11 @@ class BackupIncidentWatch(models.AbstractModel):
 
     @api.model
     def _watch_one(self, run, see):
-        try:
-            with self.env.cr.savepoint():
-                return see(run)
-        except (*COLLISIONS, psycopg2.OperationalError):
-            raise
-        except Exception:
-            _logger.exception("Backup run %s cannot be looked at for alerts", run.id)
-            return None
+        with isolated(
+            self.env.cr, _logger, "Backup run %s cannot be looked at for alerts", run.id
+        ):
+            return see(run)
+        return None
 
     @api.model
     def _watch_protection(self):

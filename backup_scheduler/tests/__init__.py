@@ -27,6 +27,7 @@ from . import test_execution
 from . import test_executor
 from . import test_import
 from . import test_incidents
+from . import test_incidents_late
 from . import test_inline
 from . import test_instance_form
 from . import test_job

@@ -2,8 +2,9 @@ from unittest.mock import patch
 
 from odoo.tools import mute_logger
 
-from .common import BackupCase, failure
+from .common import BackupCase, ago, failure
 
+INCIDENT_LOGGER = "odoo.addons.backup_scheduler.models.backup_incident"
 WATCH_LOGGER = "odoo.addons.backup_scheduler.models.backup_incident_watch"
 
 
@@ -164,6 +165,36 @@ class TestIncidents(IncidentCase):
         self._look()
         self.assertEqual(self.Incident.search([]).mapped("state"), ["recovered"])
 
+    def test_what_failed_while_the_clock_was_ahead_is_over_with_the_next_good_run(self):
+        for kind in ("failed", "verify_failed"):
+            with self.subTest(kind):
+                run = self._fail(look=False) if kind == "failed" else self._succeed()
+                if kind == "verify_failed":
+                    run._mark_verify_failed(failure("damaged"))
+                run.finished_at = ago(days=-30)
+                self._look()
+                self.assertTrue(self._open(kind=kind))
+                self._succeed()
+                self.assertFalse(self._open(kind=kind))
+
+    def test_reading_what_was_made_while_the_clock_was_ahead_ends_nothing(self):
+        old = self._succeed()
+        old.finished_at = ago(days=-30)
+        self._fail()
+        old._mark_verified({"level": 2})
+        self._look()
+        self.assertTrue(self._open(kind="failed"))
+
+    def test_an_older_run_that_is_tried_again_later_ends_it(self):
+        first = self._fail()
+        self._fail()
+        self._sql("UPDATE backup_incident SET last_at = last_at - interval '1 minute'")
+        first.retry()
+        self.assertEqual(self._claim(), first)
+        first._record(self._done(first))
+        self._look()
+        self.assertFalse(self._open())
+
     def test_an_older_good_archive_that_is_read_does_not_end_it(self):
         old = self._succeed()
         self._sql("UPDATE backup_run SET finished_at = finished_at - interval '1 day'")
@@ -225,6 +256,24 @@ class TestIncidents(IncidentCase):
         self.assertEqual(self._open().mapped("database_name"), ["stock"])
         self.assertFalse(self.Run.search([("alert_due", "=", True)]))
 
+    def test_one_that_cannot_be_closed_keeps_no_other_open(self):
+        self._fail(database="")
+        self._fail()
+        end = type(self.Incident)._end_activities
+
+        def break_for_one(incident):
+            if incident.database_name:
+                raise ValueError("broken activity")
+            return end(incident)
+
+        with patch.object(
+            type(self.Incident), "_end_activities", break_for_one
+        ), mute_logger(INCIDENT_LOGGER):
+            self._succeed()
+        self.assertEqual(self._open().mapped("database_name"), ["sales"])
+        self._succeed()
+        self.assertFalse(self._open())
+
     def test_a_run_is_recorded_where_nothing_of_the_alerts_works(self):
         with patch.object(
             type(self.Incident), "_see_run", side_effect=ValueError("broken")
@@ -252,78 +301,3 @@ class TestIncidents(IncidentCase):
         self._sql("UPDATE backup_incident SET closed_at = closed_at - interval '13 months'")
         self.Incident._gc_incidents()
         self.assertFalse(self.Incident.search([]))
-
-
-class TestLateIncidents(IncidentCase):
-    def test_a_database_is_late_although_nothing_ran_at_all(self):
-        self._make_late()
-        self._look(late=True)
-        incident = self._open(database_name="sales")
-        self.assertEqual(incident.kind, "late")
-        self.assertIn("The last good archive is of", incident.error)
-
-    def test_what_was_promised_is_told_in_hours_or_days(self):
-        for hours, told in ((2, "2 hours"), (30, "30 hours"), (192, "8 days"), (60, "2.5 days")):
-            self.assertEqual(self.Incident._span_in_words(hours * 3600), told)
-
-    def test_it_is_told_once_and_ends_with_a_good_archive(self):
-        self._make_late()
-        for _count in range(3):
-            self._look(late=True)
-        self._send_all()
-        incident = self._open(database_name="sales")
-        self._stored(job=self.job)
-        self._look(late=True)
-        self.assertEqual(incident.state, "recovered")
-        self.assertEqual(
-            incident.alert_ids.mapped("event"), ["recovered", "opened"]
-        )
-
-    def test_a_good_run_has_the_stands_looked_at_at_once(self):
-        cron = self.env.ref("backup_scheduler.ir_cron_watch")
-        triggers = self.env["ir.cron.trigger"]
-        self._succeed()
-        self.assertNotIn(cron, triggers.search([]).cron_id)
-        self._make_late()
-        self._look(late=True)
-        self._succeed()
-        self.assertIn(cron, triggers.search([]).cron_id)
-
-    def test_switching_the_jobs_off_ends_it_without_a_word(self):
-        self._make_late()
-        self._look(late=True)
-        self._send_all()
-        incident = self._open(database_name="sales")
-        self.job.enabled = False
-        self._look(late=True)
-        self.assertEqual(incident.state, "withdrawn")
-        self.assertEqual(incident.alert_ids.mapped("event"), ["opened"])
-
-    def test_a_database_that_is_gone_ends_it_without_a_word(self):
-        self._make_late()
-        self._look(late=True)
-        incident = self._open(database_name="sales")
-        self.instance.database_ids.filtered(lambda one: one.name == "sales").present = False
-        self._look(late=True)
-        self.assertEqual(incident.state, "withdrawn")
-
-    def test_a_job_that_begins_anew_leaves_it_open(self):
-        self._make_late()
-        self._look(late=True)
-        self.job.cron_expression = "0 3 * * *"
-        self._look(late=True)
-        self.assertTrue(self._open(database_name="sales"))
-
-    def test_the_look_costs_the_same_for_many_databases(self):
-        def cost():
-            self.env.flush_all()
-            self.env.invalidate_all()
-            before = self.env.cr.sql_log_count
-            self.Incident._look_at_protection()
-            return self.env.cr.sql_log_count - before
-
-        few = cost()
-        self.env["backup.database"].create(
-            [{"instance_id": self.instance.id, "name": f"more-{n}"} for n in range(200)]
-        )
-        self.assertLessEqual(cost(), few + 2)
