@@ -1,3 +1,4 @@
+import contextlib
 import datetime
 import logging
 import uuid
@@ -6,6 +7,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from .backup_alert_channel import OVER_NETWORK
+from .backup_dispatcher import isolated
 
 _logger = logging.getLogger(__name__)
 
@@ -93,23 +95,51 @@ class BackupAlert(models.Model):
         What is seen in one look and is of one kind comes in one message to a channel: a server that
         is away with all its databases is one thing to be told of.
         """
-        bundles, now = {}, fields.Datetime.now()
+        alerts = self.browse()
         for channel in self.env["backup.alert.channel"].search(ACTIVE) if incidents else ():
-            for incident in incidents:
-                if is_on(incident) and channel._wants(incident, event):
-                    quiet = max([now, *mutes_of(incident, channel)])
-                    bundle = (channel, incident.kind, incident.company_id, quiet)
-                    bundles[bundle] = bundles.get(bundle, incident) | incident
-        alerts = self.create(
-            [
-                self._message(channel, event, told, company, quiet)
-                for (channel, _kind, company, quiet), told in bundles.items()
-            ]
-        )
-        for alert in alerts:
-            # As it is now; what is sent later is put into words then.
-            alert._keep_message()
+            with self._isolated_on(channel):
+                for (_kind, company, quiet), told in self._bundles(channel, incidents, event):
+                    alerts += self._queue(channel, event, told, company, quiet)
         return alerts
+
+    @api.model
+    def _bundles(self, channel, incidents, event):
+        """Return ``((kind, company, when to tell), incidents)`` of each message to the channel."""
+        bundles, now = {}, fields.Datetime.now()
+        for incident in incidents:
+            if is_on(incident) and channel._wants(incident, event):
+                quiet = max([now, *mutes_of(incident, channel)])
+                bundle = (incident.kind, incident.company_id, quiet)
+                bundles[bundle] = bundles.get(bundle, incident) | incident
+        return bundles.items()
+
+    @api.model
+    def _queue(self, channel, event, incidents, company, begin):
+        """Queue one message; return it, or none where it cannot be made."""
+        alert = self.browse()
+        with self._isolated_on(channel):
+            made = self.create(self._message(channel, event, incidents, company, begin))
+            self.env.cr.flush()
+            alert = made
+        with self._isolated_on(channel):
+            # As it is now; what is sent later is put into words then, also where none are found
+            # here.
+            for one in alert:
+                one._keep_message()
+        return alert
+
+    @api.model
+    @contextlib.contextmanager
+    def _isolated_on(self, channel):
+        """Let what breaks within stop no other channel, and be told on this one."""
+        fine = False
+        with isolated(self.env.cr, _logger, "Backup alert channel %s: nothing queued", channel.id):
+            yield
+            fine = True
+        if not fine:
+            channel._record_error(
+                self.env._("A message could not be made: Odoo's log tells why."), ""
+            )
 
     @api.model
     def _message(self, channel, event, incidents, company, begin):

@@ -143,6 +143,47 @@ class TestWhoIsTold(IncidentCase):
         self.assertEqual(channel.kind, "activity")
 
 
+class TestBrokenChannel(IncidentCase):
+    """What one channel breaks stays with it: the others tell, and no run is looked at again."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.broken = cls.Channel.create(
+            {"name": "Broken", "kind": "webhook", "sequence": 1, "url": ADDRESS}
+        )
+
+    def test_what_breaks_on_one_channel_is_told_there_and_stops_nothing(self):
+        cases = (
+            (self.Channel, "_wants", lambda channel, *_rest: channel, 0),
+            (self.Alert, "_message", lambda _alerts, channel, *_rest: channel, 0),
+            # Without words yet: it is put into words again when it is sent.
+            (self.Alert, "_keep_message", lambda alert: alert.channel_id, 1),
+        )
+        for model, method, channel_of, queued in cases:
+            with self.subTest(method), self.env.cr.savepoint() as savepoint:
+                self._fail_where(model, method, channel_of)
+                alerts = self.Alert.search([]).grouped("channel_id")
+                self.assertEqual(len(alerts.get(self.channel, ())), 1)
+                self.assertEqual(len(alerts.get(self.broken, ())), queued)
+                self.assertFalse(self.Run.search([("alert_due", "=", True)]))
+                self.assertIn("could not be made", self.broken.last_error)
+                self.assertFalse(self.channel.last_error)
+                savepoint.rollback()
+            self.env.invalidate_all()
+
+    def _fail_where(self, model, method, channel_of):
+        work = getattr(type(model), method)
+
+        def break_for_one(*arguments):
+            if channel_of(*arguments) == self.broken:
+                raise ValueError("broken")
+            return work(*arguments)
+
+        with patch.object(type(model), method, break_for_one), mute_logger(ALERT_LOGGER):
+            self._fail()
+
+
 class TestChannelAccess(IncidentCase):
     def _call(self, group, record, method, *arguments):
         model = self.env(user=self._user(group))[record._name]
