@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 LISTED = 20
 LISTED_FOR_PROGRAMS = 100
 ACTIVITY = "mail.mail_activity_data_warning"
-# Mails and activities that one look of the dispatcher makes.
+# Messages that one look of the dispatcher makes mails and activities of, at most.
 HERE_LIMIT = 50
 
 
@@ -31,9 +31,9 @@ class BackupAlertDelivery(models.Model):
     # --- records of Odoo ------------------------------------------------------------------------
 
     @api.model
-    def _deliver_here(self):
-        """Make the mails and activities that wait. Odoo's own queue sends the mails."""
-        waiting = self.search(
+    def _waiting_here(self):
+        """Return the messages that wait to be made mails and activities, oldest first."""
+        return self.search(
             [
                 ("state", "=", "pending"),
                 ("over_network", "=", False),
@@ -43,8 +43,11 @@ class BackupAlertDelivery(models.Model):
             order="id",
             limit=HERE_LIMIT,
         )
-        for alert in waiting:
-            alert._deliver()
+
+    def _deliver_waiting(self):
+        """Deliver it, unless it is gone or was delivered since it was listed."""
+        if self.exists() and self.state == "pending":
+            self._deliver()
 
     def _deliver(self):
         """Make the records of one message; return the result as a notice's is told."""

@@ -45,16 +45,20 @@ class BackupDispatcher(models.AbstractModel):
 
     @api.model
     def _cron_dispatch(self):
-        """Reap lost runs, plan the jobs that are due, keep house, look for what to alert of, hand
-        over what is queued."""
+        """Reap lost runs, plan the jobs that are due, keep house, hand over what is queued, look
+        for what to alert of.
+
+        Nothing that alerts may cost or break comes before the backups are handed over.
+        """
         forgive(self.env.cr)
         now = fields.Datetime.now()
         self._reap()
         self._replan_after_a_clock_set_back(now)
         self._plan_due_jobs(now)
         self._housekeep(now)
-        self._watch()
         if self._has_work():
+            self._hand_over()
+        if self._watch():
             self._hand_over()
 
     @api.model

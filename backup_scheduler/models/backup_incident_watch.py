@@ -1,4 +1,5 @@
 import logging
+import time
 
 import psycopg2
 
@@ -11,6 +12,8 @@ from .backup_run_alerts import BATCH
 
 _logger = logging.getLogger(__name__)
 
+# Seconds after which no other mail is begun.
+DELIVERY_TIME = 3
 
 
 class BackupIncidentWatch(models.AbstractModel):
@@ -26,11 +29,31 @@ class BackupIncidentWatch(models.AbstractModel):
 
     @api.model
     def _watch(self):
-        """See which runs have ended, and tell those who want to know."""
-        while self._watch_step(self._watch_runs) == BATCH:
+        """See which runs have ended, and tell those who want to know; return whether something of
+        it is to be handed over."""
+        seen = False
+        while count := self._watch_step(self._watch_runs):
+            seen = True
+            if count < BATCH:
+                break
             if not self.env["ir.cron"]._commit_progress():
+                return self.env["backup.alert"]._has_notices()
+        self._deliver_here()
+        return seen and self.env["backup.alert"]._has_notices()
+
+    @api.model
+    def _deliver_here(self):
+        """Make the mails and activities that wait, a message at a time, while there is time.
+
+        A mail to many takes seconds to be made, in the thread that everybody's crons share.
+        """
+        deadline = time.monotonic() + DELIVERY_TIME
+        for position, alert in enumerate(self.env["backup.alert"]._waiting_here()):
+            if position and time.monotonic() > deadline:
+                # At once, but after the crons that wait meanwhile.
+                self._wake()
                 return
-        self._watch_step(self.env["backup.alert"]._deliver_here)
+            self._watch_step(alert._deliver_waiting)
 
     @api.model
     def _cron_watch(self):

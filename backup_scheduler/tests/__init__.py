@@ -7,6 +7,7 @@ from . import test_alert_concurrency
 from . import test_alert_delivery
 from . import test_alert_pings
 from . import test_alert_secrets
+from . import test_alert_watch
 from . import test_archive_faults
 from . import test_archive_levels
 from . import test_archive_wizards
