@@ -56,6 +56,8 @@ class BackupDispatcher(models.AbstractModel):
         self._replan_after_a_clock_set_back(now)
         self._plan_due_jobs(now)
         self._housekeep(now)
+        # Whoever it is handed over to sees what is committed.
+        self.env["ir.cron"]._commit_progress()
         if self._has_work():
             self._hand_over()
         if self._watch():
