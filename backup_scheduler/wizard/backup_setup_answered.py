@@ -1,0 +1,35 @@
+from odoo import fields, models
+from odoo.exceptions import UserError
+
+CONNECTION = {"url", "master_password", "verify_tls", "allow_insecure"}
+
+
+class BackupSetupAnswered(models.TransientModel):
+    """Whether the server that is set up has answered, as it is entered now.
+
+    By the form nobody comes past the first step otherwise; a script may write any step, and would
+    have a server called reachable that nobody asked.
+    """
+
+    # The set-up is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.setup"
+
+    answered = fields.Boolean(groups=fields.NO_ACCESS, copy=False)
+
+    def write(self, vals):
+        if CONNECTION & vals.keys():
+            self.sudo().answered = False
+        return super().write(vals)
+
+    def _leave_server(self):
+        problem = super()._leave_server()
+        if not problem:
+            self.sudo().answered = True
+        return problem
+
+    def action_start(self):
+        self.ensure_one()
+        if not self.instance_id and not self.sudo().answered:
+            raise UserError(self.env._("Test the server first: go back to the step “Server”."))
+        return super().action_start()
