@@ -13,6 +13,8 @@ from .backup_retention_mixin import POLICY_FIELDS
 
 # So many fires of each of two jobs are compared: of daily ones a month, of hourly ones a day.
 COMPARED_FIRES = 30
+# So many jobs are named where several meet; the rest is counted.
+NAMED_JOBS = 3
 DAY = datetime.timedelta(days=1)
 # What each period of a thinned-out history reaches back.
 PERIOD_SPANS = {
@@ -312,18 +314,34 @@ class BackupJobAdvice(models.Model):
             schedule: self._first_common_fire(jobs[0])
             for schedule, jobs in others.grouped(lambda job: job._schedule_key()).items()
         }
-        for other in others:
-            if fire := common[other._schedule_key()]:
-                moment = fields.Datetime.context_timestamp(self, naive(fire))
-                yield self._advice(
-                    "same_minute",
-                    self.env._(
-                        "“%(job)s” is due at the same minute: next on %(moment)s.",
-                        job=other.name,
-                        moment=f"{moment:%Y-%m-%d %H:%M} ({moment.tzname()})",
-                    ),
-                    self._hint_on_company(),
-                )
+        company = others.filtered(lambda other: common[other._schedule_key()])
+        if company:
+            first = min(common[other._schedule_key()] for other in company)
+            yield self._advice(
+                "same_minute", self._company_in_words(company, first), self._hint_on_company()
+            )
+
+    def _company_in_words(self, company, fire):
+        moment = fields.Datetime.context_timestamp(self, naive(fire))
+        told = {"moment": f"{moment:%Y-%m-%d %H:%M} ({moment.tzname()})"}
+        if len(company) == 1:
+            return self.env._(
+                "“%(job)s” is due at the same minute: next on %(moment)s.",
+                job=company.name,
+                **told,
+            )
+        told["count"] = len(company)
+        told["names"] = ", ".join(f"“{name}”" for name in company[:NAMED_JOBS].mapped("name"))
+        if len(company) > NAMED_JOBS:
+            return self.env._(
+                "%(count)s other jobs are due at the same minute, such as %(names)s: next on "
+                "%(moment)s.",
+                **told,
+            )
+        return self.env._(
+            "%(count)s other jobs are due at the same minute: %(names)s; next on %(moment)s.",
+            **told,
+        )
 
     def _schedule_key(self):
         return self.cron_expression, self.timezone

@@ -82,6 +82,24 @@ class TestJobAdvice(BackupCase):
                 self.Job.search([("instance_id", "=", self.instance.id)]).unlink()
                 self.assertFalse(first.exists())
 
+    def test_however_many_jobs_meet_it_is_one_line(self):
+        self._make_job(name="Weekly", cron_expression="0 2 * * sun")
+        job = self._make_job(**self.sound)
+        cases = (
+            (0, "“Weekly” is due at the same minute: next on 2026-03-15 02:00 (UTC)."),
+            (1, "2 other jobs are due at the same minute: “Job 0”, “Weekly”; next on 2026-03-11 "
+                "02:00 (UTC)."),
+            (7, "8 other jobs are due at the same minute, such as “Job 0”, “Job 1”, “Job 2”: next "
+                "on 2026-03-11 02:00 (UTC)."),
+        )  # fmt: skip
+        for count, told in cases:
+            with self.subTest(count), self.env.cr.savepoint() as savepoint:
+                for number in range(count):
+                    self._make_job(name=f"Job {number}")
+                self.assertEqual([found["text"] for found in job.advice()], [told])
+                savepoint.rollback()
+            self.env.invalidate_all()
+
     def test_only_enabled_jobs_of_the_same_instance_meet(self):
         self._make_job(name="Paused", enabled=False)
         self._make_job(name="Elsewhere", instance_id=self._make_instance("Other", ["x"]).id)
