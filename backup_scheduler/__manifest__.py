@@ -54,4 +54,5 @@
         "web.assets_tests": ["backup_scheduler/static/tests/tours/**/*"],
     },
     "application": True,
+    "uninstall_hook": "uninstall_hook",
 }

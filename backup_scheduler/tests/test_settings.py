@@ -4,6 +4,7 @@ from odoo import fields
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tools import SQL
 
+from ..hooks import uninstall_hook
 from ..models.backup_restore import SCRATCH_PREFIX
 from .common import PASSWORD, BackupCase
 
@@ -136,3 +137,17 @@ class TestDrillServer(BackupCase):
         self.assertEqual(self.env["ir.config_parameter"].sudo().search_count(kept), 0)
         self._save(backup_scratch_host="drills.example")
         self.assertEqual(self._server(), {"host": "drills.example"})
+
+
+class TestUninstallation(BackupCase):
+    def test_the_settings_go_with_the_addon_and_those_of_others_stay(self):
+        parameters = self.env["ir.config_parameter"]
+        for key in ("backup_scheduler.workers", "backup_schedulers.workers", "backup.workers",
+                    "backupxscheduler.workers"):
+            parameters.set_param(key, "2")
+        uninstall_hook(self.env)
+        left = parameters.search([("key", "like", "workers")]).mapped("key")
+        self.assertNotIn("backup_scheduler.workers", left)
+        for key in ("backup_schedulers.workers", "backup.workers", "backupxscheduler.workers"):
+            self.assertIn(key, left)
+        self.assertFalse(parameters.search([("key", "=like", "backup\\_scheduler.%")]))
