@@ -10,7 +10,8 @@ from odoo.tools.misc import file_path
 
 SUITE = "@backup_scheduler"
 TIMEOUT = 600  # seconds for all of them; building the bundle of Odoo's own tests takes the most
-PASSED = re.compile(rf'\[HOOT\] Test "?{SUITE}/.* passed')
+# In single quotes where the name has double ones.
+PASSED = re.compile(rf"""\[HOOT\] Test ["']?{SUITE}/.* passed""")
 
 
 class _Heard(logging.Handler):
