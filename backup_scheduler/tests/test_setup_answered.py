@@ -1,4 +1,5 @@
 from odoo.exceptions import AccessError, UserError
+from odoo.tests import Form
 
 from .test_setup import SetupCase
 
@@ -24,3 +25,23 @@ class TestSetupAnswered(SetupCase):
             never.action_next()
         never.action_start()
         self.assertNotEqual(self._world(), before)
+
+
+class TestSetupMended(SetupCase):
+    def test_what_was_wrong_is_told_no_more_once_it_was_changed(self):
+        cases = (
+            ("schedule", {"cron_expression": "0 25 * * *"}, "cron_expression", "0 5 * * *"),
+            ("databases", {"database_scope": "selected"}, "database_scope", "all"),
+        )
+        for step, wrong, field, right in cases:
+            with self.subTest(step):
+                setup = self._at(step)
+                setup.write(wrong)
+                if step == "databases":
+                    setup.line_ids.selected = False
+                setup.action_next()
+                self.assertEqual(setup.step, step)
+                with Form(setup) as form:
+                    self.assertTrue(form.error)
+                    setattr(form, field, right)
+                    self.assertFalse(form.error)

@@ -1,14 +1,14 @@
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 CONNECTION = {"url", "master_password", "verify_tls", "allow_insecure"}
 
 
 class BackupSetupAnswered(models.TransientModel):
-    """Whether the server that is set up has answered, as it is entered now.
+    """Whether the answers still hold that were given to what is entered now.
 
-    By the form nobody comes past the first step otherwise; a script may write any step, and would
-    have a server called reachable that nobody asked.
+    By the form nobody comes past the first step without the server's; a script may write any step,
+    and would have a server called reachable that nobody asked.
     """
 
     # The set-up is several subjects, a file each.
@@ -16,6 +16,11 @@ class BackupSetupAnswered(models.TransientModel):
     _inherit = "backup.setup"
 
     answered = fields.Boolean(groups=fields.NO_ACCESS, copy=False)
+
+    # Not of the connection: its errors offer what is to be changed.
+    @api.onchange("database_scope", "line_ids", "cron_expression", "timezone", "destination_ids")
+    def _onchange_what_was_wrong(self):
+        self.error_code = self.error = self.hint = False
 
     def write(self, vals):
         if CONNECTION & vals.keys():
