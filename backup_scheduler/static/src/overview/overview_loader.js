@@ -17,8 +17,8 @@ const RELOAD_INTERVAL = 5 * MINUTE;
 
 /**
  * Keeps what the overview shows up to date: whenever the server says that runs changed, and each
- * minute for the ages. Nothing is asked while nobody looks. A reload that fails leaves what is
- * shown, and says so in ``failed``.
+ * minute for the ages and for what goes on. Nothing is asked while nobody looks. A reload that
+ * fails leaves what is shown, and says so in ``failed``.
  */
 class OverviewLoader {
     constructor(component, orm) {
@@ -157,6 +157,9 @@ class OverviewLoader {
         this.tick();
         if (this.failed || Date.now() - this.loadedAt >= RELOAD_INTERVAL || this.becameLate()) {
             this.load();
+        } else if (this.running + this.queued) {
+            // A proxy may let no websocket through, by which it would be told.
+            this.planRefresh();
         }
     }
 

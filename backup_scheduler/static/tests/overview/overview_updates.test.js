@@ -105,6 +105,18 @@ test("ages are told anew each minute, without asking the server", async () => {
     expect.verifySteps(["load"]);
 });
 
+test("what goes on is asked for each minute, also where nothing is told", async () => {
+    let progress = 10;
+    await mountOverview(
+        () => answer([SHOP()], { active: [run(progress)], running: 1 }),
+        () => ({ active: [run(progress)], running: 1, queued: 0 })
+    );
+    progress = 60;
+    await pass(60 * 1000);
+    expect(".o_backup_going").toHaveText(/60 %/);
+    expect.verifySteps(["load", "active"]);
+});
+
 test("a database that becomes late brings the page anew", async () => {
     await mountOverview(() => answer([instance(1, "Shop", [database(1, "sales", {
         late_at: "2026-06-15 12:00:30",
