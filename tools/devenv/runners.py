@@ -1,11 +1,9 @@
 """The runners of make test: what each one starts, where its output goes, and what it counts."""
 
-import re
 import subprocess
-from dataclasses import dataclass
-from xml.etree import ElementTree
 
 from . import oca, processes
+from .counting import Count, OdooLog, junit_count
 from .fail import DevError
 from .odoo import OdooServer
 from .paths import ADDON, DEV, PYTHON, ROOT
@@ -17,8 +15,6 @@ from .stack import addon_dependencies
 # cores; on slower ones they compute for longer, which is no failure.
 TIMEOUT = 1800
 DATABASE = "tests"
-LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ \d+ (?P<level>[A-Z]+) \S+ (?P<logger>\S+): ")
-RESULT = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
 # In the order in which they are installed: each is tested before the next one adds to it.
 ADDONS = (ADDON.name, f"{ADDON.name}_queue_job")
 E2E = ROOT / "e2e"
@@ -32,20 +28,6 @@ E2E_PARTS = {
     "archives": ("test_archives.py", "test_disaster.py", "test_recovery.py"),
     "rest": (),
 }
-
-
-@dataclass
-class Count:
-    """What one runner did; a failure that is no test's own (a crash) counts as one."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def __add__(self, other):
-        return Count(
-            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
-        )
 
 
 class Runner:
@@ -106,7 +88,7 @@ class Pytest(Runner):
             processes.end_marked(self.mark)
         if not report.exists():
             return crash(out, f"pytest ended with exit code {done.returncode} and no report")
-        count = _junit_count(report)
+        count = junit_count(report)
         if done.returncode and not count.failed:
             return crash(out, f"pytest ended with exit code {done.returncode}")
         return count
@@ -148,7 +130,7 @@ def _files(part):
 def crash(out, why):
     """Count a failure that is no test's own, and say why."""
     _tell(out, f"==> FAILED: {why}\n")
-    return Count(failed=1)
+    return Count(failed=1, reasons=(str(why),))
 
 
 def _tell(out, text):
@@ -156,39 +138,19 @@ def _tell(out, text):
     out.flush()
 
 
-def _junit_count(report):
-    """Count tests by name: each subtest has an entry of its own, as has an error at the end."""
-    results = {}
-    # Our own pytest wrote it a moment ago.
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314
-        words = {"failed" if child.tag in ("failure", "error") else child.tag for child in case}
-        results.setdefault((case.get("classname"), case.get("name")), set()).update(words)
-    failed = sum("failed" in words for words in results.values())
-    skipped = sum("skipped" in words and "failed" not in words for words in results.values())
-    return Count(passed=len(results) - failed - skipped, failed=failed, skipped=skipped)
-
-
 def _odoo_count(server, addon, out):
     # Quiet but for what the addon and its tests say; warnings of everything are shown.
     levels = [f"--log-handler={level}" for level in
               (":WARNING", "odoo.tests:INFO", f"odoo.addons.{addon}:INFO")]
-    count, exit_code, installing = Count(), None, True
+    log, exit_code = OdooLog(addon), None
     for item in server.stream("-d", DATABASE, "-i", addon, "--stop-after-init",
                               "--test-tags", f"/{addon}", *levels, timeout=TIMEOUT):
         if isinstance(item, int):
             exit_code = item
             break
         _tell(out, item)
-        line = LOG_LINE.match(item)
-        installing = installing and ": Starting " not in item
-        if installing and line and line["level"] != "INFO" and addon in item:
-            _tell(out, "==> FAILED: the addon's own installation logs the line above\n")
-            count.failed += 1
-        result = RESULT.search(item)
-        if result and line and line["logger"] == "odoo.tests.result":
-            failed, errors, total = map(int, result.groups())
-            count.failed += failed + errors
-            count.passed += max(total - failed - errors, 0)
+        log.read(item)
+    count = log.counted()
     if exit_code and not count.failed:
         return crash(out, f"Odoo ended with exit code {exit_code}")
     return count

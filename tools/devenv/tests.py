@@ -2,7 +2,8 @@
 
 Runners that wait most of the time run beside each other and beside the two that compute, which go
 one after the other and let the waiting ones go first. The output of each is shown whole, when it
-ends; that of a runner which ONLY names and which is one process, as it comes.
+ends; that of a runner which ONLY names and which is one process, as it comes. What failed is said
+again at the end, where whoever has only the end of a long log finds it.
 """
 
 import contextlib
@@ -15,8 +16,9 @@ import threading
 import time
 
 from . import environment, processes
+from .counting import Count
 from .fail import DevError, say
-from .runners import Count, runners
+from .runners import runners
 
 COMPUTING = ("engine", "addon")
 # How much the ones that compute step back: a test that waits has a clock to watch.
@@ -47,6 +49,8 @@ def _tell(results, names):
     total = Count()
     for name in names:
         count = sum((count for runner, count in results if runner.name == name), Count())
+        for reason in count.reasons:
+            sys.stdout.write(f"==> FAILED: {name}: {reason}\n")
         say(f"{name}: {count.passed} passed, {count.failed} failed, {count.skipped} skipped")
         total += count
     sys.stdout.write(f"{total.passed} passed, {total.failed} failed\n")
@@ -101,7 +105,7 @@ class Together:
                 count = runner.run(output)
             except Exception as error:  # noqa: BLE001 - told with the output, and counted
                 output.write(f"==> FAILED: {type(error).__name__}: {error}\n")
-                count = Count(failed=1)
+                count = Count(failed=1, reasons=(f"{runner.title}: {error}",))
             self._results.put((runner, count, output, time.monotonic() - began))
 
     def _next(self, results):
