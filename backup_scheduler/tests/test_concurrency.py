@@ -105,6 +105,25 @@ class TestConcurrency(ConcurrencyCase):
                 two["backup.dispatcher"]._plan_in_turn(job, now)
         self._assert_one_fire()
 
+    def test_a_job_that_another_dispatcher_has_planned_meanwhile_holds_up_none_beside_it(self):
+        now = fields.Datetime.now()
+        with self._environment() as env:
+            other = self._job(env).copy({"name": "Beside"})
+            other.next_run_at = now
+        with self._environment() as two:
+            jobs = two["backup.job"].browse((self.job_id, other.id))
+            self.assertTrue(jobs[0].next_run_at <= now)  # its view begins here
+            with self._environment() as one:
+                one["backup.dispatcher"]._plan_in_turn(self._job(one), now)
+            with mute_logger("odoo.sql_db"):
+                self.assertEqual(two["backup.dispatcher"]._plan_together(jobs, now), 2)
+        self._assert_one_fire()
+        with self._environment() as env:
+            other = env["backup.job"].browse(other.id)
+            self.assertEqual(other.run_ids.mapped("status"), ["queued"])
+            other.run_ids.unlink()
+            other.unlink()
+
     def _assert_one_fire(self):
         with self._environment() as env:
             job = self._job(env)

@@ -8,6 +8,8 @@ from freezegun import freeze_time
 from odoo import fields
 from odoo.tools import mute_logger
 
+from ..models import backup_dispatcher as dispatcher_module
+from ..models.backup_dispatcher import TOGETHER
 from .common import RUN_LOGGER, BackupCase, ago, archive, failure
 
 NOON = fields.Datetime.to_datetime("2026-03-10 12:00:00")
@@ -97,23 +99,48 @@ class Incremental(BackupCase):
         later = self._make_due(self._make_job(name="Later"), ago(minutes=2))
         self.assertEqual(self.dispatcher._due_jobs(fields.Datetime.now()), later + late)
 
-    def test_what_was_planned_before_a_kill_is_kept(self):
-        first = self._make_due(self._make_job(name="First"), ago(minutes=2))
-        second = self._make_due(self._make_job(name="Second"), ago(minutes=1))
+    def test_what_was_committed_before_a_kill_is_kept_and_the_rest_is_still_due(self):
+        jobs = self.Job
+        for number in range(TOGETHER + 2):
+            jobs += self._make_due(self._make_job(name=f"Job {number}"), ago(hours=1))
+        kept, lost = jobs[:TOGETHER], jobs[TOGETHER:]
         plan_fire = type(self.Job)._plan_fire
 
         def killed(job, now):
-            if job == second:
+            if job == lost[-1]:
                 raise KeyboardInterrupt
             return plan_fire(job, now)
 
         self.patch(type(self.Job), "_plan_fire", killed)
+        self.patch(dispatcher_module, "TOGETHER_LIMIT", 60)
         # Not assertRaises, which undoes what was done inside.
         with contextlib.suppress(KeyboardInterrupt):
             self._plan(fields.Datetime.now())
-        self.assertTrue(first.run_ids)
-        self.assertFalse(second.run_ids)
-        self.assertLess(second.next_run_at, fields.Datetime.now(), "It is still due")
+        self.env.invalidate_all()
+        self.assertEqual(kept.filtered("run_ids"), kept)
+        self.assertFalse(lost.run_ids)
+        self.assertEqual(self.dispatcher._due_jobs(fields.Datetime.now()), lost)
+
+    def test_jobs_that_take_long_to_plan_are_committed_sooner(self):
+        jobs = self.Job
+        for number in range(3):
+            jobs += self._make_due(self._make_job(name=f"Job {number}"), ago(hours=1))
+        self.patch(dispatcher_module, "TOGETHER_LIMIT", -1)
+        self.assertEqual(self.dispatcher._plan_together(jobs, fields.Datetime.now()), 1)
+
+    def test_what_is_read_for_one_job_is_read_for_those_planned_with_it(self):
+        def statements(count):
+            for number in range(count):
+                self._make_due(self._make_job(name=f"Job {number} of {count}"), ago(hours=1))
+            self.env.flush_all()
+            self.env.invalidate_all()
+            now, before = fields.Datetime.now(), self.env.cr.sql_log_count
+            self.dispatcher._plan_together(self.dispatcher._due_jobs(now), now)
+            return self.env.cr.sql_log_count - before
+
+        self.patch(dispatcher_module, "TOGETHER_LIMIT", 60)
+        alone, together = statements(1), statements(11)
+        self.assertLess(together, alone + 10 * (alone - 4), "Four at least are shared")
 
 
 class Verbose(BackupCase):
