@@ -121,6 +121,36 @@ class Executor:
             self._transaction(lambda env: self._give_up(env, task, failure))
             return False
 
+    def heed(self, task, event):
+        """Record what the engine of the task tells, and tell it what follows from that.
+
+        May be called again with the same event, when the database went away in between.
+        """
+        held = self.record(task, event)
+        if not held:
+            _logger.warning("Backup run %s is no longer ours; its engine is stopped", task.run_id)
+            task.engine.cancel()
+            if event["event"] == "done":
+                self.disown(task, event)
+        elif event["event"] == "ready" and self.keep([task]):
+            # The lease was renewed right before the archive gets its name.
+            task.engine.publish()
+
+    def keep(self, tasks):
+        """Renew the leases; stop the engines of what was cancelled or is no longer ours.
+
+        Returns the tasks that go on.
+        """
+        tasks, going_on = list(tasks), []
+        held = self.renew(tasks)
+        for task in tasks:
+            # What removes the rest of a lost attempt has no lease to lose.
+            if not task.token or held.get(task.run_id) is False:
+                going_on.append(task)
+            else:
+                task.engine.cancel()
+        return going_on
+
     def is_open(self, run_id):
         """Return whether something is being done with the run, or is due."""
 

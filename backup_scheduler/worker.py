@@ -102,7 +102,7 @@ class Worker:
         self._away = False
         self._record_all()
         if self._is_due("heartbeat", HEARTBEAT):
-            self._renew()
+            self.executor.keep(self.tasks.values())
         if self._is_due("housekeeping", HOUSEKEEPING):
             self._reap()
             for task in self.executor.discards({task.run_id for task in self.tasks.values()}):
@@ -187,32 +187,10 @@ class Worker:
             del self._unrecorded[0]
 
     def _record(self, task, key, event):
-        held = self.executor.record(task, event)
-        if not held:
-            _logger.warning("Backup run %s is no longer ours; its engine is stopped", task.run_id)
-            task.engine.cancel()
-        elif event["event"] == "ready" and self._still_wanted(task):
-            task.engine.publish()
+        self.executor.heed(task, event)
         if event["event"] in LAST_WORDS:
             task.engine.end()
             del self.tasks[key]
-            if not held and event["event"] == "done":
-                self.executor.disown(task, event)
-
-    def _still_wanted(self, task):
-        """Renew the lease right before the archive gets its name; cancel where it is gone."""
-        held = self.executor.renew([task])
-        if held.get(task.run_id) is False:
-            return True
-        task.engine.cancel()
-        return False
-
-    def _renew(self):
-        """Renew all leases; stop what was cancelled or is no longer ours."""
-        held = self.executor.renew(self.tasks.values())
-        for task in self.tasks.values():
-            if task.token and held.get(task.run_id) is not False:
-                task.engine.cancel()
 
     def _end_all(self):
         """Stop the engines. Give their runs back when we were told to stop.

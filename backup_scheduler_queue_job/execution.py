@@ -6,7 +6,7 @@ and the dispatcher finds the run lost.
 """
 
 import contextlib
-import logging
+import functools
 import queue
 import resource
 import time
@@ -15,8 +15,6 @@ import psycopg2
 
 from odoo.addons.backup_scheduler.engine_process import EngineProcess
 from odoo.addons.backup_scheduler.executor import Executor
-
-_logger = logging.getLogger(__name__)
 
 # Any number of queue jobs sit here: none is ever anybody's successor.
 SEAT = "queue_job"
@@ -78,17 +76,16 @@ class EngineRun:
         self._executor = executor
         self._task = task
         self._events = queue.Queue()
-        self._engine = None
 
     def execute(self):
         """Return when the engine has ended, and the run with it where it was still ours."""
-        self._engine = EngineProcess(self._task.order, self._events.put)
+        engine = self._task.engine = EngineProcess(self._task.order, self._events.put)
         self._task.order = {}  # it holds secrets, and its work is done
-        lift_limits(self._engine.pid)
+        lift_limits(engine.pid)
         try:
             self._watch()
         finally:
-            self._engine.end()
+            engine.end()
 
     def _watch(self):
         """Record what the engine tells, and keep the lease meanwhile."""
@@ -96,31 +93,11 @@ class EngineRun:
         while not last_word:
             with contextlib.suppress(queue.Empty):
                 event = self._events.get(timeout=max(0, beat_at - time.monotonic()))
-                self._record(event)
+                insist(functools.partial(self._executor.heed, self._task, event))
                 last_word = event["event"] in LAST_WORDS
             if time.monotonic() >= beat_at:
-                self._keep()
+                insist(lambda: self._executor.keep([self._task]))
                 beat_at = time.monotonic() + HEARTBEAT
-
-    def _record(self, event):
-        held = insist(lambda: self._executor.record(self._task, event))
-        if not held:
-            _logger.warning("Backup run %s is no longer ours", self._task.run_id)
-            self._engine.cancel()
-            if event["event"] == "done":
-                insist(lambda: self._executor.disown(self._task, event))
-        elif event["event"] == "ready" and self._keep():
-            self._engine.publish()
-
-    def _keep(self):
-        """Renew the lease; stop what was cancelled or is no longer ours."""
-        if not self._task.token:
-            return True
-        held = insist(lambda: self._executor.renew([self._task]))
-        if held.get(self._task.run_id) is False:
-            return True
-        self._engine.cancel()
-        return False
 
 
 def insist(step):

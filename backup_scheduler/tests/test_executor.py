@@ -1,5 +1,6 @@
 import logging
 import os
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import psycopg2
@@ -10,7 +11,23 @@ from odoo.tools import mute_logger
 from .. import executor as executor_module
 from ..executor import Executor
 from ..models.backup_secret_mixin import KEY_VARIABLE
-from .common import RUN_LOGGER, BackupCase, failure
+from .common import RUN_LOGGER, BackupCase, archive, failure
+
+EXECUTOR_LOGGER = executor_module.__name__
+READY = {"event": "ready", **archive()}
+
+
+class FakeEngine(SimpleNamespace):
+    """Remembers what an engine process is told."""
+
+    def __init__(self):
+        super().__init__(told=[])
+
+    def publish(self):
+        self.told.append("publish")
+
+    def cancel(self):
+        self.told.append("cancel")
 
 
 class TestExecutor(BackupCase):
@@ -65,6 +82,57 @@ class TestExecutor(BackupCase):
         self._expire_lease(self.run_record)
         self.executor.reap()
         self.assertEqual(self.executor.renew([task]), {})
+
+    def _engine_of(self, task):
+        task.engine = FakeEngine()
+        return task.engine
+
+    def test_an_archive_gets_its_name_while_the_run_is_ours_and_wanted(self):
+        task = self.executor.claim()
+        engine = self._engine_of(task)
+        self.executor.heed(task, {"event": "stage", "stage": "download"})
+        self.assertEqual(engine.told, [])
+        self.executor.heed(task, READY)
+        self.assertEqual(engine.told, ["publish"])
+
+    def test_an_archive_of_a_run_that_was_cancelled_gets_no_name(self):
+        task = self.executor.claim()
+        engine = self._engine_of(task)
+        self._fresh().cancel()
+        self.env.flush_all()
+        self.executor.heed(task, READY)
+        self.assertEqual(engine.told, ["cancel"])
+
+    @mute_logger(EXECUTOR_LOGGER, RUN_LOGGER)
+    def test_an_archive_that_came_too_late_is_disowned_also_when_the_database_went_away(self):
+        self.run_record.max_attempts = 1
+        self.env.flush_all()
+        task = self.executor.claim()
+        engine = self._engine_of(task)
+        self._expire_lease(self.run_record)
+        self.executor.reap()
+        stored = {"id": self._fresh().copy_ids.id, "stored": True, "path": "a/b.zip"}
+        done = {"event": "done", **archive(), "copies": [stored]}
+        self.run_record.copy_ids._mark_damaged("worker_lost", "Lost.")
+        self.env.flush_all()
+        with (
+            patch.object(Executor, "disown", side_effect=psycopg2.OperationalError),
+            self.assertRaises(psycopg2.OperationalError),
+        ):
+            self.executor.heed(task, done)
+        self.executor.heed(task, done)
+        self.assertEqual(self._fresh().copy_ids.status, "uploading", "To be discarded")
+        self.assertEqual(set(engine.told), {"cancel"})
+
+    @mute_logger(RUN_LOGGER)
+    def test_what_is_kept_goes_on_and_the_rest_is_stopped(self):
+        task, discard = self.executor.claim(), executor_module.Task(0, "discard", "", {})
+        engines = self._engine_of(task), self._engine_of(discard)
+        self.assertEqual(self.executor.keep([task, discard]), [task, discard])
+        self._expire_lease(self.run_record)
+        self.executor.reap()
+        self.assertEqual(self.executor.keep([task, discard]), [discard])
+        self.assertEqual([engine.told for engine in engines], [["cancel"], []])
 
     def test_whoever_takes_the_seat_ends_the_attempts_of_whoever_had_it(self):
         self.executor.claim()

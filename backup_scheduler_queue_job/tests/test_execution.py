@@ -6,6 +6,7 @@ from unittest.mock import patch
 
 import psycopg2
 
+from odoo.addons.backup_scheduler import executor
 from odoo.addons.backup_scheduler.tests.common import (
     AT_REST,
     RUN_LOGGER,
@@ -17,9 +18,9 @@ from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.tools import mute_logger
 
 from .. import execution
-from .common import ADDON, QueueCase
+from .common import QueueCase
 
-LOGGER = f"{ADDON}.execution"
+LOGGER = executor.__name__
 
 
 def done(order):
