@@ -16,7 +16,6 @@ import http.client
 import os
 import random
 import re
-import shutil
 import signal
 import sys
 import time
@@ -30,6 +29,8 @@ from devenv.seed import Seed
 from devenv.stack import addon_dependencies
 from proxy import Proxy
 from world import BACKUPS, ENDED, MASTER_PASSWORD, World, good
+
+from conftest import fresh
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS") or 3)
 SEED = int(os.environ.get("CHAOS_SEED") or 0) or random.SystemRandom().randrange(1, 10**6)
@@ -63,10 +64,7 @@ def chaos_server(chaos_cluster):
     server = OdooServer("e2e-chaos", chaos_cluster, role="e2e_chaos", with_addon=True, workers=2,
                         master_password=MASTER_PASSWORD)
     processes.end_marked(server.mark)
-    shutil.rmtree(server.data_dir, ignore_errors=True)
-    chaos_cluster.ensure_role(server.role)
-    chaos_cluster.drop(BACKUPS)
-    Seed(modules=addon_dependencies()).create(server, BACKUPS)
+    fresh(chaos_cluster, server, BACKUPS, Seed(modules=addon_dependencies()))
     server.install(BACKUPS, "backup_scheduler")
     server.start()
     yield server

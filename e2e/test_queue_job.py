@@ -19,7 +19,10 @@ from devenv.stack import addon_dependencies
 from proxy import Proxy, hang_up
 from world import MASTER_PASSWORD, World, failed, good
 
+from conftest import fresh
+
 DATABASE = "queued"
+SMALL = Seed(modules=addon_dependencies())
 RUNS = 40
 CHANNELS = "root:4,root.backup:3"
 # Seconds for all 40, with what one server takes down: its runs are found lost within two minutes.
@@ -34,7 +37,7 @@ def small_remote(cluster):
     """A production server with a small database: a backup takes about a second."""
     server = OdooServer("e2e-small", cluster, role="e2e_small", workers=4,
                         master_password=MASTER_PASSWORD)
-    fresh(cluster, server, "small")
+    fresh(cluster, server, "small", SMALL)
     server.start()
     yield server
     server.stop()
@@ -48,20 +51,13 @@ def pair(cluster):
         second = queue_server(cluster, "queue-2", data_dir=first.data_dir)
         second.folder.mkdir(parents=True, exist_ok=True)
         second.data_dir = first.data_dir
-        fresh(cluster, first, DATABASE)
+        fresh(cluster, first, DATABASE, SMALL)
         first.install(DATABASE, "backup_scheduler", "queue_job")
         for server in (first, second):
             start(server, balancer)
         yield first, second, balancer
         for server in (first, second):
             server.stop()
-
-
-def fresh(cluster, server, database):
-    """Give the server a new, small database."""
-    cluster.ensure_role(server.role)
-    cluster.drop(database)
-    Seed(modules=addon_dependencies()).create(server, database)
 
 
 def queue_server(cluster, name, **config):
