@@ -6,10 +6,12 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import SQL
 
-from ..engine.schedule import ScheduleError, cached_schedule
+from ..engine.schedule import CronSchedule, ScheduleError
 from .backup_run import LEVELS_AFTER_BACKUP, STATUSES
 
 PREVIEW_LIMIT = 100
+# Beyond them there are no fires to tell: neither zones nor years have an end in reach.
+FIRST_YEAR, LAST_YEAR = 1900, 2999
 
 
 class BackupJob(models.Model):
@@ -303,14 +305,14 @@ class BackupJob(models.Model):
         try:
             moment = parse_moment(start)
             count = parse_count(count)
-            schedule = cached_schedule(cron_expression or "", timezone or self._default_timezone())
+            # Not the cached one: scripts send what they like, and a list can be no key.
+            schedule = CronSchedule(cron_expression or "", timezone or self._default_timezone())
+            fires = schedule.upcoming(count, moment)
         except ValueError as error:
             raise ValidationError(str(error)) from error
         zone = pytz.timezone(schedule.timezone)
         return {
-            "next_runs": [
-                fire.astimezone(zone).isoformat() for fire in schedule.upcoming(count, moment)
-            ],
+            "next_runs": [fire.astimezone(zone).isoformat() for fire in fires],
             "description": schedule.describe(self.env.lang or "en_US"),
         }
 
@@ -324,11 +326,13 @@ def parse_moment(text):
     except ValueError as error:
         problem = f"start: {text!r} is not a time such as 2026-11-20T04:00:00+01:00"
         raise ValueError(problem) from error
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"start: {text!r} is not between {FIRST_YEAR} and {LAST_YEAR}")
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
 def parse_count(count):
     try:
         return max(1, min(int(count), PREVIEW_LIMIT))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"count: {count!r} is not a number") from error

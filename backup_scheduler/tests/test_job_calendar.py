@@ -103,6 +103,11 @@ class TestUpcomingFires(BackupCase):
             dense = [fire for fire in self._fires() if fire["count"] > 1]
         self.assertEqual({(fire["count"], fire["exact"]) for fire in dense}, {(5, False)})
 
+    def test_a_time_that_no_calendar_shows_is_refused_in_words(self):
+        for start in ("soon", "0001-01-01", "9999-12-31T23:59:59Z"):
+            with self.subTest(start), self.assertRaisesRegex(ValidationError, "start: "):
+                self.Job.upcoming_fires(start, "2026-03-12")
+
     def test_paused_jobs_archived_instances_and_broken_schedules_have_none(self):
         paused, archived = self._make_job(), self._make_job(
             instance_id=self._make_instance("Gone", ["x"]).id

@@ -62,7 +62,12 @@ class TestPreview(BackupCase):
             (("0 2 * * *", "Mars/Base"), "timezone: 'Mars/Base'"),
             (("0 2 * * *", "UTC", "many"), "count: "),
             (("0 2 * * *", "UTC", None), "count: "),
+            (("0 2 * * *", "UTC", float("inf")), "count: "),
             (("0 2 * * *", "UTC", 5, "soon"), "start: "),
+            (("0 2 * * *", "UTC", 5, "9999-12-31T23:59:59Z"), "start: "),
+            (("0 2 * * *", "UTC", 5, "0001-01-01T00:00:00+14:00"), "start: "),
+            ((["0", "2", "*", "*", "*"],), "expression: "),
+            (("0 2 * * *", {"name": "UTC"}), "timezone: "),
         )
         for arguments, complaint in cases:
             with self.subTest(arguments), self.assertRaisesRegex(ValidationError, complaint):
