@@ -197,7 +197,7 @@ class BackupOverview(models.AbstractModel):
             return {}
         query = SQL(
             """
-            SELECT good.id, array_agg(archive.size::bigint ORDER BY archive.finished_at)
+            SELECT good.id, array_agg(archive.size::float8 ORDER BY archive.finished_at)
               FROM backup_run good
               JOIN LATERAL (
                     SELECT run.size, run.finished_at

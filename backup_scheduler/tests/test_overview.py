@@ -1,5 +1,6 @@
 import copy
 import datetime
+import xmlrpc.client
 from unittest.mock import patch
 
 import pytz
@@ -67,6 +68,14 @@ class TestOverview(OverviewCase):
         self.assertEqual(self._row()["state"], "late")
         self.instance._record_server("19.0", ["stock"])
         self.assertEqual(self._row()["state"], "absent")
+
+    def test_the_answer_is_what_xmlrpc_can_carry_also_of_archives_of_many_gigabytes(self):
+        job = self._make_job()
+        self._stored(job=job).size = 10e12
+        self._run("verified", ago(days=1), job, size=9e12)
+        answer = self._load()
+        self.assertEqual(self._row(answer=answer)["sizes"], [9e12, 10e12])
+        xmlrpc.client.dumps((answer,), methodresponse=True, allow_none=False)
 
     def test_the_totals_count_what_the_rows_say(self):
         before = self._load()["totals"]
