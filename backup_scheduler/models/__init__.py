@@ -25,6 +25,7 @@ from . import backup_import
 from . import backup_restore
 from . import backup_protection
 from . import backup_overview
+from . import backup_database_runs
 from . import backup_dispatcher
 from . import backup_run_live
 from . import backup_housekeeping

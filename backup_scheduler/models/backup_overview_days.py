@@ -148,14 +148,7 @@ class Strips:
         start = max(day.start, since)
         key = (job.cron_expression, job.timezone, start)
         if key not in self._fires:
-            second = datetime.timedelta(seconds=1)
-            try:
-                fires = job._schedule().fires_between(
-                    utc(start) - second, utc(day.end) - second, limit=1
-                )
-            except ScheduleError:
-                fires = []
-            self._fires[key] = bool(fires)
+            self._fires[key] = fires_within(job, start, day.end)
         return self._fires[key]
 
     # --- reading --------------------------------------------------------------------------------
@@ -179,6 +172,16 @@ class Strips:
     def last_ends(self, database_id):
         """Return ``{kind: the End of the last run of that kind}``."""
         return self._ends.get(database_id, {})
+
+
+def fires_within(job, start, end):
+    """Return whether a job's schedule, as it is now, fires between two naive moments in UTC, of
+    which the end is excluded."""
+    second = datetime.timedelta(seconds=1)
+    try:
+        return bool(job._schedule().fires_between(utc(start) - second, utc(end) - second, limit=1))
+    except ScheduleError:
+        return False
 
 
 def total(counts):

@@ -40,6 +40,7 @@ from . import test_live
 from . import test_live_faults
 from . import test_neutralize
 from . import test_overview
+from . import test_overview_links
 from . import test_previewed_year
 from . import test_protection
 from . import test_recording

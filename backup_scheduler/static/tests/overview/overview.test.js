@@ -63,6 +63,17 @@ describe("what is shown", () => {
         expect.verifySteps(["load"]);
     });
 
+    test("a database without an archive says whether there ever was one", async () => {
+        const none = { last_good_at: false, last_good_run_id: false, size: 0, sizes: [] };
+        const never = { ...none, strip: { kinds: "-".repeat(29) + "f", counts: {} } };
+        await mountOverview(() =>
+            answer([instance(1, "Shop", [database(1, "gone", none), database(2, "never", never)])])
+        );
+        expect(".o_backup_database[data-id='1'] .o_backup_age").toHaveText(/No archive left/);
+        expect(".o_backup_database[data-id='2'] .o_backup_age").toHaveText(/No backup yet/);
+        expect.verifySteps(["load"]);
+    });
+
     test("what goes on is shown with its stage and progress", async () => {
         const run = {
             id: 9,
@@ -168,6 +179,48 @@ describe("what can be done", () => {
             expect(closeWizard()).toBe(undefined);
         }
         expect.verifySteps(["load", "set up", "load", "set up"]);
+    });
+
+    test("each number of a database leads to what is behind it", async () => {
+        onRpc("backup.database", "action_open_runs", ({ args, kwargs: { statuses } }) => [
+            ...args[0],
+            ...(statuses || ["all"]),
+        ]);
+        const two = database(2, "stock", { job_ids: [7, 8] });
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "sales"), two])]));
+        await contains(".o_backup_database[data-id='1'] .o_backup_name > a").click();
+        await contains(".o_backup_database[data-id='1'] .o_backup_trend").click();
+        await contains(".o_backup_database[data-id='1'] .o_backup_next a").click();
+        await contains(".o_backup_database[data-id='2'] .o_backup_next a").click();
+        const form = { type: "ir.actions.act_window", res_model: "backup.job", views: [[false, "form"]] };
+        const jobs = { xml_id: "backup_scheduler.backup_job_action", context: {} };
+        expect.verifySteps([
+            "load",
+            [1, "all"],
+            [1, "success", "verified"],
+            { ...form, res_id: 7 },
+            { ...jobs, domain: [["id", "in", [7, 8]]] },
+        ]);
+    });
+
+    test("the numbers of what goes on and of what is next leave archived instances out", async () => {
+        await mountOverview(() => answer([SHOP()], { running: 1, queued: 2 }));
+        await contains(".o_backup_tile_running").click();
+        await contains(".o_backup_tile_next").click();
+        const active = ["instance_id.active", "=", true];
+        expect.verifySteps([
+            "load",
+            {
+                xml_id: "backup_scheduler.backup_run_action",
+                domain: [["status", "in", ["queued", "running"]], active],
+                context: {},
+            },
+            {
+                xml_id: "backup_scheduler.backup_job_action",
+                domain: [["enabled", "=", true], active],
+                context: {},
+            },
+        ]);
     });
 
     test("a total filters the page, and gives all back", async () => {

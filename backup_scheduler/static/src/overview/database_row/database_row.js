@@ -32,6 +32,7 @@ export class DatabaseRow extends Component {
         this.state = useState({ busy: false });
         this.openRun = this.openRun.bind(this);
         this.openDay = this.openDay.bind(this);
+        this.openArchives = this.openArchives.bind(this);
     }
 
     get badge() {
@@ -79,20 +80,31 @@ export class DatabaseRow extends Component {
         this.links.openForm("backup.run", id);
     }
 
-    openRuns(domain = []) {
-        // Also the runs without a name: those that stand for all databases of the server.
-        this.links.openList("backup_scheduler.backup_run_action", [
-            ["instance_id", "=", this.props.instance.id],
-            ["database_name", "in", [this.props.row.name, ""]],
-            ...domain,
-        ]);
+    /** Also those without a name, that stand for all databases: the server knows which. */
+    async openRuns(options = {}) {
+        const action = await this.orm.call(
+            "backup.database",
+            "action_open_runs",
+            [[this.props.row.id]],
+            options
+        );
+        return this.action.doAction(action);
     }
 
-    openDay(day) {
-        this.openRuns([
-            ["scheduled_at", ">=", day.start],
-            ["scheduled_at", "<", day.end],
-        ]);
+    openDay({ start, end }) {
+        return this.openRuns({ start, end });
+    }
+
+    openArchives() {
+        return this.openRuns({ statuses: ["success", "verified"] });
+    }
+
+    openJobs() {
+        const ids = this.props.row.job_ids;
+        if (ids.length === 1) {
+            return this.links.openForm("backup.job", ids[0]);
+        }
+        return this.links.openList("backup_scheduler.backup_job_action", [["id", "in", ids]]);
     }
 
     // --- what can be done -------------------------------------------------------------------

@@ -19,7 +19,9 @@ export class Freshness extends Component {
 
     get headline() {
         if (!this.props.row.last_good_at) {
-            return _t("No backup yet");
+            // What was made once, as the days show, was deleted since, or is no longer good.
+            const wasMade = /[vs]/.test(this.props.row.strip.kinds);
+            return wasMade ? _t("No archive left") : _t("No backup yet");
         }
         return _t("%s old", sayDuration(this.age));
     }

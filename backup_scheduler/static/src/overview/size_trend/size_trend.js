@@ -12,7 +12,7 @@ const MARGIN = 2;
 /** The size of the last good archive, and how it came to be: a line, and the change in percent. */
 export class SizeTrend extends Component {
     static template = "backup_scheduler.SizeTrend";
-    static props = { size: Number, sizes: Array };
+    static props = { size: Number, sizes: Array, onOpen: Function };
     static viewBox = `0 0 ${WIDTH} ${HEIGHT}`;
 
     get size() {

@@ -44,10 +44,14 @@ export class Totals extends Component {
     openActive() {
         this.links.openList("backup_scheduler.backup_run_action", [
             ["status", "in", ["queued", "running"]],
+            ["instance_id.active", "=", true],
         ]);
     }
 
     openJobs() {
-        this.links.openList("backup_scheduler.backup_job_action", [["enabled", "=", true]]);
+        this.links.openList("backup_scheduler.backup_job_action", [
+            ["enabled", "=", true],
+            ["instance_id.active", "=", true],
+        ]);
     }
 }
