@@ -35,6 +35,7 @@ from . import backup_incident
 from . import backup_incident_words
 from . import backup_alert_channel
 from . import backup_alert
+from . import backup_alert_gathering
 from . import backup_alert_delivery
 from . import backup_alert_ping
 from . import backup_alert_digest

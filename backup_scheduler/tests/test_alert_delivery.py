@@ -115,6 +115,7 @@ class TestDelivery(DeliveryCase):
 
     def test_a_message_that_was_deleted_meanwhile_does_not_stop_the_others(self):
         self._fail(database="stock")
+        self._make_all_due()
         alerts, _notices, token = self._claim_order()
         first, second = alerts
         first.unlink()

@@ -41,6 +41,7 @@ class TestMailsInTime(IncidentCase):
         with patch.object(type(self.dispatcher), "_deliver_here"):
             self._fail()
             self._fail(database="stock")
+        self._make_all_due()
         self.assertEqual(self._states(), ["pending", "pending"])
 
     def _states(self):
