@@ -28,7 +28,7 @@ class BackupInstanceAlerts(models.Model):
             instance.open_incident_count = counts.get(instance, 0)
 
     def action_open_incidents(self):
-        return self._open("backup_scheduler.backup_incident_action")
+        return self._open("backup_scheduler.backup_incident_action", "open")
 
 
 class BackupJobAlerts(models.Model):

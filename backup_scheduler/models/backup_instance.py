@@ -14,6 +14,8 @@ _logger = logging.getLogger(__name__)
 # Seconds that a person waits for an answer before a form.
 TEST_TIME_LIMIT = 90
 LAST_RUNS = 50
+# So many databases are named where nobody scrolls.
+NAMED = 10
 # Parallel runs of one server each learn that it answers: one of them writes it down.
 CHECK_INTERVAL = datetime.timedelta(minutes=1)
 
@@ -231,7 +233,7 @@ class BackupInstance(models.Model):
         answer = self.test_connection()
         if answer["ok"]:
             title = self.env._("Connected to Odoo %(version)s", version=answer["odoo_version"])
-            message = self.env._("Databases: %(names)s", names=", ".join(answer["databases"]))
+            message = self._tell_databases(answer["databases"])
         else:
             # The notification sets a full stop between the two by itself.
             title = answer["error"].rstrip(".")
@@ -247,6 +249,18 @@ class BackupInstance(models.Model):
             },
         }
 
+    def _tell_databases(self, names):
+        if not names:
+            return self.env._("It has no database.")
+        if len(names) <= NAMED:
+            return self.env._("Databases: %(names)s", names=", ".join(names))
+        return self.env._(
+            "%(count)s databases: %(names)s and %(more)s more",
+            count=len(names),
+            names=", ".join(names[:NAMED]),
+            more=len(names) - NAMED,
+        )
+
     def action_open_runs(self):
         return self._open("backup_scheduler.backup_run_action")
 
@@ -254,13 +268,16 @@ class BackupInstance(models.Model):
         return self._open("backup_scheduler.backup_job_action")
 
     def action_open_databases(self):
-        return self._open("backup_scheduler.backup_database_action")
+        return self._open("backup_scheduler.backup_database_action", "present")
 
-    def _open(self, xmlid):
+    def _open(self, xmlid, *filters):
+        """Show what belongs to the instance; ``filters``, which can be taken away, make the list
+        what the button counts."""
         self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
         action["domain"] = [("instance_id", "=", self.id)]
-        action["context"] = {"default_instance_id": self.id}
+        switched_on = {f"search_default_{name}": 1 for name in filters}
+        action["context"] = {"default_instance_id": self.id, **switched_on}
         return action
 
     # --- what the engine needs and reports ------------------------------------------------------

@@ -1,7 +1,11 @@
 from unittest.mock import patch
 
+from lxml import etree
+
 from odoo.exceptions import AccessError
+from odoo.fields import Domain
 from odoo.tests import Form
+from odoo.tools.safe_eval import safe_eval
 
 from ..engine import transfer
 from ..engine.errors import WrongMasterPassword
@@ -71,6 +75,50 @@ class TestInstanceForm(BackupCase):
         self.assertEqual(sales.last_good_size, run.size)
         self.assertEqual(sales.action_open_last_good()["res_id"], run.id)
         self.assertFalse(stock.last_good_age)
+
+    def _listed(self, action):
+        """Return what the list of an action shows at first, its filters switched on."""
+        model = self.env[action["res_model"]]
+        arch = etree.fromstring(model.get_view(view_type="search")["arch"])
+        domain = Domain(action["domain"])
+        for key in action["context"]:
+            if name := key.partition("search_default_")[2]:
+                (node,) = arch.xpath(f"//filter[@name='{name}']")
+                domain &= Domain(safe_eval(node.get("domain")))
+        return model.search(domain)
+
+    def test_each_button_leads_to_as_many_as_it_counts(self):
+        instance, other = self.instance, self._make_instance("Other", ["sales"])
+        self._make_run(job=self._make_job())
+        self._make_run(job=self._make_job(instance_id=other.id))
+        incidents = self.env["backup.incident"]
+        for database in ("sales", "stock"):
+            place = {"instance_id": instance.id, "database_name": database, "job_key": 0}
+            incidents._see("verify_failed", place)
+        incidents.search([("instance_id", "=", instance.id)], limit=1)._recover()
+        instance._record_server("19.0", ["sales"])
+        self.env.invalidate_all()
+        for field, button in (
+            ("database_count", "action_open_databases"),
+            ("job_count", "action_open_jobs"),
+            ("run_count", "action_open_runs"),
+            ("open_incident_count", "action_open_incidents"),
+        ):
+            with self.subTest(button):
+                self.assertEqual(instance[field], 1)
+                self.assertEqual(len(self._listed(getattr(instance, button)())), 1)
+
+    def test_of_many_databases_the_first_are_named_and_all_are_counted(self):
+        names = [f"tenant_{number:03}" for number in range(300)]
+        for found, told in (
+            ([], "It has no database."),
+            (["one", "two"], "Databases: one, two"),
+            (names, f"300 databases: {', '.join(names[:10])} and 290 more"),
+        ):
+            with self.subTest(len(found)):
+                answer = {"version": "19.0", "databases": found}
+                action = self._test(self._make_instance("Many"), return_value=answer)
+                self.assertEqual(action["params"]["message"], told)
 
     def test_deleting_a_job_on_the_form_leaves_runs_and_archives(self):
         run = self._stored()
