@@ -125,6 +125,7 @@ class HttpSource(Source):
 
     def _version_since_19(self):
         with self.client.request("GET", "/web/version") as answer:
+            require_up(answer)
             page = answer.page()
         try:
             return str(json.loads(page)["version"])
@@ -147,6 +148,7 @@ class HttpSource(Source):
 
     def _page_says_unprotected(self):
         with self.client.request("GET", "/web/database/manager") as answer:
+            require_up(answer)
             page = answer.page() if answer.is_page else ""
         if answer.status != http.HTTPStatus.OK:
             raise DatabaseManagerDisabled(
@@ -205,8 +207,21 @@ class HttpSource(Source):
         """Return the result of a JSON-RPC route; LookupError or ValueError when there is none."""
         body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
         with self.client.request("POST", path, body, "application/json") as answer:
+            require_up(answer)
             page = answer.page()
         return json.loads(page)["result"]
+
+
+def require_up(answer):
+    """Raise :class:`ConnectionFailed` where a proxy says that there is no server behind it now.
+
+    HAProxy and the ingresses of Kubernetes answer 503 while an Odoo is restarted: that says nothing
+    about what is there otherwise.
+    """
+    if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        raise ConnectionFailed(
+            f"The server answered {answer.status} {answer.reason}: it is down, or restarting."
+        )
 
 
 def last_line(text):

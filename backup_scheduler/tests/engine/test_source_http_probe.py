@@ -299,6 +299,16 @@ def test_a_proxy_that_gave_up_waiting_is_told(odoo, status, path):
     assert raised.value.retryable
 
 
+@pytest.mark.parametrize(
+    "path", ["/web/webclient/version_info", "/web/database/manager", "/web/database/list"]
+)
+def test_a_server_that_is_being_restarted_behind_its_proxy_is_tried_again(odoo, path):
+    odoo.answers[path] = html(b"<html><title>503 Service Unavailable</title></html>", 503)
+    with pytest.raises(ConnectionFailed, match="503 Service Unavailable") as raised:
+        source(odoo).probe()
+    assert raised.value.retryable
+
+
 # --- the backup's own refusals ------------------------------------------------------------------
 
 
