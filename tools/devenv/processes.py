@@ -19,6 +19,8 @@ RUNNER_MARK = "BACKUP_SCHEDULER_RUNNER"
 FOREIGN = ("ODOO", "PG", "PYTHON", "OPENERP")
 STOP_TIMEOUT = 15  # seconds that a process has to end by itself
 POLL = 0.05
+# What keeps the ports of free_port() until this process ends: a server may start on one again.
+KEPT_PORTS = []
 
 
 def marked_environment(name, **more):
@@ -99,7 +101,13 @@ def wait_until(condition, timeout):
 
 
 def free_port():
-    """Return a TCP port of 127.0.0.1 that nothing listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Return a TCP port of 127.0.0.1 for a server that this process starts, now or later.
+
+    It stays bound here, without anybody listening: the system gives it to nobody else meanwhile, a
+    connection to it is refused, and a server that sets SO_REUSEADDR (all of ours do) can have it.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    KEPT_PORTS.append(keeper)
+    return keeper.getsockname()[1]

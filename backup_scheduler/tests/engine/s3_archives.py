@@ -17,8 +17,6 @@ CONTENT = b"archive"
 LARGE = bytes(range(256)) * (17 * MIB // 256) + b"end"
 PUBLISHED = ({PATH: CONTENT, f"{PATH}.json": CATALOGUE}, [])
 NOTHING = ({}, [])
-# Seconds.
-PATIENCE = 20
 PART = r"partNumber="
 COMPLETION = r"zip\?uploadId="
 

@@ -13,12 +13,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
+import traceback
+
+from devenv.processes import free_port
+from waiting import until
 
 USER, PASSWORD = "archives", "right horse"
-# Seconds until a server that is started answers.
-START_TIMEOUT = 20
 # All that pyftpdlib lets an account do; see its documentation for the letters.
 EVERYTHING = "elradfmwMT"
 NO_DELETING, NO_READING = EVERYTHING.replace("d", ""), EVERYTHING.replace("r", "")
@@ -52,7 +52,13 @@ class Server:
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_for(self.port, self._process)
+        until(self._answers, "the server does not answer")
+
+    def _answers(self):
+        assert self._process.poll() is None, "the server ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def kill(self):
         self._process.kill()
@@ -64,9 +70,6 @@ class Server:
 
     def resume(self):
         self._process.send_signal(signal.SIGCONT)
-
-    def resume_after(self, seconds):
-        threading.Timer(seconds, self.resume).start()
 
     def configuration(self, name="there", password=PASSWORD, **options):
         """Return the section of an rclone.conf that reaches it; ``options`` change it."""
@@ -125,23 +128,6 @@ def obscured(password):
     ).stdout.strip()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port, process):
-    until = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < until:
-        assert process.poll() is None, "the server ended"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    process.kill()
-    raise AssertionError("the server does not answer")
-
-
 def programs_running(word):
     """Return the numbers of the processes of rclone whose command line has ``word`` in it."""
     found = []
@@ -155,19 +141,18 @@ def programs_running(word):
 
 def killed_after(steps):
     """Take ``steps()`` in a process of its own, which is killed then, whatever came of them."""
+    reader, writer = os.pipe()
     process = os.fork()
     if not process:
         try:
             # What they return lives until the end.
             _kept = steps()
+            os.write(writer, b"taken")
+        except Exception:  # noqa: BLE001 - told here: in a moment nobody can
+            traceback.print_exc()
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
+    os.close(writer)
+    with open(reader, "rb") as told:
+        assert told.read() == b"taken"
     os.waitpid(process, 0)
-
-
-def wait_until(done):
-    """Wait until ``done()`` says so."""
-    until = time.monotonic() + START_TIMEOUT
-    while not done():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.05)

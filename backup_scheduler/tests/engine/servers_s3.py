@@ -3,21 +3,24 @@
 import contextlib
 import http.client
 import http.server
+import itertools
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
+
+from devenv.processes import free_port
+from waiting import PATIENCE, until
 
 BUCKET = "backups"
 REGION = "us-east-1"
+NUMBERS = itertools.count(1)
 KEYS = {"access_key": "AKIATESTTESTTESTTEST", "secret_key": "s3cret/of+the/tests"}
-# Seconds. The server is a Python program that imports a lot.
-STARTING = 30
 MOTO = "import sys; from moto.server import main; main(sys.argv[1:])"
 DENIED = b"""<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code>
 <Message>Access Denied</Message></Error>"""
@@ -44,12 +47,12 @@ class S3Server:
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + STARTING
-        while not answers(self.port):
-            assert self.process.poll() is None, "the S3 server ended"
-            assert time.monotonic() < deadline, "the S3 server did not start"
-            time.sleep(0.1)
+        until(self._is_there, "the S3 server did not start")
         return self
+
+    def _is_there(self):
+        assert self.process.poll() is None, "the S3 server ended"
+        return answers(self.port)
 
     def __exit__(self, *_error):
         self.kill()
@@ -75,7 +78,7 @@ class S3Server:
         request = urllib.request.Request(  # noqa: S310 - its own address
             f"{self.url}/moto-api/{what}", content, {"Content-Type": "text/plain"}
         )
-        with urllib.request.urlopen(request, timeout=STARTING):  # noqa: S310 - its own address
+        with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310 - its own address
             pass
 
     def client(self, service="s3"):
@@ -94,7 +97,7 @@ class S3Server:
 
     def key_with(self, *allowed):
         """Return the settings of a key that may do what is ``allowed`` (s3:PutObject …) only."""
-        iam, name = self.client("iam"), f"user-{len(allowed)}-{time.monotonic_ns()}"
+        iam, name = self.client("iam"), f"user-{len(allowed)}-{next(NUMBERS)}"
         iam.create_user(UserName=name)
         statement = {"Effect": "Allow", "Action": list(allowed), "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -120,12 +123,6 @@ class S3Server:
         """Return the keys of the multipart uploads that are open."""
         found = self.client().list_multipart_uploads(Bucket=bucket)
         return [each["Key"] for each in found.get("Uploads", ())]
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def answers(port):
@@ -154,6 +151,7 @@ class FaultyProxy:
         self.change = lambda handler, content: content
         self.seen = []
         self.released = threading.Event()
+        self.kept_waiting = False
         self._server = ProxyServer(("127.0.0.1", 0), ProxyHandler)
         self._server.proxy = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -166,6 +164,7 @@ class FaultyProxy:
         self.released.set()
         self._server.shutdown()
         self._server.server_close()
+        assert not self.kept_waiting, "what was to end at once waited for the server"
 
     def count(self, method, pattern):
         return sum(1 for verb, path in self.seen if verb == method and re.search(pattern, path))
@@ -197,7 +196,8 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
 
     def hand_on(self, content):
         """Return what the server behind answers: status, headers, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.proxy.upstream, timeout=30)
+        port = self.server.proxy.upstream
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         with contextlib.closing(connection):
             headers = {name: value for name, value in self.headers.items() if name != "Expect"}
             connection.request(self.command, self.path, content, headers)
@@ -227,7 +227,8 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
 
     def hang(self):
         """Say nothing until the proxy ends."""
-        self.server.proxy.released.wait(60)
+        proxy = self.server.proxy
+        proxy.kept_waiting = not proxy.released.wait(PATIENCE) or proxy.kept_waiting
         self.close_connection = True
 
     def log_message(self, *_arguments):
@@ -248,11 +249,11 @@ class DiscardingServer:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self):
-        self.process = subprocess.Popen([sys.executable, __file__, str(self.port)])
-        deadline = time.monotonic() + STARTING
-        while not answers(self.port):
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.05)
+        paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(self.port)], env={**os.environ, **paths}
+        )
+        until(lambda: answers(self.port), "the server did not start")
         return self
 
     def __exit__(self, *_error):

@@ -15,17 +15,16 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import places
 import psutil
+from devenv.processes import free_port
 from passlib.hash import sha512_crypt
+from waiting import until
 
 SSHD = "/usr/sbin/sshd"
 USER, PASSWORD, UID = "archives", "right horse", 61000
 KEY_TYPES = ("ed25519", "rsa", "ecdsa")
-# Seconds until a server that is started answers.
-START_TIMEOUT = 10
 # Run in a mount namespace: everything here is gone with the server. The folders that lead to a jail
 # must belong to root and be writable by nobody else, which no folder below /tmp is.
 JAILER = """
@@ -62,12 +61,6 @@ def fingerprint(path):
     """Return the fingerprint of the key at ``path``, as ssh-keygen prints it."""
     command = ["ssh-keygen", "-l", "-f", f"{path}.pub"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Server:
@@ -150,14 +143,16 @@ class Server:
         os.chmod(path, mode)
 
     def _wait(self):
-        deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            time.sleep(0.02)
-        with open(self.log, encoding="utf-8", errors="replace") as log:
-            raise RuntimeError(f"sshd did not start: {log.read()[-2000:]}")
+        until(self._is_there, "sshd did not start")
+
+    def _is_there(self):
+        if self._process.poll() is not None:
+            with open(self.log, encoding="utf-8", errors="replace") as log:
+                raise RuntimeError(f"sshd did not start: {log.read()[-2000:]}")
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        return False
 
     @property
     def key_path(self):

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import time
 
 import places
 import pytest
@@ -60,10 +59,3 @@ def is_part(root, attempt="run-1"):
     """Return whether there is nothing but one part, by the name of its attempt."""
     (name,) = places.files(root)
     return name.startswith(f"{PATH}.{attempt}-") and name.endswith(".part")
-
-
-def until(condition):
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()

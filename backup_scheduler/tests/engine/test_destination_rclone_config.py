@@ -12,6 +12,7 @@ import servers_rclone
 from engine.destinations import rclone_config, rclone_program
 from engine.destinations.rclone import RcloneDestination
 from engine.errors import ArchiveMissing, DestinationFailed, LibraryMissing
+from waiting import until
 
 needs_rclone = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
 
@@ -164,7 +165,7 @@ def test_rclone_sees_neither_a_foreign_environment_nor_secrets_in_its_arguments(
     monkeypatch.setenv("RCLONE_CONFIG_THERE_REMOTE", str(tmp_path / "elsewhere"))
     upload = destination.begin(PATH, "uuid/1", "token")
     upload.write(bytes(1 << 20))
-    servers_rclone.wait_until(lambda: servers_rclone.programs_running(PATH))
+    until(lambda: servers_rclone.programs_running(PATH))
     (number,) = servers_rclone.programs_running(PATH)
     with open(f"/proc/{number}/cmdline", encoding="utf-8") as file:
         assert str(tmp_path / "archives") not in file.read()

@@ -9,6 +9,7 @@ import servers_rclone
 from engine.destinations.rclone import RcloneDestination
 from engine.errors import DestinationFailed, NoSpace
 from engine.spool import BLOCK
+from waiting import until
 
 pytestmark = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
 
@@ -46,6 +47,10 @@ def begin(destination, attempt="run-1-1"):
 def send(upload, blocks=4):
     for _block in range(blocks):
         upload.write(CONTENT)
+
+
+def paths(root):
+    return [os.path.join(root, name) for name in places.files(root)]
 
 
 # --- what is told -------------------------------------------------------------------------------
@@ -129,12 +134,12 @@ def test_a_process_that_is_killed_leaves_nothing_that_the_next_does_not_remove(d
     def work():
         upload = begin(destination)
         send(upload)
-        servers_rclone.wait_until(lambda: places.files(root))
+        until(lambda: places.files(root))
         return upload
 
     servers_rclone.killed_after(work)
     assert len(places.files(root)) == 1
-    servers_rclone.wait_until(lambda: not servers_rclone.programs_running(PATH))
+    until(lambda: not servers_rclone.programs_running(PATH))
     assert PATH not in places.files(root)
     begin(destination, "run-1-2").abort()
     assert places.files(root) == []
@@ -144,9 +149,8 @@ def test_bytes_that_rot_before_the_commit_are_no_archive(destination, root):
     """Changed on the medium while the rest is on its way: the checksum at rest is another."""
     upload = begin(destination)
     send(upload)
-    (part,) = places.files(root)
-    servers_rclone.wait_until(lambda: os.path.getsize(os.path.join(root, part)) > BLOCK)
-    with open(os.path.join(root, part), "r+b") as file:
+    (part,) = until(lambda: [path for path in paths(root) if os.path.getsize(path) > BLOCK])
+    with open(part, "r+b") as file:
         file.write(b"rotten")
     with pytest.raises(DestinationFailed, match="corrupted|does not hold"):
         upload.flush()

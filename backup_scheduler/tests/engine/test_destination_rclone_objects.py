@@ -9,6 +9,7 @@ import servers_s3
 from engine.destinations.rclone import RcloneDestination
 from engine.errors import DestinationFailed
 from engine.spool import BLOCK
+from waiting import until
 
 pytestmark = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
 
@@ -112,11 +113,11 @@ def test_a_process_that_is_killed_publishes_no_half_archive(in_bucket, object_st
     def work():
         upload = begin(in_bucket)
         send(upload)
-        assert object_store.uploads() == [PATH]
+        until(lambda: object_store.uploads() == [PATH])
         return upload
 
     servers_rclone.killed_after(work)
-    servers_rclone.wait_until(lambda: not servers_rclone.programs_running(PATH))
+    until(lambda: not servers_rclone.programs_running(PATH))
     assert (object_store.objects(), object_store.uploads()) == ({}, [])
 
 

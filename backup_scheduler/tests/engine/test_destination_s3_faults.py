@@ -1,21 +1,21 @@
 """The S3 destination and servers, networks and neighbours that fail: what is left each time."""
 
 import threading
-import time
 
 import pytest
 import servers_s3
+from devenv.processes import free_port
 from engine.destinations import s3_bucket, s3_parts
 from engine.errors import BackupError, DestinationFailed, Immutable, NoSpace
 from s3_archives import (
     CATALOGUE,
     COMPLETION,
+    CONTENT,
     LARGE,
     NOTHING,
     OWNER,
     PART,
     PATH,
-    PATIENCE,
     PUBLISHED,
     behind,
     canned,
@@ -24,6 +24,7 @@ from s3_archives import (
     state,
     when,
 )
+from waiting import PATIENCE, beside, joined, until
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,8 @@ def proxy(server):
 @pytest.fixture
 def destination(proxy, monkeypatch):
     monkeypatch.setattr(s3_bucket, "ATTEMPTS", 3)
+    # What has to work may take its time: only who waits for a server that hangs is in a hurry.
+    monkeypatch.setattr(s3_bucket, "HASTY_TIMEOUT", PATIENCE)
     return behind(proxy.url)
 
 
@@ -80,14 +83,20 @@ def test_a_part_whose_connection_broke_is_sent_again(server, proxy, destination)
 
 
 def test_a_server_that_says_nothing_is_a_failure(server, proxy, destination, monkeypatch):
-    monkeypatch.setattr(s3_bucket, "READ_TIMEOUT", 0.5)
     proxy.early = when("PUT", PART, servers_s3.ProxyHandler.hang)
-    fails(destination, "stopped answering")
+    upload = destination.begin(PATH, OWNER, "token")
+    # From now on, and for the parts alone.
+    monkeypatch.setattr(s3_bucket, "READ_TIMEOUT", 0.5)
+    upload._bucket.close()
+    upload.write(CONTENT)
+    with pytest.raises(DestinationFailed, match="stopped answering"):
+        upload.flush()
+    upload.abort()
     assert state(server) == NOTHING
 
 
 @pytest.mark.parametrize("waits_in", ["write", "flush"])
-def test_an_abort_ends_a_write_that_hangs_within_seconds(
+def test_an_abort_ends_a_write_that_hangs(
     server, proxy, destination, monkeypatch, waits_in
 ):
     monkeypatch.setattr(s3_parts, "ENDING", 0.5)
@@ -102,43 +111,50 @@ def test_an_abort_ends_a_write_that_hangs_within_seconds(
         except BackupError as error:
             errors.append(error)
 
-    follower = threading.Thread(target=bring, daemon=True)
-    follower.start()
-    deadline = time.monotonic() + PATIENCE
-    while not proxy.count("PUT", PART):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    began = time.monotonic()
+    follower = beside(bring)
+    until(lambda: proxy.count("PUT", PART))
     upload.abort()
-    follower.join(PATIENCE)
-    assert not follower.is_alive()
-    assert time.monotonic() - began < 5
+    joined(follower)
     assert "was ended" in errors[0].message
     assert state(server) == NOTHING
 
 
-def test_after_an_abort_nothing_more_is_sent(server, proxy, destination):
+def test_after_an_abort_nothing_more_is_sent(server, proxy, destination, monkeypatch):
     """boto3 would try again for seconds."""
-    proxy.fault = when("PUT", PART, canned(503, "SlowDown"))
+    monkeypatch.setattr(s3_parts, "ENDING", PATIENCE)
+    asked, ended, before = threading.Event(), threading.Event(), threads_of_parts()
+
+    def refuse(handler):
+        asked.set()
+        ended.wait(PATIENCE)
+        canned(503, "SlowDown")(handler)
+
+    proxy.fault = when("PUT", PART, refuse)
     upload = destination.begin(PATH, OWNER, "token")
     upload.write(bytes(s3_parts.FIRST_PART))
-    upload.abort()
-    sent = proxy.count("PUT", PART)
-    assert not threads_of_parts()
-    assert sent < 3
+    assert asked.wait(PATIENCE)
+    ending = beside(upload.abort)
+    until(upload._parts._ended.is_set)
+    ended.set()
+    joined(ending)
+    # Those of other tests may still wait for what hangs.
+    assert threads_of_parts() <= before
+    # The second try comes to nothing, and a third is not made.
+    assert proxy.count("PUT", PART) < 3
     assert state(server) == NOTHING
 
 
 def threads_of_parts():
-    return [each for each in threading.enumerate() if each.name == s3_parts.THREAD]
+    return {each for each in threading.enumerate() if each.name == s3_parts.THREAD}
 
 
 def test_an_abort_is_not_held_up_by_a_server_that_is_gone(server, proxy, destination, monkeypatch):
-    monkeypatch.setattr(s3_bucket, "HASTY_TIMEOUT", 0.5)
     upload = destination.begin(PATH, OWNER, "token")
     proxy.early = when("DELETE", "", servers_s3.ProxyHandler.hang)
+    monkeypatch.setattr(s3_bucket, "HASTY_TIMEOUT", 0.5)
     with pytest.raises(DestinationFailed, match="stopped answering"):
         upload.abort()
+    monkeypatch.setattr(s3_bucket, "HASTY_TIMEOUT", PATIENCE)
     # What is left is found by the next one.
     proxy.early = None
     destination.delete(PATH, OWNER)
@@ -254,4 +270,4 @@ def test_a_server_that_does_not_speak_tls_is_told(server, monkeypatch):
 def test_a_server_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(s3_bucket, "ATTEMPTS", 1)
     with pytest.raises(DestinationFailed, match="cannot be reached"):
-        behind(f"http://127.0.0.1:{servers_s3.free_port()}").check()
+        behind(f"http://127.0.0.1:{free_port()}").check()

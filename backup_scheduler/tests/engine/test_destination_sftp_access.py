@@ -10,6 +10,7 @@ import uuid
 import places
 import pytest
 import servers_sftp
+from devenv.processes import free_port
 from engine.destinations import sftp_keys, sftp_session
 from engine.destinations.sftp import SFTPDestination
 from engine.errors import (
@@ -231,7 +232,7 @@ if places.can_mount():
 
 def test_nobody_at_the_port_and_no_such_name_are_told(server):
     with pytest.raises(DestinationFailed, match="127.0.0.1:.*Connection refused"):
-        SFTPDestination(**server.settings(port=servers_sftp.free_port())).check()
+        SFTPDestination(**server.settings(port=free_port())).check()
     with pytest.raises(DestinationFailed, match="no server of the name 'nowhere.invalid'"):
         SFTPDestination(**server.settings(host="nowhere.invalid")).check()
 
