@@ -18,6 +18,7 @@ import urllib.parse
 import xmlrpc.client
 
 from verify_archives import DATABASE, dice, members, odoo_zip
+from waiting import PATIENCE
 
 PASSWORD = "s3cret-master"
 ARCHIVE = odoo_zip()
@@ -29,9 +30,6 @@ def large_archive(size):
     name = hashlib.sha1(content, usedforsecurity=False).hexdigest()
     return odoo_zip({**members(), f"filestore/{name[:2]}/{name}": content})
 
-
-# Seconds. No test waits for longer than this.
-PATIENCE = 20
 
 PAGE = """<html><head><title>Odoo</title></head><body>{alert}
 <form action="/web/database/change_password" method="post">{master_input}</form></body></html>"""
@@ -57,7 +55,8 @@ class FakeOdoo:
     ``answers`` maps a path to what stands in for the normal answer: a function of the handler;
     ``early`` does so before anything of the body is read. ``requests`` lists what came in:
     (method, path, body). ``dumps`` maps a database to what its backup is, where it is another than
-    ``archive``, and ``restored`` makes such a dump when a database is restored.
+    ``archive``, and ``restored`` makes such a dump when a database is restored. Who is kept waiting
+    (see :meth:`hold`) is meant not to wait: that it did for as long as the server can is a failure.
     """
 
     def __init__(self, archive=ARCHIVE, databases=(DATABASE,), insecure=False, list_db=True):
@@ -76,6 +75,7 @@ class FakeOdoo:
         self.restored = lambda name: ARCHIVE
         self.reached = threading.Event()
         self.released = threading.Event()
+        self.kept_waiting = False
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.odoo = self
         self.port = self._server.server_port
@@ -99,6 +99,7 @@ class FakeOdoo:
         self.released.set()
         self._server.shutdown()
         self._server.server_close()
+        assert not self.kept_waiting, "what was to end at once waited for the server"
 
     def settings(self, **more):
         return {"url": self.url, "master_password": PASSWORD, **more}
@@ -124,7 +125,8 @@ class FakeOdoo:
     def hold(self, handler):
         """Let the test know that the request is here, and wait for its word."""
         self.reached.set()
-        self.released.wait(PATIENCE)
+        if not self.released.wait(PATIENCE):
+            self.kept_waiting = True
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -318,11 +320,15 @@ def stalling(handler, content):
 
 def trickling(handler, content):
     """A byte now and then: each read gets something, and it never ends."""
+    odoo = handler.server.odoo
     announce(handler)
-    handler.server.odoo.reached.set()
-    while not handler.server.odoo.released.is_set():
+    odoo.reached.set()
+    until = time.monotonic() + PATIENCE
+    while not odoo.released.wait(0.02):
         handler.wfile.write(b"P")
-        time.sleep(0.02)
+        if time.monotonic() > until:
+            odoo.kept_waiting = True
+            return
 
 
 # --- other servers ------------------------------------------------------------------------------

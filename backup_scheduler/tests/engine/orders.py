@@ -9,13 +9,12 @@ from ages import RECIPIENT
 from engine import transfer
 from engine.control import Control
 from engine_process import EngineProcess
+from waiting import PATIENCE
 
 RUN = "uuid/1"
 PATH = "Shop/tiny/2026-11-20T02-00-00Z.zip"
 SEALED_PATH = f"{PATH}.age"
 ATTEMPT = "run-1-1"
-# Seconds.
-PATIENCE = 20
 LAST = ("done", "failed", "lost")
 # What orders on an archive at rest have from the one that made it.
 KEPT = ("archive_format", "include_filestore", "database", "spool", "token")

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from waiting import PATIENCE
+
 HOLDER = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -62,7 +64,7 @@ def run_python(script, *arguments):
     command = [sys.executable, "-c", script, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": ADDON}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=30, check=False
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -2,14 +2,13 @@
 
 import os
 import socket
-import threading
 
-import fake_odoo
 import pytest
 from engine.control import Control
 from engine.restore.http import restore
 from fake_odoo import FakeOdoo
 from verify_archives import CustomDump, dice
+from waiting import PATIENCE, beside
 
 NAME = "shop-test"
 RESTORE = "/web/database/restore"
@@ -79,10 +78,10 @@ def back(odoo, archive, tmp_path):
 
 def when_reached(odoo, action):
     def wait():
-        odoo.reached.wait(fake_odoo.PATIENCE)
+        odoo.reached.wait(PATIENCE)
         action()
 
-    threading.Thread(target=wait, daemon=True).start()
+    beside(wait)
 
 
 def read_body(handler):

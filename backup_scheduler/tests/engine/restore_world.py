@@ -5,17 +5,14 @@ import hashlib
 import json
 import re
 import subprocess
-import threading
-import time
 import zipfile
 
 import pytest
 from devenv.postgres import Cluster, binaries
 from engine.control import Control
 from engine.restore.scratch import drill
+from waiting import beside, joined, until
 
-# Seconds.
-PATIENCE = 20
 MODULES = {"base": "19.0.1.3", "web": "19.0.1.0", "mail": "19.0.1.19"}
 FILES = [b"an invoice", b"a contract" * 500, bytes(range(256)) * 300, b""]
 OWN_LOCK = re.compile(rb"^\\(un)?restrict .*\n", re.MULTILINE)
@@ -139,11 +136,16 @@ def await_sleeping(server, process=None):
         "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND datname LIKE 'backup%' "
         "AND wait_event = 'PgSleep'"
     )
-    deadline = time.monotonic() + 50
-    while server.psql(sleeping) != "1":
-        assert time.monotonic() < deadline
+
+    def sleeps():
         assert process is None or process.poll() is None
-        time.sleep(0.05)
+        return server.psql(sleeping) == "1"
+
+    until(sleeps, "no dump has come to its sleep")
+
+
+# Longer than any test may take: what it holds up is ended, or the test is.
+SLEEP = "SELECT pg_sleep(3600);"
 
 
 @contextlib.contextmanager
@@ -154,10 +156,9 @@ def meanwhile(server, act):
         await_sleeping(server)
         act()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+    thread = beside(run)
     yield
-    thread.join()
+    joined(thread)
 
 
 def locks(server):
@@ -179,10 +180,7 @@ def nothing_left(cluster):
     yield
     assert scratch_databases(cluster) == []
     # A session that was ended lets go of its locks a moment later.
-    deadline = time.monotonic() + PATIENCE
-    while locks(cluster) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert locks(cluster) == 0
+    until(lambda: locks(cluster) == 0, "a lock is left")
 
 
 @pytest.fixture

@@ -1,26 +1,26 @@
 """Being stopped, and the permission to publish."""
 
 import threading
-import time
 
 import pytest
 from engine import control as control_module
 from engine.control import Control
 from engine.errors import Cancelled, TimeLimit, WorkerLost
+from waiting import PATIENCE, Clock, beside
 
 
-def in_a_moment(function, *arguments):
-    timer = threading.Timer(0.05, function, arguments)
-    timer.daemon = True
-    timer.start()
-    return timer
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(control_module, "time", clock)
+    return clock
 
 
 def test_cancelling_from_another_thread_ends_a_blocked_wait():
     control, wait = Control(), threading.Event()
-    in_a_moment(control.cancel)
     with control.interrupted_by(wait.set):
-        assert wait.wait(5)
+        beside(control.cancel)
+        assert wait.wait(PATIENCE)
     with pytest.raises(Cancelled):
         control.check()
 
@@ -48,49 +48,56 @@ def test_the_first_reason_to_stop_stays():
         control.check()
 
 
-def test_a_run_stops_at_its_time_limit():
-    control = Control(time_limit=0.05)
+def test_a_run_stops_at_its_time_limit(clock):
+    control = Control(time_limit=5)
+    clock.now += 5
     control.check()
-    time.sleep(0.06)
+    clock.now += 0.1
     with pytest.raises(TimeLimit):
         control.progress(1)
 
 
-def test_the_time_limit_ends_a_wait_that_never_looks_at_the_clock():
+def test_the_time_limit_ends_a_wait_that_never_looks_at_the_clock(clock):
     control, wait = Control(time_limit=0.05), threading.Event()
     with control.interrupted_by(wait.set):
-        assert wait.wait(5)
+        assert wait.wait(PATIENCE)
     with pytest.raises(TimeLimit):
         control.check()
 
 
-def test_a_wait_is_bounded_by_the_time_that_is_left():
-    assert Control().remaining(60) == 60
-    assert 9 < Control(time_limit=10).remaining(60) <= 10
-    assert Control(time_limit=10).remaining(5) == 5
+def test_a_wait_is_bounded_by_the_time_that_is_left(clock):
+    unlimited, limited = Control(), Control(time_limit=10)
+    clock.now += 3
+    assert unlimited.remaining(60) == 60
+    assert limited.remaining(60) == 7
+    assert limited.remaining(5) == 5
 
 
-def test_progress_is_told_now_and_then_with_the_size_that_is_expected():
+def test_progress_is_told_now_and_then_with_the_size_that_is_expected(clock):
     events = []
     control = Control(events.append)
     control.enter("download", expected=100)
     for done in range(50):
         control.progress(done)
+    clock.now += control_module.PROGRESS_INTERVAL
+    control.progress(50)
     assert events == [
         {"event": "stage", "stage": "download"},
         {"event": "progress", "stage": "download", "done": 0, "total": 100},
+        {"event": "progress", "stage": "download", "done": 50, "total": 100},
     ]
 
 
-def test_the_owner_is_told_what_it_is_asked_for():
+def test_the_owner_is_told_what_it_is_asked_for(clock):
     events = []
-    Control(events.append, permission=lambda timeout: time.monotonic()).ask_to_publish(size=7)
+    Control(events.append, permission=lambda timeout: clock.now).ask_to_publish(size=7)
     assert events == [{"event": "ready", "size": 7}]
 
 
-def test_a_permission_is_good_for_a_while():
-    control = Control(permission=lambda timeout: time.monotonic())
+def test_a_permission_is_good_for_a_while(clock):
+    control = Control(permission=lambda timeout: clock.now)
     control.ask_to_publish()
+    clock.now += control_module.PERMISSION_LASTS
     control.check_permission()
 
 
@@ -101,23 +108,22 @@ def test_a_permission_that_was_refused_ends_the_run_in_a_way_that_is_tried_again
     assert raised.value.retryable
 
 
-def test_without_having_asked_there_is_no_permission():
+def test_without_having_asked_there_is_no_permission(clock):
     with pytest.raises(WorkerLost):
-        Control(permission=lambda timeout: time.monotonic()).check_permission()
+        Control(permission=lambda timeout: clock.now).check_permission()
 
 
-def test_a_permission_grows_old(monkeypatch):
-    monkeypatch.setattr(control_module, "PERMISSION_LASTS", 0.02)
-    control = Control(permission=lambda timeout: time.monotonic())
+def test_a_permission_grows_old(clock):
+    control = Control(permission=lambda timeout: clock.now)
     control.ask_to_publish()
-    time.sleep(0.03)
+    clock.now += control_module.PERMISSION_LASTS + 0.1
     with pytest.raises(WorkerLost):
         control.check_permission()
 
 
-def test_the_age_of_a_permission_counts_from_when_it_was_given_and_not_received():
+def test_the_age_of_a_permission_counts_from_when_it_was_given_and_not_received(clock):
     """A process that is stopped (SIGSTOP) finds an old word of its owner in the pipe."""
-    control = Control(permission=lambda timeout: time.monotonic() - 3600)
+    control = Control(permission=lambda timeout: clock.now - 3600)
     control.ask_to_publish()
     with pytest.raises(WorkerLost):
         control.check_permission()

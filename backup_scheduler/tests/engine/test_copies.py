@@ -4,16 +4,16 @@ import threading
 import time
 
 import pytest
+from engine import copies as copies_module
 from engine import destinations
+from engine import throttle as throttle_module
 from engine.destinations.local import LocalDestination
 from engine.errors import Cancelled
 from engine.throttle import Throttle
 from fake_odoo import ARCHIVE, FakeOdoo
 from orders import backup_order, copy_order, left_in
 from orders import run_here as run
-
-# Seconds: what a test waits for a thing that comes at once.
-PATIENCE = 20
+from waiting import PATIENCE, Clock, beside, joined
 
 
 @pytest.fixture
@@ -121,31 +121,61 @@ def test_a_place_that_does_not_answer_does_not_keep_the_server_waiting(odoo, fol
     assert [copy["stored"] for copy in result["copies"]] == [True, True]
 
 
-def test_bytes_pass_at_the_rate_that_was_set():
-    throttle, began = Throttle(1_000_000), time.monotonic()
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(throttle_module, "time", clock)
+    return clock
+
+
+def limited(rate, clock):
+    throttle = Throttle(rate)
+    # Waiting is all that takes time here.
+    throttle._lifted = clock
+    return throttle
+
+
+def test_bytes_pass_at_the_rate_that_was_set(clock):
+    throttle, began = limited(1_000_000, clock), clock.now
     for _block in range(6):
         throttle.passed(300_000)
-    assert time.monotonic() - began >= 0.7, "1.8 MB at 1 MB/s, of which one second is credit"
+    assert clock.now - began == pytest.approx(1.8)
 
 
-def test_without_a_limit_nothing_waits():
-    throttle, began = Throttle(0), time.monotonic()
+def test_what_was_not_used_is_made_up_for_within_bounds(clock):
+    throttle = limited(1_000_000, clock)
+    clock.now += 3600
+    began = clock.now
+    for _block in range(6):
+        throttle.passed(300_000)
+    assert clock.now - began == pytest.approx(1.8 - throttle_module.CREDIT)
+
+
+def test_without_a_limit_nothing_waits(clock):
+    throttle, began = limited(0, clock), clock.now
     for _block in range(1000):
         throttle.passed(1 << 30)
-    assert time.monotonic() - began < 1
+    assert clock.now == began
 
 
 def test_a_limit_that_is_lifted_lets_go_of_whoever_waits():
     throttle = Throttle(1)
-    threading.Timer(0.1, throttle.lift).start()
-    began = time.monotonic()
-    throttle.passed(1 << 20)
-    assert time.monotonic() - began < PATIENCE / 2
+    waiting = beside(throttle.passed, 1 << 20)
+    throttle.lift()
+    joined(waiting)
 
 
 def test_an_upload_with_a_limit_holds_up_neither_the_server_nor_the_end_of_a_cancelled_run(
-    odoo, folder
+    odoo, folder, monkeypatch
 ):
+    monkeypatch.setattr(copies_module, "STOP_TIMEOUT", PATIENCE)
+    really_abort, ended = copies_module.Copy._abort, []
+
+    def abort(copy):
+        ended.append(copy.is_through())
+        really_abort(copy)
+
+    monkeypatch.setattr(copies_module.Copy, "_abort", abort)
     place = copy_order(folder, "second", 2, bytes_per_second=len(ARCHIVE) // 1000 or 1)
     order = backup_order(odoo, folder, ["first", place])
 
@@ -153,8 +183,7 @@ def test_an_upload_with_a_limit_holds_up_neither_the_server_nor_the_end_of_a_can
         if event["event"] == "stored":
             control.cancel()
 
-    began = time.monotonic()
     with pytest.raises(Cancelled):
         run(order, cancel)
-    assert time.monotonic() - began < PATIENCE
+    assert ended == [True, True], "the limit was lifted: no upload was ended under its follower"
     assert not [name for name in left_in(folder) if name.startswith("second/")]

@@ -4,6 +4,7 @@ import socket
 
 import fake_odoo
 import pytest
+from devenv.processes import free_port
 from engine.control import Control
 from engine.errors import BackupError, ConnectionFailed, NotOdoo, SourceTimeout, TLSError
 from engine.sources import http_client as client_module
@@ -79,10 +80,8 @@ def test_an_address_with_a_prefix_is_kept(plain):
 
 
 def test_a_refused_connection_is_told():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(ConnectionFailed, match="Connection refused") as raised:
-        probe(f"http://127.0.0.1:{port}")
+        probe(f"http://127.0.0.1:{free_port()}")
     assert raised.value.retryable
 
 

@@ -5,13 +5,13 @@ import http.server
 import json
 import socket
 import threading
-import time
 
 import pytest
 from engine import notify
 from engine.control import Control
 from engine.errors import Cancelled
 from engine.masking import MASK, masked, secrets_of
+from waiting import PATIENCE, beside
 
 
 class Recorder(http.server.ThreadingHTTPServer):
@@ -48,6 +48,19 @@ def recorder():
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def silence():
+    """What a server does that says nothing until the test is over: a function of the connection."""
+    over, waited = threading.Event(), []
+
+    def keep_waiting(_connection):
+        waited.append(over.wait(PATIENCE))
+
+    yield keep_waiting
+    over.set()
+    assert False not in waited, "who was to leave has waited for as long as the server can"
 
 
 @pytest.fixture
@@ -176,11 +189,9 @@ def test_what_does_not_speak_http_is_refused(raw):
     assert not event["ok"]
 
 
-def test_a_server_that_hangs_is_left(raw, monkeypatch):
+def test_a_server_that_hangs_is_left(raw, silence, monkeypatch):
     monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 0.3)
-    began = time.monotonic()
-    (event,) = sent(notice(raw(lambda connection: time.sleep(5))))
-    assert time.monotonic() - began < 3
+    (event,) = sent(notice(raw(silence)))
     assert event["retryable"]
 
 
@@ -190,28 +201,37 @@ def test_a_server_that_hangs_is_left(raw, monkeypatch):
      (b"HTTP/1.1 200 Slow\r\n", b"X-Slow: yes\r\n")],
 )  # fmt: skip
 def test_a_server_that_answers_drop_by_drop_is_left(raw, monkeypatch, begin, drop):
+    left = threading.Event()
+
     def drip(connection):
         with contextlib.suppress(OSError):
             connection.sendall(begin)
-            while True:
+            while not left.wait(0.05):
                 connection.sendall(drop)
-                time.sleep(0.05)
 
     monkeypatch.setattr(notify, "NOTICE_LIMIT", 0.5)
-    began = time.monotonic()
     (event,) = sent(notice(raw(drip)))
-    assert time.monotonic() - began < 3
+    left.set()
     assert event["retryable"]
 
 
-def test_others_behind_a_door_that_is_shut_do_not_wait_for_it_too(raw, recorder, monkeypatch):
-    knocks = []
+def test_others_behind_a_door_that_is_shut_do_not_wait_for_it_too(
+    raw, silence, recorder, monkeypatch
+):
+    knocks, really_send = [], notify.send
 
     def hang(connection):
         knocks.append(connection)
-        time.sleep(5)
+        silence(connection)
 
-    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 0.3)
+    def send(notice, control):
+        # The one that answers may take its time.
+        with monkeypatch.context() as patch:
+            seconds = 0.3 if notice["secret_url"] == shut else PATIENCE
+            patch.setattr(notify, "ANSWER_TIMEOUT", seconds)
+            return really_send(notice, control)
+
+    monkeypatch.setattr(notify, "send", send)
     shut = raw(hang)
     events = sent(notice(shut, 1), notice(recorder.url, 2), notice(shut, 3))
     assert [event["ok"] for event in events] == [False, True, False]
@@ -225,13 +245,18 @@ def test_one_that_is_refused_does_not_stop_the_others(recorder):
     assert len(recorder.got) == 2
 
 
-def test_sending_stops_when_it_is_told_to(raw):
+def test_sending_stops_when_it_is_told_to(raw, silence, monkeypatch):
+    # Until it is told to, it would wait for longer than the server does.
+    monkeypatch.setattr(notify, "NOTICE_LIMIT", 10 * PATIENCE)
+    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 10 * PATIENCE)
     control = Control()
-    threading.Timer(0.3, control.cancel).start()
-    began = time.monotonic()
+
+    def hang(connection):
+        beside(control.cancel)
+        silence(connection)
+
     with pytest.raises(Cancelled):
-        notify.notify({"notices": [notice(raw(lambda _connection: time.sleep(9)))]}, control)
-    assert time.monotonic() - began < 3
+        notify.notify({"notices": [notice(raw(hang))]}, control)
 
 
 @pytest.mark.parametrize(

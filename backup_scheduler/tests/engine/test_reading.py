@@ -1,15 +1,15 @@
 """Archives at rest, read again: what is proven, what is opened, and what is left behind."""
 
-import contextlib
 import dataclasses
 import datetime
 import os
 import signal
-import time
 
 import ages
+import engine_process
 import fake_odoo
 import kinds
+import places
 import pytest
 from ages import IDENTITY, KEY_FILE, OTHER_IDENTITY
 from engine import destinations as destinations_module
@@ -31,7 +31,20 @@ from orders import (
     verify_order,
 )
 from verify_archives import SQL, STORED_FILE, members, odoo_zip
+from waiting import until
 
+# An engine that comes to no end of decrypting.
+HANGING = """
+import sys, time
+sys.path[:0] = [{addon!r}]
+import engine.__main__ as main
+from engine import reading
+def decrypt(blocks, write, identity):
+    write(next(blocks))
+    time.sleep(600)
+reading.decrypt = decrypt
+sys.exit(main.Process(sys.stdin, sys.stdout).run())
+"""
 DAMAGED = ARCHIVE[:60] + b"\xff\xff" + ARCHIVE[62:]
 LACKING = odoo_zip({name: value for name, value in members().items() if name != STORED_FILE})
 NOW = datetime.datetime(2026, 11, 20, 2, 0, tzinfo=datetime.timezone.utc)
@@ -302,19 +315,22 @@ def test_reading_that_is_cancelled_leaves_nothing(odoo, folder, monkeypatch, enc
     assert left_in(folder) == before
 
 
-def test_what_a_killed_reader_left_decrypted_goes_with_the_next_order(odoo, folder):
+def test_what_a_killed_reader_left_decrypted_goes_with_the_next_order(
+    odoo, folder, tmp_path_factory, monkeypatch
+):
     """Plain bytes of an encrypted archive are the last thing to be left lying about."""
-    odoo.archive = fake_odoo.large_archive(60_000_000)
+    script = tmp_path_factory.mktemp("engine") / "hanging.py"
+    script.write_text(HANGING.format(addon=places.ADDON))
+    monkeypatch.setattr(engine_process, "ENGINE", str(script))
+    odoo.archive = fake_odoo.large_archive(5_000_000)
     order = with_identity(stored_and(odoo, folder, sealed_order(folder, "sealed")))
     before = left_in(folder)
     with engine(order) as running:
         running.until("stage", stage="decrypt")
-        deadline = time.monotonic() + 10
-        while not (left := set(left_in(folder)) - set(before)):
-            assert time.monotonic() < deadline
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(running.pid, signal.SIGKILL)
+        left = until(lambda: set(left_in(folder)) - set(before))
+        os.kill(running.pid, signal.SIGKILL)
         assert running.last()["event"] == "lost"
+    monkeypatch.undo()
     assert left == {f"spool/{order['token']}-1.spool"}
     assert carry_out(order)["copies"][0]["ok"]
     assert left_in(folder) == before

@@ -6,8 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 import zipfile
 
 import places
@@ -23,6 +21,7 @@ from engine.errors import (
     Truncated,
 )
 from engine.restore.scratch import Scratch, drill, is_scratch, scratch_name, sweep
+from waiting import beside, joined, until
 
 DRILL = """
 import json, sys
@@ -147,12 +146,10 @@ def test_a_cut_custom_dump_fails_the_drill(cluster, tmp_path):
 
 
 def test_a_cancelled_drill_ends_at_once(cluster, restored, sql):
-    slow = world.with_statement(sql, "SELECT pg_sleep(60);")
+    slow = world.with_statement(sql, world.SLEEP)
     control = Control()
-    began = time.monotonic()
     with world.meanwhile(cluster, control.cancel), pytest.raises(Cancelled):
         restored(slow, control=control)
-    assert time.monotonic() - began < 50
 
 
 def test_autovacuum_does_not_keep_a_scratch_database(cluster, restored, sql):
@@ -165,25 +162,24 @@ def test_autovacuum_does_not_keep_a_scratch_database(cluster, restored, sql):
     control, seen = Control(), []
 
     def cancel_when_it_works():
-        deadline = time.monotonic() + 50
-        while not seen and time.monotonic() < deadline:
-            seen.extend([True] if cluster.psql(working) != "0" else [])
-        control.cancel()
+        try:
+            seen.append(until(lambda: cluster.psql(working) != "0"))
+        finally:
+            control.cancel()
 
-    watcher = threading.Thread(target=cancel_when_it_works)
-    watcher.start()
+    watcher = beside(cancel_when_it_works)
     with pytest.raises(Cancelled):
         restored(
-            world.with_statement(sql, rows + "\nSELECT pg_sleep(2);\nSELECT pg_sleep(60);"),
+            world.with_statement(sql, f"{rows}\nSELECT pg_sleep(2);\n{world.SLEEP}"),
             control=control,
         )
-    watcher.join()
+    joined(watcher)
     assert seen
 
 
 def test_the_time_limit_ends_a_drill(restored, sql):
     with pytest.raises(TimeLimit):
-        restored(world.with_statement(sql, "SELECT pg_sleep(60);"), control=Control(time_limit=1))
+        restored(world.with_statement(sql, world.SLEEP), control=Control(time_limit=1))
 
 
 def test_a_drill_that_postgresql_throws_out_is_told_as_such(cluster, restored, sql):
@@ -195,18 +191,18 @@ def test_a_drill_that_postgresql_throws_out_is_told_as_such(cluster, restored, s
 
     failed = pytest.raises(DatabaseServerFailed, match="terminating connection")
     with world.meanwhile(cluster, throw_out), failed:
-        restored(world.with_statement(sql, "SELECT pg_sleep(60);"))
+        restored(world.with_statement(sql, world.SLEEP))
 
 
 def test_a_killed_postgresql_is_told_and_swept_once_it_is_back(cluster, restored, sql):
     with world.meanwhile(cluster, cluster.kill), pytest.raises(DatabaseServerFailed):
-        restored(world.with_statement(sql, "SELECT pg_sleep(60);"))
+        restored(world.with_statement(sql, world.SLEEP))
     cluster.start()
     assert len(sweep(cluster.dsn())) == 1
 
 
 def test_what_a_killed_drill_left_is_swept_and_what_lives_is_not(cluster, tmp_path, sql):
-    slow = world.with_statement(sql, "SELECT pg_sleep(600);")
+    slow = world.with_statement(sql, world.SLEEP)
     path = world.zipped(tmp_path / "slow.zip", slow)
     with killed_drill(cluster, path) as name:
         assert sweep(cluster.dsn()) == []
@@ -218,7 +214,7 @@ def test_what_a_killed_drill_left_is_swept_and_what_lives_is_not(cluster, tmp_pa
 
 
 def test_a_drill_sweeps_what_the_one_before_left(cluster, restored, tmp_path, sql):
-    path = world.zipped(tmp_path / "slow.zip", world.with_statement(sql, "SELECT pg_sleep(600);"))
+    path = world.zipped(tmp_path / "slow.zip", world.with_statement(sql, world.SLEEP))
     with killed_drill(cluster, path):
         pass
     restored(sql)
@@ -241,10 +237,7 @@ class killed_drill:  # noqa: N801 - used as a statement
     def __exit__(self, *reason):
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        deadline = time.monotonic() + 10
-        while world.locks(self._cluster):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: not world.locks(self._cluster))
 
 
 def test_a_sweep_drops_no_database_that_is_not_ours(cluster):

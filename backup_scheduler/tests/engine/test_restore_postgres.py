@@ -6,7 +6,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import places
 import pytest
@@ -24,6 +23,7 @@ from engine.errors import (
 from engine.restore import filestore
 from engine.restore.postgres import restore, sweep
 from engine.restore.scratch import scratch_name
+from waiting import until
 
 NAME = "restored"
 sql = world.sql
@@ -287,7 +287,7 @@ def test_a_copy_that_nothing_neutralizes_is_not_restored(cluster, restored, sql,
 def test_a_cancelled_restore_leaves_nothing(cluster, restored, sql, folder):
     control = Control()
     with world.meanwhile(cluster, control.cancel), pytest.raises(Cancelled):
-        restored(world.with_statement(sql, "SELECT pg_sleep(60);"), control=control)
+        restored(world.with_statement(sql, world.SLEEP), control=control)
     assert is_gone(cluster, folder)
 
 
@@ -353,10 +353,7 @@ def killed_restore(cluster, path, target, moment):
     command = [sys.executable, "-c", RESTORE, places.ADDON, order]
     done = subprocess.run(command, check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 10
-    while world.locks(cluster):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not world.locks(cluster))
 
 
 @pytest.mark.parametrize("moment", ["loaded", "unpacked folder", "published folder"])

@@ -15,6 +15,7 @@ from engine.schedule import CronSchedule, ScheduleError, _Zone, cached_schedule
 sys.path.insert(0, str(Path(__file__).parent))
 from cron_oracle import fires, matcher, wall_clock
 from schedule_cases import HARD_CASES, ODD_ZONES
+from waiting import joined
 
 UTC = timezone.utc
 SEED = 20261120
@@ -314,5 +315,5 @@ class TestSharing(unittest.TestCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            joined(thread)
         self.assertEqual(answers, dict.fromkeys(range(4), expected))

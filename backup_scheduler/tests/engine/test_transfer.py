@@ -7,6 +7,7 @@ import time
 
 import fake_odoo
 import pytest
+from engine import copies as copies_module
 from engine import destinations as destinations_module
 from engine.control import Control
 from engine.destinations.local import LocalDestination, LocalUpload
@@ -14,6 +15,7 @@ from engine.errors import BackupError, Cancelled, DestinationFailed, NoSpace, Wo
 from fake_odoo import ARCHIVE, FakeOdoo
 from orders import PATH, RUN, backup_order, copy_order, discard_order, left_in
 from orders import run_here as run
+from waiting import PATIENCE, beside
 
 DAMAGED = ARCHIVE[:60] + b"\xff\xff" + ARCHIVE[62:]
 STAGES = ("connect", "download", "verify", "store", "publish")
@@ -40,9 +42,14 @@ class BrokenDestination(LocalDestination):
 
 
 class BrokenUpload(LocalUpload):
+    def __init__(self, *arguments):
+        self._ended = threading.Event()
+        super().__init__(*arguments)
+
     def write(self, block):
         if self.step == "hang":
-            time.sleep(0.5)
+            self._ended.wait(PATIENCE)
+            raise DestinationFailed("It was ended.")
         self._break_at("write")
         super().write(block)
 
@@ -55,6 +62,7 @@ class BrokenUpload(LocalUpload):
         super().commit(catalogue)
 
     def abort(self):
+        self._ended.set()
         super().abort()
         self._break_at("abort")
 
@@ -238,13 +246,14 @@ def test_a_permission_that_runs_out_between_two_copies_does_not_hide_the_first(
     assert left_in(folder) == [f"first/{PATH}", f"first/{PATH}.json"]
 
 
-def test_a_run_that_waits_for_a_slow_destination_can_be_cancelled(odoo, folder):
+def test_a_run_that_waits_for_a_slow_destination_can_be_cancelled(odoo, folder, monkeypatch):
+    monkeypatch.setattr(copies_module, "STOP_TIMEOUT", 0)
     order = backup_order(odoo, folder)
     order["destinations"] = [broken(folder, "slow", 1, "hang")]
 
     def cancel(control, event):
         if event.get("stage") == "store":
-            threading.Timer(0.05, control.cancel).start()
+            beside(control.cancel)
 
     with pytest.raises(Cancelled):
         run(order, cancel)

@@ -14,12 +14,16 @@ from engine.archive.inventory import Inventory
 from engine.archive.schema import Schema
 from engine.archive.sqlscript import Script
 from engine.errors import Damaged, Inconsistent, NotConsistent
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 check, fault = archives.verifier("zip")
 check_dump, fault_in_dump = archives.verifier("dump")
 OTHER = "aa/" + "a" * 40
+# The same examples each time, and no measuring of how long it takes to think of them.
+ALWAYS_THE_SAME = settings(
+    derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @pytest.fixture
@@ -244,7 +248,7 @@ def test_a_script_reads_the_same_however_its_bytes_are_cut(windows):
         assert whole == read(script, pieces(script, range(size, len(script), size))), size
 
 
-@settings(max_examples=30, deadline=None)
+@settings(ALWAYS_THE_SAME, max_examples=30)
 @given(st.data())
 def test_a_script_reads_the_same_cut_anywhere(data):
     script = Sample().script()
@@ -252,7 +256,7 @@ def test_a_script_reads_the_same_cut_anywhere(data):
     assert read(script, pieces(script, cuts)) == read(script, [script])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(ALWAYS_THE_SAME, max_examples=40)
 @given(st.lists(st.lists(st.text(max_size=30), min_size=2, max_size=2), max_size=8), st.data())
 def test_rows_of_any_text_are_read_as_they_were(texts, data):
     """The escapes are those of COPY: backslash, tab, line ends."""
