@@ -4,7 +4,6 @@ import contextlib
 import queue
 import socket
 import threading
-import time
 
 BLOCK = 1 << 16
 
@@ -13,15 +12,16 @@ class Proxy:
     """Forwards to ``port`` of this machine; use it as a context manager.
 
     :param rate: bytes a second towards the client; the server's are taken at full speed
+    :param held: whether the client gets no more than the beginning, until it is released
     :param cut_at: bytes of one answer after which it ends, as orderly as a complete one
     :param stall_at: bytes of one answer after which nothing is read from the server any more
 
     Only answers that are larger than what is small talk (64 kB) are touched.
     """
 
-    def __init__(self, port, rate=None, cut_at=None, stall_at=None):
+    def __init__(self, port, rate=None, cut_at=None, stall_at=None, held=False):
         self._port = port
-        self._rate, self._cut_at, self._stall_at = rate, cut_at, stall_at
+        self._rate, self._cut_at, self._stall_at, self._held = rate, cut_at, stall_at, held
         self._ended = threading.Event()
         self.stalled = threading.Event()
 
@@ -53,7 +53,7 @@ class Proxy:
             threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
             try:
                 with contextlib.suppress(OSError):
-                    if self._rate:
+                    if self._rate or self._held:
                         self._answer_slowly(server, client)
                     else:
                         self._answer(server, client)
@@ -91,8 +91,8 @@ class Proxy:
         while block := blocks.get():
             client.sendall(block)
             passed += len(block)
-            if passed > BLOCK and not self._ended.is_set():
-                time.sleep(len(block) / self._rate)
+            if passed > BLOCK:
+                self._ended.wait(None if self._held else len(block) / self._rate)
 
     def _read_ahead(self, server, blocks):
         with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ LEASE = 45
 
 def test_a_worker_killed_in_the_middle_of_a_transfer_is_replaced(world, remote):
     before = world.archives()
-    with Proxy(remote.port, rate=SLOW) as proxy:
+    with Proxy(remote.port, held=True) as proxy:
         run = world.run_now(proxy.url, max_attempts=2)
         world.wait_for(run, ["running"], stage="download")
         engine = world.engine()
@@ -35,7 +35,7 @@ def test_a_worker_killed_in_the_middle_of_a_transfer_is_replaced(world, remote):
 
 def test_worker_and_engine_killed_together_leave_nothing_in_the_end(world, remote):
     before = world.archives()
-    with Proxy(remote.port, rate=SLOW) as proxy:
+    with Proxy(remote.port, held=True) as proxy:
         run = world.run_now(proxy.url)
         world.wait_for(run, ["running"], stage="download")
         worker, engine = world.worker(), world.engine()
@@ -49,7 +49,7 @@ def test_worker_and_engine_killed_together_leave_nothing_in_the_end(world, remot
 
 
 def test_a_killed_engine_costs_its_run_one_attempt(world, remote):
-    with Proxy(remote.port, rate=SLOW) as proxy:
+    with Proxy(remote.port, held=True) as proxy:
         run = world.run_now(proxy.url, max_attempts=2)
         world.wait_for(run, ["running"], stage="download")
         worker = world.worker()
@@ -62,7 +62,7 @@ def test_a_killed_engine_costs_its_run_one_attempt(world, remote):
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_run_back(world, remote):
-    with Proxy(remote.port, rate=SLOW) as proxy:
+    with Proxy(remote.port, held=True) as proxy:
         run = world.run_now(proxy.url)
         world.wait_for(run, ["running"], stage="download")
         os.kill(world.worker(), signal.SIGTERM)
@@ -97,7 +97,7 @@ def test_a_worker_stopped_past_its_lease_writes_nothing(world, remote):
 
 
 def test_odoo_killed_and_started_again_disturbs_no_backup(world, backup_server, remote):
-    with Proxy(remote.port, rate=SLOW) as proxy:
+    with Proxy(remote.port, held=True) as proxy:
         run = world.run_now(proxy.url)
         world.wait_for(run, ["running"], stage="download")
         worker = world.worker()

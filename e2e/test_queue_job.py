@@ -29,7 +29,6 @@ CHANNELS = "root:4,root.backup:3"
 ALL = 420
 FOUND_LOST = 120
 BLOCK = 1 << 16
-SLOW = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +142,7 @@ def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair)
 
 
 def test_a_killed_odoo_worker_costs_its_run_one_attempt(queued, small_remote):
-    with Proxy(small_remote.port, rate=SLOW) as proxy:
+    with Proxy(small_remote.port, held=True) as proxy:
         run = queued.run_now(proxy.url, max_attempts=2)
         pid = int(queued.wait_for(run, ["running"], stage="download")["worker"].split(":")[-1])
         os.kill(pid, signal.SIGKILL)
@@ -154,7 +153,7 @@ def test_a_killed_odoo_worker_costs_its_run_one_attempt(queued, small_remote):
 
 
 def test_a_running_backup_is_cancelled_within_seconds(queued, small_remote):
-    with Proxy(small_remote.port, rate=SLOW) as proxy:
+    with Proxy(small_remote.port, held=True) as proxy:
         run = queued.run_now(proxy.url)
         queued.wait_for(run, ["running"], stage="download")
         queued.call("run", "cancel", [run])
