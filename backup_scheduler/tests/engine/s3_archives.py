@@ -57,12 +57,16 @@ def behind(url, **settings):
 
 def when(method, pattern, deal, times=1000):
     """Return a fault that deals with the first ``times`` such requests."""
-    left = [times]
+    left = [deal] * times
 
     def fault(handler):
-        if handler.command != method or not re.search(pattern, handler.path) or not left[0]:
+        if handler.command != method or not re.search(pattern, handler.path):
             return False
-        left[0] -= 1
+        try:
+            # At once: parts come side by side, each in a thread of its own.
+            left.pop()
+        except IndexError:
+            return False
         deal(handler)
         return True
 

@@ -19,6 +19,9 @@ from devenv.processes import free_port
 from waiting import until
 
 USER, PASSWORD = "archives", "right horse"
+# In the environment of all that is started from here: others test beside.
+MARK = f"STARTED_BY_TESTS={os.getpid()}"
+os.environ.update([MARK.split("=")])
 # All that pyftpdlib lets an account do; see its documentation for the letters.
 EVERYTHING = "elradfmwMT"
 NO_DELETING, NO_READING = EVERYTHING.replace("d", ""), EVERYTHING.replace("r", "")
@@ -129,14 +132,20 @@ def obscured(password):
 
 
 def programs_running(word):
-    """Return the numbers of the processes of rclone whose command line has ``word`` in it."""
+    """Return the numbers of the processes of rclone that were started from here, by whatever has
+    ended since, and whose command line has ``word`` in it."""
     found = []
     for number in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{number}/cmdline", "rb") as file:
-            line = file.read().split(b"\0")
+        with contextlib.suppress(OSError):
+            line, environment = (contents_of(number, name) for name in ("cmdline", "environ"))
             if line[0].endswith(b"rclone") and any(word.encode() in part for part in line):
-                found.append(int(number))
+                found += [int(number)] if MARK.encode() in environment else []
     return found
+
+
+def contents_of(number, name):
+    with open(f"/proc/{number}/{name}", "rb") as file:
+        return file.read().split(b"\0")
 
 
 def killed_after(steps):

@@ -135,6 +135,8 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_a_living_ones_sta
     destination, memory
 ):
     servers_rclone.killed_after(lambda: destination.begin(PATH, "uuid/1", "token"))
+    # Its rclone ends a moment later, and may still write into the folder.
+    until(lambda: not servers_rclone.programs_running(PATH))
     assert len(os.listdir(memory)) == 1
     with rclone_config.private_folder(memory) as folder:
         assert os.listdir(memory) == [os.path.basename(folder)]
