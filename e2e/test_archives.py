@@ -11,7 +11,7 @@ import zipfile
 import pytest
 from devenv.paths import ROOT
 from web import Web
-from world import BACKUPS
+from world import BACKUPS, SOON
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_damaged_copy_is_repaired_from_a_good_one(world, second):
     )  # fmt: skip
     assert repaired
     world.wait_until(
-        lambda: {copy["status"] for copy in world.copies(run["id"])} == {"stored"}, 30, "stored"
+        lambda: {copy["status"] for copy in world.copies(run["id"])} == {"stored"}, SOON, "stored"
     )
     read = read_again(world, run)
     assert read["status"] == "verified"

@@ -7,7 +7,7 @@ import time
 
 from devenv import processes
 from proxy import Proxy
-from world import BACKUPS, failed, good
+from world import BACKUPS, SOON, failed, good
 
 SLOW = 3_000_000
 # Seconds that the promise gives a lost run to be found.
@@ -23,7 +23,9 @@ def test_a_worker_killed_in_the_middle_of_a_transfer_is_replaced(world, remote):
         world.wait_for(run, ["running"], stage="download")
         engine = world.engine()
         os.kill(world.worker(), signal.SIGKILL)
-        world.wait_until(lambda: not processes.is_running(engine), 15, "the engine ended by itself")
+        world.wait_until(
+            lambda: not processes.is_running(engine), SOON, "the engine ended by itself"
+        )
         assert world.leftovers() == []
         proxy.release()
         world.wait_for(run, ["running", "verified"], FOUND_LOST, attempt=2)
@@ -54,7 +56,7 @@ def test_a_killed_engine_costs_its_run_one_attempt(world, remote):
         world.wait_for(run, ["running"], stage="download")
         worker = world.worker()
         os.kill(world.engine(), signal.SIGKILL)
-        world.wait_for(run, ["running"], timeout=15, attempt=2)
+        world.wait_for(run, ["running"], attempt=2)
         proxy.release()
         ended = good(world.wait_for(run))
     assert ended["attempt"] == 2
@@ -66,10 +68,10 @@ def test_a_worker_that_is_told_to_stop_gives_its_run_back(world, remote):
         run = world.run_now(proxy.url)
         world.wait_for(run, ["running"], stage="download")
         os.kill(world.worker(), signal.SIGTERM)
-        world.wait_for(run, ["queued"], timeout=15)
+        world.wait_for(run, ["queued"])
         assert world.leftovers() == []
         proxy.release()
-        world.wait_until(lambda: not world.worker(), 15, "the worker ended")
+        world.wait_until(lambda: not world.worker(), SOON, "the worker ended")
         world.dispatch()
         ended = good(world.wait_for(run, timeout=FOUND_LOST))
     assert ended["attempt"] == 1
@@ -89,7 +91,7 @@ def test_a_worker_stopped_past_its_lease_writes_nothing(world, remote):
         proxy.release()
         lost = world.run(run)
         os.kill(worker, signal.SIGCONT)
-        world.wait_until(lambda: not world.engine(), 30, "its engine was stopped")
+        world.wait_until(lambda: not world.engine(), SOON, "its engine was stopped")
         time.sleep(2)
     assert world.run(run)["status"] == lost["status"]
     world.wait_until(lambda: not world.leftovers(), FOUND_LOST, "the remains are swept")

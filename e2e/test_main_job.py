@@ -7,7 +7,7 @@ import subprocess
 from devenv.paths import ROOT
 from devenv.stack import SHOP
 from proxy import Proxy
-from world import BACKUPS, ENDED, good
+from world import BACKUPS, ENDED, SOON, good
 
 
 def test_a_manual_and_a_scheduled_run_are_verified(world):
@@ -64,7 +64,7 @@ def test_a_database_that_appears_later_is_backed_up_too(world, cluster, remote):
         (run,) = world.call("job", "run_now", [job])
         good(world.wait_for(run))
         runs = world.wait_until(
-            lambda: (found := world.runs(job)) and len(found) == 2 and found, 30, "a second run"
+            lambda: (found := world.runs(job)) and len(found) == 2 and found, SOON, "a second run"
         )
         second = good(world.wait_for(runs[1]["id"]))
         assert second["database_name"] == "second shop"
@@ -83,7 +83,7 @@ def test_a_running_backup_is_cancelled_within_seconds_and_leaves_nothing(world, 
         run = world.run_now(proxy.url)
         world.wait_for(run, ["running"], stage="download")
         world.call("run", "cancel", [run])
-        ended = world.wait_for(run, timeout=30)
+        ended = world.wait_for(run)
     assert (ended["status"], ended["error_code"]) == ("cancelled", "cancelled")
     assert world.leftovers() == []
 
@@ -143,7 +143,7 @@ def test_a_worker_of_the_command_line_stays_and_executes(world, backup_server):
         assert world.worker() is None
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(SOON) == 0
 
 
 def test_a_host_that_forbids_processes_executes_in_its_cron_threads(world):

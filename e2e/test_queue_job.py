@@ -17,7 +17,7 @@ from devenv.odoo import OdooServer
 from devenv.seed import Seed
 from devenv.stack import addon_dependencies
 from proxy import Proxy, hang_up
-from world import MASTER_PASSWORD, World, failed, good
+from world import MASTER_PASSWORD, SOON, World, failed, good
 
 from conftest import fresh
 
@@ -82,7 +82,7 @@ def start(server, balancer):
     balancer.add(server.port)
     if len(balancer.ports) == 1:
         ready = "queue job runner ready"
-        assert processes.wait_until(lambda: ready in server.log.read_text(), 30)
+        assert processes.wait_until(lambda: ready in server.log.read_text(), SOON)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair)
     assert shared & set(first.processes())
     assert shared & set(second.processes())
     queued.wait_until(
-        lambda: working(queued, runs) & set(first.processes()), 30, "the first is at work"
+        lambda: working(queued, runs) & set(first.processes()), SOON, "the first is at work"
     )
     first.kill(signal.SIGKILL)
     queued.wait_until(
@@ -157,15 +157,15 @@ def test_a_running_backup_is_cancelled_within_seconds(queued, small_remote):
         run = queued.run_now(proxy.url)
         queued.wait_for(run, ["running"], stage="download")
         queued.call("run", "cancel", [run])
-        assert queued.wait_for(run, timeout=20)["status"] == "cancelled"
-    queued.wait_until(lambda: not queued.leftovers(), 20, "nothing is left")
+        assert queued.wait_for(run)["status"] == "cancelled"
+    queued.wait_until(lambda: not queued.leftovers(), SOON, "nothing is left")
 
 
 def test_a_failed_backup_leaves_a_queue_job_that_is_done(queued):
     run = failed(queued.back_up("http://127.0.0.1:9"), "connection_failed")
     queued.wait_until(
         lambda: queued.queue_jobs(["identity_key", "=", f"backup_run:{run['id']}:0"],
-                                  ["state", "=", "done"]), 15, "its queue job is done")
+                                  ["state", "=", "done"]), SOON, "its queue job is done")
 
 
 def test_a_stored_archive_is_verified_again_by_a_queue_job(queued):

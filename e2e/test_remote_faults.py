@@ -6,7 +6,7 @@ import xmlrpc.client
 import pytest
 from devenv.stack import SHOP
 from proxy import Proxy
-from world import MASTER_PASSWORD, failed, good
+from world import MASTER_PASSWORD, SOON, failed, good
 
 
 def accepts(server, password):
@@ -102,7 +102,7 @@ def test_a_remote_that_is_back_is_backed_up_by_the_next_attempt(world, server):
     absent = server("absent", master_password=MASTER_PASSWORD, workers=2)
     absent.stop()
     run = world.run_now(absent.url, max_attempts=100)
-    world.wait_until(lambda: world.run(run)["error_code"] == "connection_failed", 30, "a failure")
+    world.wait_until(lambda: world.run(run)["error_code"] == "connection_failed", SOON, "a failure")
     absent.start()
     ended = good(world.wait_for(run))
     assert ended["attempt"] > 1

@@ -14,6 +14,8 @@ BACKUPS = "backups"
 MASTER_PASSWORD = "correct horse battery"
 ENDED = ("success", "verified", "failed", "verify_failed", "skipped", "cancelled")
 POLL = 0.2
+# Seconds in which what comes at once has come, on a busy machine too.
+SOON = 90
 # What may lie in a destination: archives, what describes them, and what the folder is known by.
 ARCHIVES = (".zip", ".dump", ".age", ".json")
 MARKER = ".backup_scheduler"
@@ -65,7 +67,7 @@ class World:
         (run,) = self.call("job", "run_now", [self.create_job(self.create_instance(url), **job)])
         return run
 
-    def back_up(self, url=None, timeout=90, **job):
+    def back_up(self, url=None, timeout=SOON, **job):
         """Run now, and return the run as it ended."""
         return self.wait_for(self.run_now(url, **job), timeout=timeout)
 
@@ -78,7 +80,7 @@ class World:
     def copies(self, run):
         return self.call("copy", "search_read", [["run_id", "=", run]], order="id")
 
-    def wait_for(self, run, statuses=ENDED, timeout=90, **values):
+    def wait_for(self, run, statuses=ENDED, timeout=SOON, **values):
         """Wait until the run has one of the statuses, and other fields the values given."""
 
         def as_wanted():
@@ -184,7 +186,7 @@ class World:
         """Tell the worker to end, and wait until it has."""
         if worker := self.worker():
             os.kill(worker, signal.SIGTERM)
-            self.wait_until(lambda: not self.worker(), 30, "the worker ended")
+            self.wait_until(lambda: not self.worker(), SOON, "the worker ended")
 
     # --- the end --------------------------------------------------------------------------------
 

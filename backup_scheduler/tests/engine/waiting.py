@@ -16,7 +16,7 @@ def until(condition, what="it did not come to that"):
     deadline = time.monotonic() + PATIENCE
     while not (met := condition()):
         assert time.monotonic() < deadline, what
-        time.sleep(0.01)
+        time.sleep(0.02)
     return met
 
 
