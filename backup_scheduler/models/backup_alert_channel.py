@@ -122,6 +122,9 @@ class BackupAlertChannel(models.Model):
     alert_ids = fields.One2many("backup.alert", "channel_id")
     alert_count = fields.Integer(compute="_compute_alert_count")
 
+    # The address of a webhook is its own secret: it says where it goes.
+    _servers_of_secrets = {"telegram_token": ("telegram_server",)}
+
     # --- fields ---------------------------------------------------------------------------------
 
     def _compute_secrets(self):
@@ -189,13 +192,7 @@ class BackupAlertChannel(models.Model):
     def write(self, vals):
         if {"url", "telegram_token", "telegram_chat", "telegram_server", "kind"} & vals.keys():
             vals = {**vals, "last_error": False}
-        servers = {channel: channel._telegram_root() for channel in self}
-        result = super().write(vals)
-        if not (vals.get("telegram_token") or "").strip():
-            moved = self.filtered(lambda channel: channel._telegram_root() != servers[channel])
-            # Else whoever enters a server of theirs has it sent there.
-            moved.sudo().telegram_token_sealed = False
-        return result
+        return super().write(vals)
 
     # --- what people and scripts do -------------------------------------------------------------
 

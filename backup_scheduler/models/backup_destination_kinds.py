@@ -85,12 +85,22 @@ def kind_fields():
     return made
 
 
+def servers_of_secrets():
+    """Return the fields that name the server of each secret, by the secret's field."""
+    return {
+        name: tuple(field_name(kind, other) for other in KINDS[kind].SETTINGS if other.server)
+        for kind, name, setting in all_settings()
+        if setting.secret
+    }
+
+
 LOCATION = {"kind"} | {
     field_name(kind, setting)
     for kind, destination in KINDS.items()
     for setting in destination.SETTINGS
     if setting.location
 }
+SEALED = tuple(sealed_name(name) for _kind, name, setting in all_settings() if setting.secret)
 PLAIN = tuple(name for _kind, name, setting in all_settings() if not setting.secret)
 
 
@@ -100,6 +110,7 @@ class BackupDestinationKinds(models.Model):
     _inherit = "backup.destination"
 
     vars().update(kind_fields())
+    _servers_of_secrets = servers_of_secrets()
 
     stored_secrets = fields.Char(compute="_compute_stored_secrets", compute_sudo=True)
 
@@ -108,7 +119,7 @@ class BackupDestinationKinds(models.Model):
             if setting.secret:
                 self[name] = False
 
-    @api.depends("kind")
+    @api.depends("kind", *SEALED)
     def _compute_stored_secrets(self):
         for destination in self:
             labels = [
@@ -215,6 +226,8 @@ class BackupDestinationKinds(models.Model):
         arch, view = super()._get_view(view_id, view_type, **options)
         for place in arch.xpath("//group[@name='kind_settings']"):
             self._show_settings(place, advanced=False)
+            # Below what it is about.
+            place.extend(place.xpath("div[@name='secrets_hint']"))
         for place in arch.xpath("//group[@name='advanced_settings']"):
             self._show_settings(place, advanced=True)
             # No heading over nothing, for kinds that have none of them.

@@ -7,7 +7,7 @@ from odoo.exceptions import ValidationError
 from ..engine import transfer
 from ..engine.control import Control
 from ..engine.errors import BackupError
-from ..engine.sources.http_client import checked_url, same_server
+from ..engine.sources.http_client import checked_url
 
 _logger = logging.getLogger(__name__)
 
@@ -94,6 +94,8 @@ class BackupInstance(models.Model):
         "CHECK(max_parallel_runs >= 0)", "Max Parallel Runs: enter 0 (no limit) or more."
     )
 
+    _servers_of_secrets = {"master_password": ("url",)}
+
     # --- fields ---------------------------------------------------------------------------------
 
     def _compute_secrets(self):
@@ -156,26 +158,10 @@ class BackupInstance(models.Model):
         active = vals.get("active")
         moved = self.filtered(lambda one: active is not None and one.active != active)
         moved.job_ids._plan_due_fires()
-        addresses = {instance: instance.url for instance in self}
         result = super().write(vals)
         moved._plan_jobs()
         moved.job_ids._promise_anew()
-        if not vals.get("master_password"):
-            self._forget_passwords(addresses)
         return result
-
-    def _forget_passwords(self, addresses):
-        """Forget the master passwords of those that lead to another server than they did: whoever
-        enters a server of theirs would have them sent there."""
-        for instance in self.filtered("has_master_password"):
-            if not same_server(addresses[instance], instance.url):
-                instance.sudo().master_password_sealed = False
-                instance.message_post(
-                    body=self.env._(
-                        "The address leads to another server: the stored master password is "
-                        "forgotten, and has to be entered again."
-                    )
-                )
 
     def _plan_jobs(self):
         self.job_ids._plan()

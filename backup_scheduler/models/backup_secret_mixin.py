@@ -4,8 +4,10 @@ import tempfile
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from odoo import models, tools
+from odoo import api, fields, models, tools
 from odoo.exceptions import UserError
+
+from ..engine.sources.http_client import same_server
 
 _logger = logging.getLogger(__name__)
 
@@ -20,10 +22,89 @@ class BackupSecretMixin(models.AbstractModel):
     A model declares a secret as two fields: the one that people write, computed to nothing and
     with an inverse that calls :meth:`_seal`, and the stored one beside it that only the superuser
     reaches. A dump of the database, or a look over RPC, never holds the secret.
+
+    A secret goes only to the server that it was given for: whoever may change the address could
+    have it sent to a host of theirs and read it there. So it is forgotten where one of the fields
+    changes that name its server, unless a new one comes in the same write. It takes a model with
+    a chatter, which says so.
     """
 
     _name = "backup.secret.mixin"
     _description = "Encrypted secrets"
+
+    # The fields that name the server of a secret, by the field of the secret that people write.
+    _servers_of_secrets = {}
+
+    secrets_to_forget = fields.Char(
+        compute="_compute_secrets_to_forget",
+        compute_sudo=True,
+        help="What is going to be forgotten when the form is saved.",
+    )
+
+    def write(self, vals):
+        servers = {record: record._named_servers() for record in self}
+        result = super().write(vals)
+        for record in self if self._servers_of_secrets else ():
+            elsewhere = record._secrets_of_others(servers[record])
+            record._forget([name for name in elsewhere if not is_given(vals.get(name))])
+        return result
+
+    def _named_servers(self):
+        """Return what names the server of each secret now, as a tuple of texts."""
+        return {
+            secret: tuple(self._server_part(name) for name in names)
+            for secret, names in self._servers_of_secrets.items()
+        }
+
+    def _server_part(self, name):
+        """Return a field as it is used: where nothing is entered, that is its default."""
+        # Not by default_get: there the default may come from whoever asks.
+        default = self._fields[name].default
+        return str(self[name] or (default and default(self)) or "").strip().lower()
+
+    def _secrets_of_others(self, servers):
+        """Return the secrets that lie here and were given for ``servers``, which are others now."""
+        self.ensure_one()
+        now, record = self._named_servers(), self.sudo()
+        return [
+            secret
+            for secret, parts in servers.items()
+            if record[f"{secret}_sealed"]
+            and not all(
+                one == other or same_server(one, other)
+                for one, other in zip(parts, now[secret], strict=True)
+            )
+        ]
+
+    def _forget(self, secrets):
+        if not secrets:
+            return
+        self.sudo().write({f"{secret}_sealed": False for secret in secrets})
+        self.message_post(
+            body=self.env._(
+                "Another server was entered: what was stored for the one before is forgotten "
+                "(%(secrets)s), and has to be entered again.",
+                secrets=self._labels_of(secrets),
+            )
+        )
+
+    def _labels_of(self, secrets):
+        names = [self._fields[secret]._description_string(self.env) for secret in secrets]
+        return ", ".join(names)
+
+    @api.depends(
+        lambda self: {
+            name for secret, names in self._servers_of_secrets.items() for name in (secret, *names)
+        }
+    )
+    def _compute_secrets_to_forget(self):
+        for record in self:
+            # What is in the form, against what is stored.
+            kept = record._origin
+            elsewhere = record._secrets_of_others(kept._named_servers()) if kept else ()
+            record.secrets_to_forget = self._labels_of(
+                name for name in elsewhere if not is_given(record[name])
+            )
 
     def _seal(self, value):
         """Return ``value`` encrypted, as text; nothing stays nothing."""
@@ -64,6 +145,11 @@ class BackupSecretMixin(models.AbstractModel):
                     file=key_path(),
                 )
             ) from None
+
+
+def is_given(secret):
+    """Return whether something is there to store; spaces are nothing."""
+    return bool((secret or "").strip())
 
 
 def key_path():

@@ -7,6 +7,7 @@ from lxml import etree
 
 from odoo import tools
 from odoo.exceptions import AccessError, ValidationError
+from odoo.tests import Form
 from odoo.tools import file_open
 
 from ..engine.destinations import KINDS
@@ -128,6 +129,100 @@ class TestKinds(BackupCase):
                    "changed_settings": {"config": config}}]  # fmt: skip
         run._record({**self._done(run), "copies": copies})
         self.assertEqual(destination._settings()["config"], config)
+
+
+class TestSecretsOfAServer(BackupCase):
+    """Who may change the address reads no secret at a server of theirs."""
+
+    NAS = {**SFTP, "sftp_password": "hush", "sftp_private_key": "key", "sftp_passphrase": "open"}
+
+    def _make(self, values):
+        # A key of no use would be refused when it is saved.
+        with patch.object(SFTPDestination, "__init__", return_value=None):
+            return self.env["backup.destination"].create(values)
+
+    def _stored(self, destination):
+        return destination.stored_secrets or ""
+
+    def test_each_kind_that_keeps_secrets_names_their_server_or_enters_both_as_one(self):
+        servers = self.env["backup.destination"]._servers_of_secrets
+        for kind, name, setting in all_settings():
+            if setting.secret:
+                with self.subTest(name):
+                    self.assertEqual(bool(servers[name]), kind != "rclone")
+
+    def test_secrets_are_forgotten_where_the_server_changes_and_nowhere_else(self):
+        cases = (
+            (self.NAS, {"sftp_host": "evil.example"}, False),
+            (self.NAS, {"sftp_port": 2222}, False),
+            (self.NAS, {"sftp_host": "NAS.example.com ", "sftp_port": 0}, True),
+            (self.NAS, {"sftp_user": "other", "speed_limit": 2}, True),
+            (S3, {"s3_endpoint_url": "https://evil.example"}, False),
+            (S3, {"s3_endpoint_url": "http://s3.example.com"}, False),
+            (S3, {"s3_endpoint_url": "https://s3.example.com:444"}, False),
+            (S3, {"s3_endpoint_url": False}, False),
+            (S3, {"s3_endpoint_url": "https://S3.example.com:443/"}, True),
+            (S3, {"s3_region": "eu-central-1", "s3_bucket": "other"}, True),
+        )
+        for made, written, kept in cases:
+            with self.subTest(written):
+                destination = self._make(made)
+                stored = self._stored(destination)
+                with patch.object(SFTPDestination, "__init__", return_value=None):
+                    destination.write(written)
+                self.assertEqual(self._stored(destination), stored if kept else "")
+                self.assertEqual("very secret" in str(destination._settings()),
+                                 kept and made is S3)  # fmt: skip
+                told = str(destination.message_ids.mapped("body"))
+                self.assertEqual("forgotten" in told and stored in told, not kept)
+
+    def test_another_kind_in_between_does_not_carry_a_secret_elsewhere(self):
+        destination = self._make(S3)
+        destination.write({"kind": "local", "path": self.destination.path})
+        destination.s3_endpoint_url = "https://evil.example"
+        destination.kind = "s3"
+        self.assertEqual(self._stored(destination), "")
+
+    def test_a_default_of_whoever_asks_is_not_taken_for_the_server_before(self):
+        destination = self._make({**S3, "s3_endpoint_url": False})
+        address = "https://evil.example"
+        destination.with_context(default_s3_endpoint_url=address).s3_endpoint_url = address
+        self.assertEqual(self._stored(destination), "")
+
+    def test_a_secret_that_comes_with_the_server_is_kept_and_the_others_are_not(self):
+        destination = self._make(self.NAS)
+        destination.write({"sftp_host": "new.example.com", "sftp_password": "theirs"})
+        self.assertEqual(destination._settings()["password"], "theirs")
+        self.assertEqual(self._stored(destination), "Password")
+        destination.write({"sftp_host": "newer.example.com", "sftp_password": " "})
+        self.assertEqual(self._stored(destination), "")
+
+    def test_a_check_afterwards_says_which_secret_is_missing(self):
+        nas, bucket = self._make({**SFTP, "sftp_password": "hush"}), self._make(S3)
+        nas.sftp_host = "127.0.0.1"
+        answer = nas.check()
+        self.assertIn("neither a password nor a key", answer["error"])
+        self.assertIn("entered again", answer["hint"])
+        bucket.s3_endpoint_url = "http://127.0.0.1:1"
+        answer = bucket.check()
+        self.assertIn("secret key is missing", answer["error"])
+        self.assertIn("entered again", bucket.check_error)
+
+    def test_the_form_says_beforehand_what_is_going_to_be_forgotten(self):
+        destination = self._make({**SFTP, "sftp_password": "hush"})
+        with Form(destination.with_user(self._user("manager"))) as form:
+            self.assertFalse(form.secrets_to_forget)
+            form.sftp_host = "new.example.com"
+            self.assertEqual(form.secrets_to_forget, "Password")
+            form.sftp_password = "theirs"
+            self.assertFalse(form.secrets_to_forget)
+        self.assertEqual(destination._settings()["password"], "theirs")
+        with Form(self.instance.with_user(self._user("manager", name="Other"))) as form:
+            form.url = "http://127.0.0.2:1"
+            self.assertEqual(form.secrets_to_forget, "Master Password")
+            form.url = "http://127.0.0.1:1"
+            self.assertFalse(form.secrets_to_forget)
+        self.assertTrue(self.instance.has_master_password)
 
 
 class TestChecks(BackupCase):

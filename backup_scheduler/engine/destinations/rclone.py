@@ -35,6 +35,8 @@ class RcloneDestination(Destination):
     """
 
     LABEL = "rclone"
+    # No setting names the server: the configuration does, beside its secrets, and both are entered
+    # as one.
     SETTINGS = (
         Setting(
             "config",

@@ -53,8 +53,10 @@ class S3Destination(Destination):
         Setting(
             "endpoint_url",
             "Address",
+            server=True,
             placeholder="https://s3.example.com",
-            help="The address of the S3 server; empty for AWS.",
+            help="The address of the S3 server; empty for AWS. Another server needs the secret key "
+            "entered again: what is stored was given for this one alone.",
         ),
         Setting("region", "Region", placeholder="eu-central-1"),
         Setting("bucket", "Bucket", required=True, location=True, help="It has to exist."),

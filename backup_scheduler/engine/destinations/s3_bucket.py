@@ -80,6 +80,13 @@ class Bucket:
 
     def _open(self):
         access_key, secret_key = self._keys
+        if bool(access_key) != bool(secret_key):
+            missing = "secret key" if access_key else "access key"
+            raise DestinationFailed(
+                f"The bucket {self.name} cannot be used: the {missing} is missing.",
+                hint="Enter both keys. After a change of the address the secret key has to be "
+                "entered again.",
+            )
         with failures_named(f"The bucket {self.name} cannot be used"), SESSION:
             return session().client(
                 "s3",

@@ -12,6 +12,8 @@ class Setting:
     :ivar label: what people call it
     :ivar kind: ``char``, ``text``, ``integer``, ``boolean`` or ``selection``
     :ivar secret: it is kept encrypted, can be replaced, and is never read back
+    :ivar server: it says whose server the secrets are for: those of the kind are forgotten where it
+        changes
     :ivar required: the form insists on it
     :ivar location: it says where the archives are: another one is another place
     :ivar advanced: few need it: the form has it further down
@@ -24,6 +26,7 @@ class Setting:
     help: str = ""
     placeholder: str = ""
     secret: bool = False
+    server: bool = False
     required: bool = False
     location: bool = False
     advanced: bool = False

@@ -42,8 +42,16 @@ class SFTPDestination(Destination):
 
     LABEL = "SFTP server"
     SETTINGS = (
-        Setting("host", "Host", required=True, placeholder="nas.example.com"),
-        Setting("port", "Port", kind="integer", default=22),
+        Setting(
+            "host",
+            "Host",
+            server=True,
+            required=True,
+            placeholder="nas.example.com",
+            help="Another server needs the password or key entered again: what is stored was given "
+            "for this one alone.",
+        ),
+        Setting("port", "Port", kind="integer", server=True, default=22),
         Setting("user", "User", required=True, help="The account on that server."),
         Setting("password", "Password", secret=True),
         Setting(

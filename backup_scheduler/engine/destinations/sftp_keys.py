@@ -58,7 +58,8 @@ def load_key(account):
         if not account.password:
             raise DestinationFailed(
                 "The SFTP account has neither a password nor a key.",
-                hint="Enter a password or a private key.",
+                hint="Enter its password or its private key. After a change of the host or the "
+                "port they have to be entered again.",
             )
         return None
     paramiko = library()
