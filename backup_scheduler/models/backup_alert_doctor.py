@@ -1,7 +1,16 @@
-from odoo import api, models
+import collections
+import datetime
+
+from odoo import api, fields, models
 
 from .backup_alert import ACTIVE
 from .backup_doctor import problem
+
+# Channels that are named one by one; the rest is counted.
+LISTED = 3
+FAILING = [("last_error", "not in", (False, ""))]
+# Whoever has not looked into the queue of mails by then hears of the next one that fails.
+MAILS_TOLD = datetime.timedelta(days=7)
 
 
 class BackupDoctorAlerts(models.AbstractModel):
@@ -28,20 +37,40 @@ class BackupDoctorAlerts(models.AbstractModel):
         ]
 
     @api.model
+    def _shown_problems(self):
+        return super()._shown_problems() + self._examine_delivery()
+
+    @api.model
     def _examine_channels(self):
-        channels = self.env["backup.alert.channel"].sudo().search(ACTIVE)
-        if not channels:
-            return [
-                problem(
-                    "alerts",
-                    self.env._("Nobody is told of failed backups: there is no alert channel."),
-                    self.env._("Make one: Backups → Alerts → Channels."),
-                )
-            ]
-        found = [self._failing_channel(one) for one in channels if one.last_error]
-        pinged = self.env["backup.job"].sudo().search([("ping_error", "not in", (False, ""))])
-        found += [self._failing_ping(job) for job in pinged]
-        return found + self._examine_mails()
+        if self.env["backup.alert.channel"].sudo().search_count(ACTIVE, limit=1):
+            return self._examine_delivery()
+        return [
+            problem(
+                "alerts",
+                self.env._("Nobody is told of failed backups: there is no alert channel."),
+                self.env._("Make one: Backups → Alerts → Channels."),
+            )
+        ]
+
+    @api.model
+    def _examine_delivery(self):
+        """Channels, pings and mails that do not get through, of those that the user may see."""
+        return self._failing_channels() + self._failing_pings() + self._failing_mails()
+
+    @api.model
+    def _failing_channels(self):
+        channels = self.env["backup.alert.channel"].search([*ACTIVE, *FAILING])
+        problems = [self._failing_channel(one) for one in channels[:LISTED]]
+        left = len(channels) - LISTED
+        return [*problems, self._more(left)] if left > 0 else problems
+
+    @api.model
+    def _more(self, count):
+        return problem(
+            "alerts",
+            self.env._("%(count)s more alert channels fail.", count=count),
+            self.env._("See Backups → Alerts → Channels, filter Failing."),
+        )
 
     @api.model
     def _failing_channel(self, channel):
@@ -50,28 +79,50 @@ class BackupDoctorAlerts(models.AbstractModel):
             "alerts",
             self.env._("Alert channel “%(name)s”: %(error)s", name=channel.name, error=text),
             hint or self.env._("Press Send Test on the channel."),
+            channel,
         )
 
     @api.model
-    def _failing_ping(self, job):
-        text, _newline, hint = job.ping_error.partition("\n")
+    def _failing_pings(self):
+        """One problem: where the other side is down, the pings of all jobs fail."""
+        jobs = self.env["backup.job"].search([("ping_error", "not in", (False, ""))])
+        if not jobs:
+            return []
+        name = jobs[0].name
+        text, _newline, hint = jobs[0].ping_error.partition("\n")
+        if len(jobs) == 1:
+            told = self.env._("Pings of the job “%(name)s”: %(error)s", name=name, error=text)
+        else:
+            told = self.env._(
+                "Pings of %(count)s jobs fail, such as those of “%(name)s”: %(error)s",
+                count=len(jobs),
+                name=name,
+                error=text,
+            )
+        hint = hint or self.env._("Press Test on the job's page Alerts.")
+        return [problem("alerts", told, hint, jobs[0])]
+
+    @api.model
+    def _failing_mails(self):
+        """Mails of ours that Odoo could not send: it does so later, and tells only the mail."""
+        since = fields.Datetime.now() - MAILS_TOLD
+        lost = [("model", "=", "backup.alert"), ("state", "=", "exception"), ("date", ">", since)]
+        ids = self.env["mail.mail"].sudo().search_fetch(lost, ["res_id"]).mapped("res_id")
+        alerts = self.env["backup.alert"].search([("id", "in", ids), ("channel_id", "!=", False)])
+        counts = collections.Counter(
+            self.env["backup.alert"].browse(each).channel_id for each in ids if each in alerts.ids
+        )
+        return [self._failing_mail(*found) for found in counts.most_common(LISTED)]
+
+    @api.model
+    def _failing_mail(self, channel, count):
         return problem(
             "alerts",
-            self.env._("Pings of the job “%(name)s”: %(error)s", name=job.name, error=text),
-            hint or self.env._("Press Test on the job's page Alerts."),
+            self.env._(
+                "Alert channel “%(name)s”: %(count)s mails could not be sent.",
+                name=channel.name,
+                count=count,
+            ),
+            self.env._("See Settings → Technical → Emails for the reason."),
+            channel,
         )
-
-    @api.model
-    def _examine_mails(self):
-        """Mails of ours that Odoo could not send."""
-        domain = [("model", "=", "backup.alert"), ("state", "=", "exception")]
-        count = self.env["mail.mail"].sudo().search_count(domain)
-        if not count:
-            return []
-        return [
-            problem(
-                "alerts",
-                self.env._("%(count)s mails of alerts could not be sent.", count=count),
-                self.env._("See Settings → Technical → Emails for the reason."),
-            )
-        ]

@@ -27,7 +27,8 @@ EXECUTORS = ("process", "inline")
 class BackupDoctor(models.AbstractModel):
     """Looks at everything that backups need but that no backup would tell of.
 
-    A problem is a dict of plain values: ``check`` (which one), ``problem`` and ``hint``.
+    A problem is a dict of plain values: ``check`` (which one), ``problem``, ``hint`` and ``record``
+    (``{model, id, name}`` of what is to be mended, or False).
     """
 
     _name = "backup.doctor"
@@ -35,9 +36,10 @@ class BackupDoctor(models.AbstractModel):
 
     @api.model
     def health(self):
-        """Tell whether the dispatcher does its work, in what a page can ask at every load.
+        """Tell whether the dispatcher does its work, and what else people have to know of, in what
+        a page can ask at every load.
 
-        :return: ``{ok, last_dispatch_at (UTC, or False), problems}``
+        :return: ``{ok (the dispatcher is at work), last_dispatch_at (UTC, or False), problems}``
         """
         self.env["backup.job"].check_access("read")
         problems = self._examine_cron()
@@ -45,8 +47,13 @@ class BackupDoctor(models.AbstractModel):
         return {
             "ok": not problems,
             "last_dispatch_at": fields.Datetime.to_string(last) if last else False,
-            "problems": problems,
+            "problems": problems + self._shown_problems(),
         }
+
+    @api.model
+    def _shown_problems(self):
+        """Return what else pages show: quickly found, and of what the user may see."""
+        return []
 
     @api.model
     def _examine(self):
@@ -296,5 +303,8 @@ class BackupDoctor(models.AbstractModel):
         ]
 
 
-def problem(check, text, hint):
-    return {"check": check, "problem": text, "hint": hint}
+def problem(check, text, hint, record=None):
+    found = {"check": check, "problem": text, "hint": hint, "record": False}
+    if record:
+        found["record"] = {"model": record._name, "id": record.id, "name": record.display_name}
+    return found

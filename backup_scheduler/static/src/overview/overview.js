@@ -6,6 +6,7 @@ import { standardActionServiceProps } from "@web/webclient/actions/action_servic
 
 import { Component, useState } from "@odoo/owl";
 
+import { HealthBanner } from "../health_banner/health_banner";
 import { Destinations } from "./destinations/destinations";
 import { InstanceGroup } from "./instance_group/instance_group";
 import { useLinks } from "./overview_links";
@@ -21,7 +22,7 @@ export const ROWS = 60;
 /** The first screen of the app: what is safe, and what is not. */
 export class BackupOverview extends Component {
     static template = "backup_scheduler.Overview";
-    static components = { Destinations, InstanceGroup, Layout, Totals, Welcome };
+    static components = { Destinations, HealthBanner, InstanceGroup, Layout, Totals, Welcome };
     static props = { ...standardActionServiceProps };
     static displayName = _t("Overview");
 

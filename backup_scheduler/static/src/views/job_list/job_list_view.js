@@ -6,9 +6,12 @@ import { listView } from "@web/views/list/list_view";
 
 import { onWillStart, useState } from "@odoo/owl";
 
+import { HealthBanner } from "../../health_banner/health_banner";
+
 /** The list of jobs says above it whether the dispatcher, on which all of them depend, is at work. */
 export class BackupJobListController extends ListController {
     static template = "backup_scheduler.JobListView";
+    static components = { ...ListController.components, HealthBanner };
 
     setup() {
         super.setup();
