@@ -70,6 +70,10 @@ class BackupAlert(models.Model):
     )
     expires_at = fields.Datetime(readonly=True)
     sent_at = fields.Datetime("Sent", readonly=True)
+    told_ids = fields.Many2many(
+        "res.users", "backup_alert_told_rel", readonly=True, copy=False,
+        help="Whose mail or activities are made already: those of many users are made in pieces.",
+    )  # fmt: skip
     error = fields.Text(readonly=True)
     hint = fields.Text(readonly=True)
     lease_token = fields.Char(readonly=True, groups=fields.NO_ACCESS)

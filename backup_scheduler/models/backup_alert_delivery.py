@@ -2,7 +2,7 @@ import logging
 
 import psycopg2
 
-from odoo import api, fields, models
+from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import html_escape
 
@@ -19,6 +19,10 @@ LISTED_FOR_PROGRAMS = 100
 ACTIVITY = "mail.mail_activity_data_warning"
 # Messages that one look of the dispatcher makes mails and activities of, at most.
 HERE_LIMIT = 50
+# What is made in one piece: users of one mail, which Odoo sends to each by itself (as many as it
+# puts into one of its own), and activities. Either takes a second to be made, or less.
+MAIL_USERS = 50
+ACTIVITIES = 20
 
 
 class BackupAlertDelivery(models.Model):
@@ -45,19 +49,23 @@ class BackupAlertDelivery(models.Model):
         )
 
     def _deliver_waiting(self):
-        """Deliver it, unless it is gone or was delivered since it was listed."""
-        if self.exists() and self.state == "pending":
-            self._deliver()
+        """Deliver a piece of it, unless it is gone or was delivered since it was listed; return
+        whether more is to follow at once."""
+        if not self.exists() or self.state != "pending":
+            return False
+        return self._deliver()["ok"] and self.state == "pending"
 
     def _deliver(self):
-        """Make the records of one message; return the result as a notice's is told."""
+        """Make the records of one piece of a message, with which users still lack; the last one
+        ends it. Return the result as a notice's is told."""
         self.attempts += 1
         if reason := self._is_stale():
-            self._mark_dropped(reason)
+            # Who was told that it began hears of its end, and of nothing in between.
+            self._mark_sent() if self.told_ids else self._mark_dropped(reason)
             return {"ok": True}
         try:
             with self.env.cr.savepoint():
-                getattr(self, f"_make_{self.channel_id.kind}")()
+                more = getattr(self, f"_make_{self.channel_id.kind}")()
         except (*COLLISIONS, psycopg2.OperationalError):
             raise
         except Exception as error:
@@ -67,37 +75,64 @@ class BackupAlertDelivery(models.Model):
                 failure["error"] = str(error)
             self._mark_delayed(**failure)
             return {"ok": False, "error_code": "internal", **failure}
-        self._mark_sent()
+        if more:
+            # Those at the next piece are counted anew.
+            self.attempts = 0
+        else:
+            self._mark_sent()
         return {"ok": True}
 
+    def _deliver_whole(self):
+        """Make the records of all pieces, for whoever waits; return the result."""
+        answer = self._deliver()
+        while answer["ok"] and self.state == "pending":
+            answer = self._deliver()
+        return answer
+
     def _make_mail(self):
-        """Put a mail to each user into Odoo's queue."""
+        """Put a mail to the next users into Odoo's queue; return whether others still lack theirs.
+
+        Those of one language and time zone read the same words, which are found once.
+        """
         name = "digest" if self.event == "digest" else "alert"
         template = self.env.ref(f"backup_scheduler.mail_template_{name}")
         self._keep_message()
         users = self._require_recipients().filtered("email")
         if not users:
             raise UserError(self.env._("None of the users has an e-mail address."))
-        for user in users:
-            values = {"recipient_ids": [(6, 0, user.partner_id.ids)], "email_to": False}
-            template.with_context(lang=user.lang, tz=user.tz).send_mail(
+        left = users - self.told_ids
+        words = {"lang": left[:1].lang, "tz": left[:1].tz}
+        same = left.filtered(lambda user: {"lang": user.lang, "tz": user.tz} == words)[:MAIL_USERS]
+        if same:
+            values = {"recipient_ids": [(6, 0, same.partner_id.ids)], "email_to": False}
+            template.with_context(**words).send_mail(
                 self.id, force_send=False, email_values=values
             )
+        return self._has_left(left, same)
+
+    def _has_left(self, left, told):
+        """Record who was told; return whether others are left."""
+        self.told_ids = [Command.link(user.id) for user in told]
+        return bool(left - told)
 
     def _make_activity(self):
-        """Put an activity on each instance into the list of each user."""
+        """Put an activity on each instance into the lists of the next users; return whether others
+        still lack theirs."""
         self._keep_message()
         if self.event == "recovered":
             # Its activities were marked as done when it was over.
-            return
-        users = self._require_recipients()
+            return False
+        left = self._require_recipients() - self.told_ids
+        bundles = self._still_open().grouped("instance_id")
         if self.event == "test":
             instance = self.channel_id._digest_instances()[:1]
             if not instance:
                 raise UserError(self.env._("Make an instance first: activities are put on it."))
-            self._schedule(instance, users, self.incident_ids)
-        for instance, incidents in self._still_open().grouped("instance_id").items():
-            self._schedule(instance, users, incidents)
+            bundles = {instance: self.incident_ids}
+        told = left[: max(1, ACTIVITIES // max(1, len(bundles)))]
+        for instance, incidents in bundles.items():
+            self._schedule(instance, told, incidents)
+        return self._has_left(left, told)
 
     def _schedule(self, instance, users, incidents):
         lines = incidents._tell_lines() or self._lines()
@@ -199,7 +234,7 @@ class BackupAlertDelivery(models.Model):
         """Send it from here, for whoever waits at the form; return the result."""
         self.ensure_one()
         if not self.over_network:
-            return self._deliver()
+            return self._deliver_whole()
         self.attempts = 1
         try:
             answer = send_now(self._notice())

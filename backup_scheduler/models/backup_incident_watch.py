@@ -12,7 +12,7 @@ from .backup_run_alerts import BATCH
 
 _logger = logging.getLogger(__name__)
 
-# Seconds after which no other mail is begun.
+# Seconds after which no other piece of a message is begun.
 DELIVERY_TIME = 3
 
 
@@ -43,17 +43,21 @@ class BackupIncidentWatch(models.AbstractModel):
 
     @api.model
     def _deliver_here(self):
-        """Make the mails and activities that wait, a message at a time, while there is time.
+        """Make the mails and activities that wait, a piece at a time, while there is time.
 
-        A mail to many takes seconds to be made, in the thread that everybody's crons share.
+        What goes to many takes seconds to be made, in the thread that everybody's crons share.
         """
         deadline = time.monotonic() + DELIVERY_TIME
-        for position, alert in enumerate(self.env["backup.alert"]._waiting_here()):
-            if position and time.monotonic() > deadline:
-                # At once, but after the crons that wait meanwhile.
-                self._wake()
-                return
-            self._watch_step(alert._deliver_waiting)
+        begun = False
+        for alert in self.env["backup.alert"]._waiting_here():
+            more = True
+            while more:
+                if begun and time.monotonic() > deadline:
+                    # At once, but after the crons that wait meanwhile.
+                    self._wake()
+                    return
+                begun = True
+                more = self._watch_step(alert._deliver_waiting)
 
     @api.model
     def _cron_watch(self):

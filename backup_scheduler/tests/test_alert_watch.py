@@ -4,10 +4,12 @@ import psycopg2
 
 from odoo.tools import mute_logger
 
-from ..models import backup_incident_watch
+from ..models import backup_alert_delivery, backup_incident_watch
+from .common import ago
 from .test_incidents import IncidentCase
 
 ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
+DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert_delivery"
 
 
 class TestWhatComesFirst(IncidentCase):
@@ -77,3 +79,107 @@ class TestMailsInTime(IncidentCase):
         self.assertEqual(first.attempts, 1)
         self._look()
         self.assertEqual(self._states(), ["sent", "sent"])
+
+
+class TestManyUsers(IncidentCase):
+    """A message to many is made in pieces, between which the cron's thread is given back."""
+
+    ZONES = ("Europe/Vienna", "Asia/Tokyo")
+
+    def setUp(self):
+        super().setUp()
+        self.channel.active = False
+        group = self.env.ref("backup_scheduler.group_backup_user")
+        self.users = self.env["res.users"].create(
+            [
+                {
+                    "name": f"User {number}",
+                    "login": f"user{number}@example.com",
+                    "email": f"user{number}@example.com",
+                    "tz": self.ZONES[number % 2],
+                    "group_ids": [(4, group.id)],
+                }
+                for number in range(10)
+            ]
+        )
+        patched = patch.multiple(backup_alert_delivery, MAIL_USERS=3, ACTIVITIES=4)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def _make_alert(self, kind):
+        self.Channel.create({"name": kind, "kind": kind, "user_ids": [(6, 0, self.users.ids)]})
+        with patch.object(type(self.dispatcher), "_deliver_here"):
+            self._fail()
+        return self.Alert.search([])
+
+    def _mails(self):
+        return self.env["mail.mail"].search([("model", "=", "backup.alert")], order="id")
+
+    def test_each_look_makes_as_much_as_there_is_time_for_and_at_least_a_piece(self):
+        alert = self._make_alert("mail")
+        with patch.object(backup_incident_watch, "DELIVERY_TIME", 0):
+            sizes = []
+            while alert.state == "pending" and len(sizes) < 10:
+                self._look()
+                sizes.append(len(self._mails()[-1].recipient_ids))
+        self.assertEqual(sizes, [3, 3, 2, 2])
+        self.assertEqual(self._mails().mapped("state"), ["outgoing"] * 4)
+        self.assertRecordValues(alert, [{"state": "sent", "attempts": 1}])
+
+    def test_everybody_gets_one_mail_in_the_words_of_their_time_zone(self):
+        alert = self._make_alert("mail")
+        self._look()
+        told = [partner.id for mail in self._mails() for partner in mail.recipient_ids]
+        self.assertEqual(sorted(told), sorted(self.users.partner_id.ids))
+        for mail in self._mails():
+            self.assertEqual(len(set(mail.recipient_ids.mapped("tz"))), 1)
+        self.assertEqual(alert.told_ids, self.users)
+        self.assertFalse(any(mail.email_to for mail in self._mails()), "Nobody sees the others")
+
+    @mute_logger(ALERT_LOGGER, DELIVERY_LOGGER)
+    def test_what_breaks_in_the_middle_is_gone_on_with_there(self):
+        alert = self._make_alert("mail")
+        send = type(self.env["mail.template"]).send_mail
+        calls = []
+
+        def break_second(template, *arguments, **options):
+            calls.append(1)
+            if len(calls) == 2:
+                raise ValueError("no template")
+            return send(template, *arguments, **options)
+
+        with patch.object(type(self.env["mail.template"]), "send_mail", break_second):
+            self._look()
+        self.assertRecordValues(alert, [{"state": "pending", "attempts": 1}])
+        self.assertEqual(len(alert.told_ids), 3)
+        alert.next_attempt_at = ago(minutes=1)
+        self._look()
+        told = [partner.id for mail in self._mails() for partner in mail.recipient_ids]
+        self.assertEqual(sorted(told), sorted(self.users.partner_id.ids))
+        self.assertEqual(alert.state, "sent")
+
+    def test_what_is_over_in_the_middle_is_told_of_to_its_end(self):
+        alert = self._make_alert("mail")
+        with patch.object(backup_incident_watch, "DELIVERY_TIME", 0):
+            self._look()
+            self._succeed()
+            self._look()
+        self.assertEqual(alert.state, "sent")
+        self.assertIn("recovered", self.Alert.search([]).mapped("event"))
+
+    def test_activities_of_many_are_made_in_pieces_too(self):
+        alert = self._make_alert("activity")
+        with patch.object(backup_incident_watch, "DELIVERY_TIME", 0):
+            counts = []
+            while alert.state == "pending" and len(counts) < 10:
+                self._look()
+                counts.append(len(self.instance.activity_ids))
+        self.assertEqual(counts, [4, 8, 10])
+        self.assertEqual(self.instance.activity_ids.user_id, self.users)
+
+    def test_whoever_waits_for_a_test_gets_all_of_it(self):
+        channel = self.Channel.create(
+            {"name": "Mail", "kind": "mail", "user_ids": [(6, 0, self.users.ids)]}
+        )
+        self.assertTrue(channel.send_test()["ok"])
+        self.assertEqual(len(self._mails()), 4)
