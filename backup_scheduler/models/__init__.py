@@ -41,6 +41,7 @@ from . import backup_alert_ping
 from . import backup_alert_digest
 from . import backup_alert_switches
 from . import backup_alert_doctor
+from . import backup_doctor_drills
 from . import backup_incident_watch
 from . import res_config_settings
 from . import backup_instance_overview

@@ -17,6 +17,8 @@ DONE_AT = "backup_scheduler.housekeeping_at"
 BUDGET_PERIOD = datetime.timedelta(days=1)
 # A drill that did not come to a result is asked for again after this.
 DRILL_PAUSE = datetime.timedelta(days=1)
+# With a change of these, drills are promised anew.
+DRILLS_PROMISED = ("enabled", "drill_interval")
 GIGABYTE = 10**9
 # Copies that one look asks to be read, at most.
 READING_LIMIT = 200
@@ -134,6 +136,24 @@ class BackupJobDrills(models.Model):
     # What the dispatcher asks for by itself is one subject.
     # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.job"
+
+    drills_since = fields.Datetime(
+        readonly=True,
+        copy=False,
+        default=fields.Datetime.now,
+        help="When the job was switched on, or its restore drills changed: they are promised from "
+        "then on.",
+    )
+
+    def write(self, vals):
+        promised = {job: [job[name] for name in DRILLS_PROMISED] for job in self}
+        result = super().write(vals)
+        changed = self.filtered(
+            lambda job: promised[job] != [job[name] for name in DRILLS_PROMISED]
+        )
+        if changed:
+            changed.sudo().drills_since = fields.Datetime.now()
+        return result
 
     def _request_drills(self, now):
         """Ask for a restore drill of each database whose last one is long enough ago."""

@@ -134,3 +134,88 @@ class TestDoctor(BackupCase):
         self._set_cron(active=False)
         settings.invalidate_recordset()
         self.assertIn("switched off", settings.backup_problems)
+
+
+class TestDrillsWithoutResult(BackupCase):
+    """A drill that ends badly is told by its run; one that is never done would be by nobody."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.doctor = cls.env["backup.doctor"]
+        cls.job = cls._make_job(drill_interval="7")
+
+    def setUp(self):
+        super().setUp()
+        self.run_ = self._old_run()
+        self.job.drills_since = ago(days=60)
+
+    def _old_run(self, database="sales"):
+        run = self._stored(database, self.job)
+        run.finished_at = ago(days=40)
+        return run
+
+    def _problems(self):
+        self.env.flush_all()
+        return self.doctor._examine_drills()
+
+    def test_a_drill_that_never_came_to_a_result_is_told_with_its_run(self):
+        (found,) = self._problems()
+        self.assertIn("No restore drill of sales (job “Nightly”)", found["problem"])
+        self.assertIn("The log of the run says why", found["hint"])
+        self.assertEqual(found["record"]["id"], self.run_.id)
+        self.assertIn(found, self.doctor._examine())
+        self.assertIn(found, self.doctor.health()["problems"])
+
+    def test_it_is_told_once_its_promise_and_another_attempt_are_over(self):
+        for days, told in ((8, False), (10, True)):
+            with self.subTest(days):
+                self.run_.drilled_at = ago(days=days)
+                self.assertEqual(bool(self._problems()), told)
+
+    def test_a_drill_that_ended_badly_is_a_result(self):
+        self.run_.write({"drill_requested_at": ago(days=2), "verified_at": ago(days=3)})
+        self._stored(job=self.job).finished_at = ago(days=39)
+        self.run_.status = "verify_failed"
+        self.assertTrue(self._problems(), "It was read before the drill was asked for")
+        self.run_.verified_at = ago(days=1)
+        self.assertEqual(self._problems(), [])
+
+    def test_only_what_is_promised_and_can_be_restored_is_told(self):
+        cases = {
+            "none is wanted": lambda: self.job.write({"drill_interval": "never"}),
+            "switched off": lambda: self.job.write({"enabled": False}),
+            "promised anew": lambda: self.job.write({"drill_interval": "30"}),
+            "nothing is stored": lambda: self.run_.write({"stored_copies": 0}),
+            "the first archive is new": lambda: self.run_.write({"finished_at": ago(days=1)}),
+        }
+        for name, change in cases.items():
+            with self.subTest(name), self.env.cr.savepoint() as savepoint:
+                change()
+                self.assertEqual(self._problems(), [])
+                savepoint.rollback()
+            self.env.invalidate_all()
+
+    def test_what_is_written_without_a_change_promises_nothing_anew(self):
+        self.job.write({"drill_interval": "7", "enabled": True})
+        self.assertTrue(self._problems())
+
+    def test_archives_that_were_deleted_still_tell_how_long_there_was_something_to_drill(self):
+        self._stored(job=self.job).finished_at = ago(days=1)
+        self.run_.stored_copies = 0
+        self.assertTrue(self._problems())
+
+    def test_encrypted_archives_ask_for_an_identity(self):
+        self.run_.copy_ids.encryption = "age"
+        (found,) = self._problems()
+        self.assertIn("identity", found["hint"])
+
+    def test_many_are_one_line(self):
+        self._old_run("stock")
+        (found,) = self._problems()
+        self.assertIn("of 2 databases", found["problem"])
+
+    def test_nobody_hears_of_instances_of_other_companies(self):
+        self.instance.company_id = self.env["res.company"].create({"name": "Other"})
+        doctor = self.doctor.with_user(self._user("manager"))
+        self.assertEqual(doctor._examine_drills(), [])

@@ -3,7 +3,7 @@ import { useService } from "@web/core/utils/hooks";
 import { Component } from "@odoo/owl";
 
 // No backup is worse for it.
-const WARNINGS = ["alerts"];
+const WARNINGS = ["alerts", "drill"];
 
 /** What keeps backups from being made, or their alerts from being heard, before everything else. */
 export class HealthBanner extends Component {
