@@ -28,6 +28,7 @@ from . import backup_overview
 from . import backup_database_runs
 from . import backup_dispatcher
 from . import backup_run_live
+from . import backup_run_grouping
 from . import backup_housekeeping
 from . import backup_doctor
 from . import backup_run_alerts

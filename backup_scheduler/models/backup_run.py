@@ -1,6 +1,8 @@
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
+from odoo.tools import LazyTranslate
 
+_lt = LazyTranslate(__name__)
 STATUSES = [
     ("queued", "Queued"),
     ("running", "Running"),
@@ -47,6 +49,8 @@ class BackupRun(models.Model):
         "Database",
         readonly=True,
         default="",
+        # Of a group of runs.
+        falsy_value_label=_lt("Database not known"),
         help="Empty while the server has not yet been asked for its databases.",
     )
     trigger = fields.Selection(

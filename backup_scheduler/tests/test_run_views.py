@@ -4,7 +4,7 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tools.safe_eval import safe_eval
 
-from .common import BackupCase
+from .common import SIZE, BackupCase
 
 
 class TestRunViews(BackupCase):
@@ -61,3 +61,30 @@ class TestRunViews(BackupCase):
             if field["type"] in ("float", "integer") and field.get("aggregator") and name != "id"
         }
         self.assertEqual(measures, {"size": "avg", "duration": "avg", "stored_copies": "sum"})
+
+    def test_runs_of_no_known_database_make_a_group_that_has_a_name_and_finds_them(self):
+        run = self._make_run("", scheduled_at=fields.Datetime.now())
+        mine = [("id", "in", (run + self._stored("sales")).ids)]
+        for name, groups in (
+            ("pivot", self.Run.formatted_read_grouping_sets(mine, [["database_name"]])[0]),
+            ("list", self.Run.formatted_read_group(mine, ["database_name"])),
+        ):
+            with self.subTest(name):
+                nameless = [group for group in groups if group["database_name"] is False]
+                self.assertEqual(len(nameless), 1, "the web client names what is false")
+                found = self.Run.search([*mine, *nameless[0]["__extra_domain"]])
+                self.assertEqual(found, run)
+                self.assertFalse([group for group in groups if group["database_name"] == ""])
+        (field,) = self.Run.fields_get(["database_name"], ["falsy_value_label"]).values()
+        self.assertEqual(field["falsy_value_label"], "Database not known")
+
+    def test_runs_without_an_archive_do_not_lower_the_average_size(self):
+        run = self._stored("sales")
+        run.duration = 20
+        runs = run + self._make_run("sales", scheduled_at=fields.Datetime.now())
+        mine = [("id", "in", runs.ids)]
+        groups = self.Run.formatted_read_group(mine, [], ["size:avg", "duration:avg", "__count"])
+        self.assertEqual(
+            {name: groups[0][name] for name in ("size:avg", "duration:avg", "__count")},
+            {"size:avg": SIZE, "duration:avg": 20, "__count": 2},
+        )
