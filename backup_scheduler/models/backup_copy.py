@@ -138,6 +138,10 @@ class BackupCopy(models.Model):
             run._request_verification(self & run.copy_ids, level, identity)
         return True
 
+    def action_open_run(self):
+        """Show the run whose archive this is: all that can be done with a copy is done there."""
+        return self.run_id.get_formview_action()
+
     def action_download(self):
         """Open the archive's download, for Managers."""
         self.ensure_one()

@@ -1,5 +1,7 @@
 import os
 
+from lxml import etree
+
 from odoo.tests import tagged
 
 from .common import BackupCase
@@ -53,6 +55,24 @@ class TestViews(BackupCase):
                 fields = view["models"][model._name]["fields"]
                 with self.subTest(group=group, action=name):
                     model.search([]).read([field for field in fields if field in model._fields])
+
+    def test_a_row_leads_on_for_each_group_also_where_there_is_no_form(self):
+        run = self._stored("sales")
+        other = self._stored("stock")
+        database = self.instance.database_ids.filtered(lambda database: database.name == "sales")
+        for group in ("user", "operator", "manager"):
+            user = self._user(group)
+            for record in (database, run.copy_ids):
+                for kind in ("list", "kanban"):
+                    arch = etree.fromstring(record.with_user(user).get_view(view_type=kind)["arch"])
+                    with self.subTest(group=group, model=record._name, view=kind):
+                        self.assertEqual(arch.get("type"), "object")
+                        action = getattr(record.with_user(user), arch.get("action"))()
+                        self.assertEqual(action["res_model"], "backup.run")
+                        domain = action.get("domain") or [("id", "=", action["res_id"])]
+                        shown = self.Run.with_user(user).search(domain)
+                        self.assertIn(run, shown)
+                        self.assertNotIn(other, shown)
 
     def test_the_settings_load_for_an_administrator(self):
         arch = self.env["res.config.settings"].get_view(view_type="form")["arch"]
