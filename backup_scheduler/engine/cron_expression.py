@@ -40,6 +40,11 @@ class ScheduleError(ValueError):
     def __str__(self):
         return f"{self.field}: {self.problem}"
 
+    @property
+    def for_people(self):
+        """The sentence where the schedule stands beside it: of the whole it needs no name."""
+        return self.problem if self.field == "expression" else str(self)
+
 
 class _Field(NamedTuple):
     name: str

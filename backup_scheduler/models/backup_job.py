@@ -211,7 +211,7 @@ class BackupJob(models.Model):
         try:
             return self._schedule().describe(self.env.lang or "en_US")
         except ScheduleError as error:
-            return str(error)
+            return error.for_people
 
     @api.constrains("cron_expression", "timezone")
     def _check_schedule(self):
@@ -222,7 +222,8 @@ class BackupJob(models.Model):
         try:
             self._schedule()
         except ScheduleError as error:
-            raise ValidationError(self.env._("Schedule: %(error)s", error=error)) from error
+            problem = self.env._("Schedule: %(error)s", error=error.for_people)
+            raise ValidationError(problem) from error
 
     @api.constrains("database_scope", "database_ids", "instance_id")
     def _check_databases(self):

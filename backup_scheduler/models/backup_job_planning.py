@@ -62,7 +62,7 @@ class BackupJobPlanning(models.Model):
         try:
             return naive(self._schedule().next_after(utc(now)))
         except ScheduleError as error:
-            self.planning_error = str(error)
+            self.planning_error = error.for_people
             return now + BROKEN_PAUSE
 
     def _database_names(self):

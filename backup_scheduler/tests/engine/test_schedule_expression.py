@@ -184,6 +184,16 @@ class TestRefusedExpressions(unittest.TestCase):
         self.assertIsInstance(error, ValueError)
         self.assertEqual((error.field, str(error)), ("hour", "hour: 24 is outside 0-23"))
 
+    def test_what_people_read_beside_the_schedule_does_not_name_the_whole_of_it(self):
+        for expression, said in (
+            ("0 0 30 2 *", "0 0 30 2 * never fires: month 2 has no day 30"),
+            ("* *", f"2 fields {FIVE}"),
+            ("0 24 * * *", "hour: 24 is outside 0-23"),
+        ):
+            with self.subTest(expression), self.assertRaises(ScheduleError) as raised:
+                CronSchedule(expression, "UTC")
+            self.assertEqual(raised.exception.for_people, said)
+
 
 class TestAcceptedExpressions(unittest.TestCase):
     def test_two_ways_to_write_the_same_fire_the_same(self):

@@ -15,11 +15,16 @@ const REFUSALS = ["odoo.exceptions.ValidationError", "odoo.exceptions.UserError"
 /**
  * Take the sentence of the server apart: `hour: 24 is outside 0-23`.
  *
- * @returns {{message: string, field: number}} the index of the field, -1 where it is none of the
- *  five
+ * @returns {{message: string, field: number}} what people read, and the index of the field, -1
+ *  where it is none of the five
  */
 export function readComplaint(message) {
-    return { message, field: FIELD_NAMES.indexOf(message.split(":")[0]) };
+    // What is wrong with the whole needs no name: it stands below it.
+    const said = message.replace(/^expression: /, "").replace(/^timezone:/, "time zone:");
+    return {
+        message: said.charAt(0).toUpperCase() + said.slice(1),
+        field: FIELD_NAMES.indexOf(message.split(":")[0]),
+    };
 }
 
 function describeFailure(error) {

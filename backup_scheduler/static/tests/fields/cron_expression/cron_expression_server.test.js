@@ -40,7 +40,7 @@ test("what is wrong is said at the part that is wrong, and no dialog opens", asy
     await mountSchedule("*/15 * * * *");
     expect(".o_cron_text").toHaveAttribute("aria-invalid", "false");
     await type("0 24 * * *");
-    expect(".o_cron_complaint[role=alert]").toHaveText("hour: 24 is outside 0-23");
+    expect(".o_cron_complaint[role=alert]").toHaveText("Hour: 24 is outside 0-23");
     expect(".o_cron_text").toHaveAttribute("aria-invalid", "true");
     expect(".o_cron_text").toHaveAttribute("aria-describedby", queryOne(".o_cron_complaint").id);
     expect(queryAllTexts(".o_cron_part_wrong")).toEqual(["24\nhour"]);
@@ -58,7 +58,7 @@ test("a complaint about the whole marks no part", async () => {
     });
     await mountSchedule("0 2");
     expect(shownMode()).toBe("custom");
-    expect(".o_cron_complaint").toHaveText("expression: 2 fields where exactly 5 are needed");
+    expect(".o_cron_complaint").toHaveText("2 fields where exactly 5 are needed");
     expect(".o_cron_part_wrong").toHaveCount(0);
     expect(".o_cron_text").toHaveClass("o_cron_invalid");
 });

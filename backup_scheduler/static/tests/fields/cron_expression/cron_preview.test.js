@@ -46,18 +46,22 @@ test("an hour that comes twice is shown twice, with what tells them apart", asyn
 });
 
 const COMPLAINTS = [
-    ["minute: 61 is outside 0-59", 0],
-    ["hour: 24 is outside 0-23", 1],
-    ["day of month: 32 is outside 1-31", 2],
-    ["month: 'x' is not a whole number in 1-12, or a name (jan-dec)", 3],
-    ["day of week: 8 is outside 0-7", 4],
-    ["expression: 3 fields where exactly 5 are needed", -1],
-    ["timezone: 'Mars/Base' is not a time zone", -1],
-    ["something else", -1],
+    ["minute: 61 is outside 0-59", "Minute: 61 is outside 0-59", 0],
+    ["hour: 24 is outside 0-23", "Hour: 24 is outside 0-23", 1],
+    ["day of month: 32 is outside 1-31", "Day of month: 32 is outside 1-31", 2],
+    ["month: 'x' is not a whole number in 1-12", "Month: 'x' is not a whole number in 1-12", 3],
+    ["day of week: 8 is outside 0-7", "Day of week: 8 is outside 0-7", 4],
+    [
+        "expression: 3 fields where exactly 5 are needed",
+        "3 fields where exactly 5 are needed",
+        -1,
+    ],
+    ["timezone: 'Mars/Base' is not a time zone", "Time zone: 'Mars/Base' is not a time zone", -1],
+    ["something else", "Something else", -1],
 ];
 
-for (const [message, field] of COMPLAINTS) {
-    test(`“${message}” is a complaint about field ${field}`, () => {
-        expect(readComplaint(message)).toEqual({ message, field });
+for (const [told, message, field] of COMPLAINTS) {
+    test(`“${told}” is a complaint about field ${field}, in words for people`, () => {
+        expect(readComplaint(told)).toEqual({ message, field });
     });
 }
