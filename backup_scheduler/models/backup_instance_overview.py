@@ -86,9 +86,11 @@ class BackupDatabaseOverview(models.Model):
         """Show the runs of this database, whatever became of them."""
         self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
+        title = self.env._("Runs of %(database)s", database=self.name)
         return {
             **action,
-            "name": self.env._("Runs of %(database)s", database=self.name),
+            "name": title,
+            "display_name": title,
             "domain": [
                 ("instance_id", "=", self.instance_id.id),
                 ("database_name", "=", self.name),

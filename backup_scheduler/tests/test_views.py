@@ -74,6 +74,16 @@ class TestViews(BackupCase):
                         self.assertIn(run, shown)
                         self.assertNotIn(other, shown)
 
+    def test_no_record_that_a_form_lists_opens_as_odoo_guesses_its_fields(self):
+        """Of a model without a form, a click shows all fields of it, raw bytes and codes."""
+        for name in ACTIONS:
+            model = self.env[self.env.ref(f"backup_scheduler.{name}").res_model]
+            arch = etree.fromstring(model.get_view(view_type="form")["arch"])
+            for node in arch.xpath("//field[list[not(@no_open)]]"):
+                listed = self.env[model._fields[node.get("name")].comodel_name]
+                with self.subTest(model=model._name, field=node.get("name")):
+                    self.assertTrue(listed.get_view(view_type="form")["id"])
+
     def test_the_settings_load_for_an_administrator(self):
         arch = self.env["res.config.settings"].get_view(view_type="form")["arch"]
         for field in ("backup_timezone", "backup_workers", "backup_executor"):
