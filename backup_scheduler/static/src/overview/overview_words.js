@@ -6,16 +6,41 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /**
- * How a database stands: its word, its icon and Bootstrap's colour of it. The order is that of the
+ * How a database stands: its word, that after a number, its icon and Bootstrap's colour of it. The order is that of the
  * page: what is worst comes first. A database that is failing also has one of the other states.
  */
 export const STATES = {
-    late: { word: _t("Late"), icon: "fa-clock-o", color: "danger" },
-    failing: { word: _t("Failing"), icon: "fa-exclamation-triangle", color: "danger" },
-    unprotected: { word: _t("Unprotected"), icon: "fa-unlock-alt", color: "warning" },
-    pending: { word: _t("Waiting for a backup"), icon: "fa-hourglass-half", color: "info" },
-    protected: { word: _t("Protected"), icon: "fa-check-circle", color: "success" },
-    absent: { word: _t("No longer there"), icon: "fa-ban", color: "secondary" },
+    late: { word: _t("Late"), counted: _t("late"), icon: "fa-clock-o", color: "danger" },
+    failing: {
+        word: _t("Failing"),
+        counted: _t("failing"),
+        icon: "fa-exclamation-triangle",
+        color: "danger",
+    },
+    unprotected: {
+        word: _t("Unprotected"),
+        counted: _t("unprotected"),
+        icon: "fa-unlock-alt",
+        color: "warning",
+    },
+    pending: {
+        word: _t("Waiting for a backup"),
+        counted: _t("waiting for a backup"),
+        icon: "fa-hourglass-half",
+        color: "info",
+    },
+    protected: {
+        word: _t("Protected"),
+        counted: _t("protected"),
+        icon: "fa-check-circle",
+        color: "success",
+    },
+    absent: {
+        word: _t("No longer there"),
+        counted: _t("no longer there"),
+        icon: "fa-ban",
+        color: "secondary",
+    },
 };
 
 /** What became of the runs of a day: the letter of the server, the class, and the word. */

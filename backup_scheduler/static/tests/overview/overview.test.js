@@ -121,6 +121,14 @@ describe("what is shown", () => {
         expect.verifySteps(["load"]);
     });
 
+    test("an instance that was backed up is not called untested", async () => {
+        const values = { check_status: "", last_check_at: false };
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "a")], values)]));
+        expect(".o_backup_instance").toHaveCount(1);
+        expect(".o_backup_reach").toHaveCount(0);
+        expect.verifySteps(["load"]);
+    });
+
     test("an instance that cannot be reached says why", async () => {
         const values = { check_status: "error", check_error: "It is down.\nStart it." };
         await mountOverview(() => answer([instance(1, "Shop", [database(1, "a")], values)]));

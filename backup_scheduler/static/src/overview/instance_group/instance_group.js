@@ -58,6 +58,11 @@ export class InstanceGroup extends Component {
         return this.instance.check_status === "error";
     }
 
+    /** Backups were tried: whether it can be reached is told by what became of them. */
+    get wasAsked() {
+        return this.instance.databases.some((row) => row.failure || row.last_good_at);
+    }
+
     get reason() {
         return this.instance.check_error.split("\n")[0];
     }
