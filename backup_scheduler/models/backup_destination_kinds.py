@@ -243,8 +243,11 @@ class BackupDestinationKinds(models.Model):
                 continue
             hidden = f"kind != '{kind}'"
             node = etree.SubElement(place, "field", name=name, invisible=hidden)
-            if setting.placeholder:
-                node.set("placeholder", setting.placeholder)
+            placeholder = setting.placeholder
+            if setting.secret and not placeholder:
+                placeholder = self.env._("Enter it to store or replace it")
+            if placeholder:
+                node.set("placeholder", placeholder)
             if setting.required and not setting.secret:
                 node.set("required", f"kind == '{kind}'")
             if setting.secret:

@@ -32,6 +32,9 @@ class BackupRetentionPreview(models.TransientModel):
     deleted_count = _of_the_plan(fields.Integer, "Deleted")
     deleted_size = _of_the_plan(fields.Float, help="Bytes in all destinations.")
     hidden_count = _of_the_plan(fields.Integer, "Not Shown")
+    has_own_retention = _of_the_plan(
+        fields.Boolean, help="Whether the own retention of a destination decides on some of them."
+    )
     problem = fields.Text(compute="_compute_problem", compute_sudo=False)
     is_changed = fields.Boolean(compute="_compute_is_changed", compute_sudo=False)
 
@@ -58,6 +61,7 @@ class BackupRetentionPreview(models.TransientModel):
             preview.kept_count, preview.kept_size = len(kept), sum(kept)
             preview.deleted_count, preview.deleted_size = len(deleted), sum(deleted)
             preview.hidden_count = len(archives) - len(lines)
+            preview.has_own_retention = any(archive["destination"] for archive in archives)
 
     def _preview(self):
         if not self.job_id:
