@@ -22,11 +22,11 @@ function mountJobs(health) {
     });
 }
 
-test("the list tells when the dispatcher last ran", async () => {
+test("the list tells when due jobs were last looked for", async () => {
     await mountJobs({ problems: [], last_dispatch_at: "2026-03-10 12:00:00" });
     expect(".o_data_row").toHaveCount(1);
     expect(".alert").toHaveCount(0);
-    expect(".o_content:contains(The dispatcher last ran at)").toHaveCount(1);
+    expect(".o_content:contains(Odoo last looked for due jobs at)").toHaveCount(1);
 });
 
 test("the list says what is wrong, and what to do, before the jobs", async () => {
@@ -37,11 +37,11 @@ test("the list says what is wrong, and what to do, before the jobs", async () =>
     await mountJobs({ problems, last_dispatch_at: "2026-03-10 12:00:00" });
     expect(".alert-danger[role=alert]").toHaveCount(2);
     expect(".alert-danger:first").toHaveText("The dispatcher is off. Switch it on.");
-    expect(".o_content:contains(The dispatcher last ran at)").toHaveCount(0);
+    expect(".o_content:contains(Odoo last looked for due jobs at)").toHaveCount(0);
 });
 
 test("nothing is said of a dispatcher that never ran and has no problem", async () => {
     await mountJobs({ problems: [], last_dispatch_at: false });
     expect(".o_data_row").toHaveCount(1);
-    expect(".o_content:contains(dispatcher)").toHaveCount(0);
+    expect(".o_content:contains(due jobs)").toHaveCount(0);
 });
