@@ -32,7 +32,9 @@ class BackupDatabaseRuns(models.Model):
             domain &= during | Domain("id", "in", self._runs_of_missed(start, end).ids)
         if statuses:
             domain &= Domain("status", "in", list(statuses))
-        return {**action, "domain": list(domain), "context": {}}
+        name = self.env._("Runs of %(database)s", database=self.name)
+        title = {"name": name, "display_name": name}
+        return {**action, **title, "domain": list(domain), "context": {}}
 
     def _runs_domain(self):
         named = Domain("database_name", "=", self.name)

@@ -82,22 +82,6 @@ class BackupDatabaseOverview(models.Model):
                 since, add_direction=True, locale=locale
             )
 
-    def action_open_runs(self):
-        """Show the runs of this database, whatever became of them."""
-        self.ensure_one()
-        action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
-        title = self.env._("Runs of %(database)s", database=self.name)
-        return {
-            **action,
-            "name": title,
-            "display_name": title,
-            "domain": [
-                ("instance_id", "=", self.instance_id.id),
-                ("database_name", "=", self.name),
-            ],
-            "context": {},
-        }
-
     def action_open_last_good(self):
         """Show the run that made the last good archive."""
         self.ensure_one()
