@@ -38,7 +38,7 @@ class TestSettings(BackupCase):
         self._sql("UPDATE backup_job SET cron_expression = 'x' WHERE id = %s", broken.id)
         self._save(backup_timezone="Europe/Paris")
         self.assertEqual(sound.next_run_at, fields.Datetime.to_datetime("2026-03-11 01:00:00"))
-        self.assertIn("expression", broken.planning_error)
+        self.assertIn("1 field where exactly 5 are needed", broken.planning_error)
 
     def test_the_defaults_are_utc_two_workers_and_a_process(self):
         self.assertRecordValues(
