@@ -11,6 +11,8 @@ from .backup_run import GOOD
 # a backup takes its time, and so do its retries.
 GRACE = 0.25
 LEAST_GRACE, MOST_GRACE = datetime.timedelta(hours=1), datetime.timedelta(days=1)
+# Hours: ten years, of which the seconds fit into a column.
+LONGEST_AGE = 87600
 # What is promised for a job whose schedule cannot be read any more.
 FALLBACK = datetime.timedelta(days=1)
 PROTECTIONS = [
@@ -54,13 +56,16 @@ class BackupJobPromise(models.Model):
     )
 
     _max_age_positive = models.Constraint(
-        "CHECK(max_age >= 0)", "Late After: enter 0 (by the schedule) or more hours."
+        f"CHECK(max_age BETWEEN 0 AND {LONGEST_AGE})",
+        f"Late After: enter 0 (by the schedule) to {LONGEST_AGE} hours.",
     )
 
     @api.depends("cron_expression", "max_age")
     def _compute_promise(self):
         for job in self:
-            job.promise = job.max_age * 3600 or int(job._promise_of_schedule().total_seconds())
+            # What is refused anyway must not fail for the size of its seconds before that.
+            age = min(job.max_age, LONGEST_AGE) * 3600
+            job.promise = age or int(job._promise_of_schedule().total_seconds())
 
     def _promise_of_schedule(self):
         try:

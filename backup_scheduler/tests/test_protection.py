@@ -33,6 +33,17 @@ class TestPromise(BackupCase):
         with self.assertRaises(psycopg2.errors.CheckViolation):
             self._make_job(max_age=-1)
 
+    @mute_logger("odoo.sql_db")
+    def test_an_age_of_which_the_seconds_fit_nowhere_is_refused_in_words(self):
+        self.assertEqual(self._make_job(max_age=87600).promise, 3650 * DAY)
+        for hours in (87601, 600_000, 2**31 - 1):
+            with (
+                self.subTest(hours),
+                self.assertRaises(psycopg2.errors.CheckViolation),
+                self.env.cr.savepoint(),
+            ):
+                self._make_job(max_age=hours)
+
 
 @tagged("post_install", "-at_install")
 class TestProtection(BackupCase):
