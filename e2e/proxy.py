@@ -33,6 +33,8 @@ class Proxy:
 
     def __exit__(self, *_error):
         self.release()
+        # Closing alone does not wake the thread that accepts.
+        hang_up(self._listener)
         self._listener.close()
 
     def release(self):

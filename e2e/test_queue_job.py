@@ -203,6 +203,8 @@ class Balancer:
         return self
 
     def __exit__(self, *_error):
+        # Closing alone does not wake the thread that accepts.
+        hang_up(self._listener)
         self._listener.close()
 
     def add(self, port):

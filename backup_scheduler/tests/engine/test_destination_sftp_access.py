@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import sys
-import threading
 import uuid
 
 import places
@@ -21,6 +20,7 @@ from engine.errors import (
     LibraryMissing,
 )
 from sftp_uploads import EVERY_METHOD
+from waiting import beside, joined
 
 
 @pytest.fixture(scope="module")
@@ -250,11 +250,10 @@ def answering(answer):
                     connection.sendall(answer)
                     taken.append(connection)
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+        thread = beside(serve)
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        joined(thread)
     for connection in taken:
         connection.close()
 

@@ -11,7 +11,7 @@ from engine import notify
 from engine.control import Control
 from engine.errors import Cancelled
 from engine.masking import MASK, masked, secrets_of
-from waiting import PATIENCE, beside
+from waiting import PATIENCE, beside, joined
 
 
 class Recorder(http.server.ThreadingHTTPServer):
@@ -66,11 +66,10 @@ def silence():
 @pytest.fixture
 def raw():
     """Make servers that do ``behave(connection)`` with whoever connects; their addresses."""
-    listeners = []
+    servers = []
 
     def make(behave):
         listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
 
         def serve():
             with contextlib.suppress(OSError):
@@ -78,11 +77,15 @@ def raw():
                     connection, _peer = listener.accept()
                     threading.Thread(target=behave, args=[connection], daemon=True).start()
 
-        threading.Thread(target=serve, daemon=True).start()
+        servers.append((listener, beside(serve)))
         return f"http://127.0.0.1:{listener.getsockname()[1]}/hush-hush"
 
     yield make
-    for listener in listeners:
+    for listener, server in servers:
+        # Closing alone does not wake the thread that accepts: it would go on doing so, and by a
+        # number that is the next one's listener by then.
+        listener.shutdown(socket.SHUT_RDWR)
+        joined(server)
         listener.close()
 
 
