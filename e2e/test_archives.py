@@ -25,7 +25,7 @@ def second(world, tmp_path):
 
 
 def first_destination(world):
-    return world.call("destination", "search", [["path", "=", str(world.root)]])[0]
+    return world.call("destination", "search", [["path", "=", str(world.root.resolve())]])[0]
 
 
 def stored(world, **job):
