@@ -226,8 +226,6 @@ class BackupDestinationKinds(models.Model):
         arch, view = super()._get_view(view_id, view_type, **options)
         for place in arch.xpath("//group[@name='kind_settings']"):
             self._show_settings(place, advanced=False)
-            # Below what it is about.
-            place.extend(place.xpath("div[@name='secrets_hint']"))
         for place in arch.xpath("//group[@name='advanced_settings']"):
             self._show_settings(place, advanced=True)
             # No heading over nothing, for kinds that have none of them.
