@@ -131,7 +131,8 @@ class BackupRunStatus(models.Model):
             ("include_filestore", "=", self.include_filestore),
             ("status", "in", GOOD),
         ]
-        runs = self.search_fetch(domain, ["size"], order="finished_at desc", limit=USUAL_SIZES)
+        latest = "finished_at desc, id desc"
+        runs = self.search_fetch(domain, ["size"], order=latest, limit=USUAL_SIZES)
         return runs.mapped("size")
 
     def _warning_percent(self):
