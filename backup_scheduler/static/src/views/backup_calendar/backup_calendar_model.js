@@ -33,6 +33,16 @@ const ICONS = {
 };
 
 /**
+ * Jobs of several instances often have one name, by which a filter would not tell them apart.
+ *
+ * @param {[number, string]|false} job
+ * @param {[number, string]} instance
+ */
+function named(job, instance) {
+    return job && [job[0], _t("%(job)s (%(instance)s)", { job: job[1], instance: instance[1] })];
+}
+
+/**
  * Runs that were made, and fires to come, as the entries of one calendar.
  *
  * The runs of one fire that ended alike are one entry: a job on ten databases is not ten of them.
@@ -93,7 +103,7 @@ export class BackupCalendarModel extends CalendarModel {
         return this.makeEntry(`run-${run.id}`, run.status, what, start, {
             end: end > start.plus(SHORTEST) ? end : start.plus(SHORTEST),
             runIds: runs.map((each) => each.id),
-            rawRecord: run,
+            rawRecord: { ...run, job_id: named(run.job_id, run.instance_id) },
         });
     }
 
@@ -138,6 +148,8 @@ export class BackupCalendarModel extends CalendarModel {
         } else if (fire.count > 1) {
             what = _t("%(job)s, %(count)s fires", { job: what, count });
         }
+        const job = fire.job_id && [fire.job_id, fire.job_name];
+        const instance = fire.instance_id && [fire.instance_id, fire.instance_name];
         return this.makeEntry(`fire-${index}`, PLANNED, what, start, {
             isAllDay: fire.count > 1,
             jobId: fire.job_id,
@@ -145,8 +157,8 @@ export class BackupCalendarModel extends CalendarModel {
             rawRecord: {
                 scheduled_at: fire.start,
                 status: PLANNED,
-                job_id: fire.job_id && [fire.job_id, fire.job_name],
-                instance_id: fire.instance_id && [fire.instance_id, fire.instance_name],
+                job_id: named(job, instance),
+                instance_id: instance,
             },
         });
     }

@@ -139,6 +139,14 @@ test("a run leads to the run, several to their list, and a fire to its job", asy
 });
 
 test.tags("desktop");
+test("the filter of the jobs says of which instance they are", async () => {
+    await mountCalendar();
+    const labels = queryAllTexts(".o_calendar_filter[data-name=job_id] .o_cw_filter_title");
+    expect(labels.length).toBeGreaterThan(0);
+    expect(labels.every((label) => label.endsWith("(Shop)"))).toBe(true);
+});
+
+test.tags("desktop");
 test("the filter of the statuses has the planned ones too", async () => {
     await mountCalendar();
     const labels = queryAllTexts(".o_calendar_filter[data-name=status] .o_cw_filter_title");
