@@ -49,7 +49,8 @@ class BackupRun(models.Model):
         "Database",
         readonly=True,
         default="",
-        # Of a group of runs.
+        # The name of a group of runs; Odoo finds it for translation only in such a call.
+        # pylint: disable-next=translation-field
         falsy_value_label=_lt("Database not known"),
         help="Empty while the server has not yet been asked for its databases.",
     )
