@@ -27,6 +27,24 @@ class TestSetupAnswered(SetupCase):
         self.assertNotEqual(self._world(), before)
 
 
+class TestSetupChoice(SetupCase):
+    def test_all_databases_or_none_are_chosen_at_once(self):
+        setup = self._at("databases", database_scope="selected")
+        for choose, chosen in (("none", False), ("all", True)):
+            with self.subTest(choose):
+                shown = getattr(setup, f"action_choose_{choose}")()
+                self.assertEqual(shown["res_id"], setup.id)
+                self.assertEqual(setup.line_ids.mapped("selected"), [chosen, chosen])
+        self.assertEqual(setup.step, "databases")
+
+    def test_what_was_wrong_with_the_choice_before_is_told_no_more(self):
+        setup = self._at("databases", database_scope="selected")
+        setup.action_choose_none()
+        self._refused(setup)
+        setup.action_choose_all()
+        self.assertFalse(setup.error)
+
+
 class TestSetupMended(SetupCase):
     def test_what_was_wrong_is_told_no_more_once_it_was_changed(self):
         cases = (

@@ -11,3 +11,23 @@ class BackupSetupDatabase(models.TransientModel):
     setup_id = fields.Many2one("backup.setup", required=True, ondelete="cascade")
     name = fields.Char("Database", required=True)
     selected = fields.Boolean("Back Up", default=True)
+
+
+class BackupSetupChoice(models.TransientModel):
+    """Choosing among many databases: nobody switches off three hundred to keep two."""
+
+    # The set-up is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.setup"
+
+    def action_choose_all(self):
+        return self._choose(True)
+
+    def action_choose_none(self):
+        return self._choose(False)
+
+    def _choose(self, selected):
+        self.ensure_one()
+        self._tell({})
+        self.line_ids.selected = selected
+        return self._show()
