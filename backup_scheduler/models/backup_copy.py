@@ -136,6 +136,7 @@ class BackupCopy(models.Model):
         """Have these copies read again, and no others of their runs: see ``backup.run.verify``."""
         for run in self.run_id:
             run._request_verification(self & run.copy_ids, level, identity)
+            run.sudo().verification_awaited = True
         return True
 
     def action_open_run(self):

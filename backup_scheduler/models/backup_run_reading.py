@@ -15,6 +15,13 @@ class BackupRunReading(models.Model):
     # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.run"
 
+    verification_awaited = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="Somebody waits for the verification: it comes before those that the destinations' "
+        "rounds and the restore drills have asked for.",
+    )
+
     # --- asking for it --------------------------------------------------------------------------
 
     def verify(self, level=None, identity=None):
@@ -28,6 +35,7 @@ class BackupRunReading(models.Model):
         self._require_operator()
         for run in self.sudo():
             run._request_verification(run.copy_ids, level, identity)
+            run.verification_awaited = True
         return True
 
     def action_verify(self):
@@ -59,6 +67,8 @@ class BackupRunReading(models.Model):
                 self.env._("%(run)s is being read right now.", run=run.display_name)
             )
         values = {"verification_requested_at": fields.Datetime.now(), "requested_level": level}
+        if not run.verification_requested_at:
+            values["verification_awaited"] = False
         if run.verification_requested_at:
             # Both are done by one reading.
             values["requested_level"] = max(level, run.requested_level or level)
@@ -130,7 +140,13 @@ class BackupRunReading(models.Model):
         else:
             return
         self.copy_ids.reading_requested = False
-        self.write({"verification_requested_at": False, "identity_sealed": False})
+        self.write(
+            {
+                "verification_requested_at": False,
+                "verification_awaited": False,
+                "identity_sealed": False,
+            }
+        )
 
     def _record_read_copies(self, results):
         for result in results:

@@ -83,6 +83,8 @@ class BackupRunWork(models.Model):
     def _claim_work(self, worker, run_id=None, urgent=False):
         """Take the next archive that something is to be done with; return its run or nothing.
 
+        What people wait for comes first: restores, and verifications that they have asked for.
+
         :param run_id: take this one or none
         :param urgent: only where somebody waits for a restore
         """
@@ -104,7 +106,8 @@ class BackupRunWork(models.Model):
             SELECT run.id FROM backup_run run
              WHERE run.work_at <= %(now)s AND run.lease_token IS NULL
                AND run.status NOT IN ('queued', 'running')%(only)s%(urgent)s
-             ORDER BY %(waits)s DESC, run.work_at, run.id
+             ORDER BY %(waits)s DESC, coalesce(run.verification_awaited, false) DESC,
+                      run.work_at, run.id
              LIMIT 1 FOR UPDATE OF run SKIP LOCKED
             """,
             now=self._clock(),

@@ -54,6 +54,23 @@ class TestVerification(BackupCase):
         second._plan_work()
         self.assertEqual(self.Run._claim_work("reader"), second)
 
+    def test_what_somebody_waits_for_comes_before_a_round_of_the_destination(self):
+        reread = self._stored("stock")
+        reread._request_verification(reread.copy_ids)
+        for whole in (True, False):
+            with self.subTest(whole=whole):
+                run = self._stored()
+                (run if whole else run.copy_ids).verify()
+                self._sql("UPDATE backup_run SET work_at = work_at - interval '1 hour' "
+                          "WHERE id = %s", reread.id)  # fmt: skip
+                self.assertEqual(self.Run._claim_work("reader"), run)
+        self.assertEqual(self.Run._claim_work("reader"), reread)
+
+    def test_one_that_nobody_waits_for_any_more_is_no_longer_first(self):
+        run = self._asked()
+        run._record_work(self._read(run, True, report={"level": 1}))
+        self.assertFalse(run.verification_awaited)
+
     def test_the_order_names_the_archive_and_its_digest(self):
         order = self._asked()._work_order()
         self.assertEqual((order["action"], order["database"]), ("verify", "sales"))
