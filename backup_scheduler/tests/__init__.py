@@ -6,6 +6,7 @@ from . import test_alert_channels
 from . import test_alert_concurrency
 from . import test_alert_delivery
 from . import test_alert_gathering
+from . import test_alert_doctor
 from . import test_alert_pings
 from . import test_alert_secrets
 from . import test_alert_watch

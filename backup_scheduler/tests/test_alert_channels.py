@@ -7,7 +7,7 @@ from odoo.service.model import call_kw
 from odoo.tools import mute_logger
 
 from ..models import backup_alert_channel, backup_alert_delivery
-from .common import ago, failure
+from .common import failure
 from .test_incidents import IncidentCase
 
 ADDRESS = "https://hooks.example.com/services/T000/hush-hush"
@@ -331,101 +331,6 @@ class TestSendTest(IncidentCase):
         user.email = False
         channel = self.Channel.create({"name": "Mail", "user_ids": [(6, 0, user.ids)]})
         self.assertIn("e-mail address", channel.send_test()["error"])
-
-
-class TestDoctor(IncidentCase):
-    def _problems(self):
-        return [
-            one["problem"]
-            for one in self.env["backup.doctor"]._examine_channels()
-            if one["check"] == "alerts"
-        ]
-
-    def test_a_channel_that_works_is_no_problem(self):
-        self.assertEqual(self._problems(), [])
-
-    def test_a_failing_channel_is_one(self):
-        self.channel.last_error = "404 Not Found\nCheck."
-        self.assertEqual(self._problems(), ["Alert channel “Hook”: 404 Not Found"])
-
-    def test_failing_pings_are_one(self):
-        self.job.ping_error = "Refused.\nCheck."
-        self.assertIn("Refused.", self._problems()[0])
-
-    def test_no_channel_at_all_is_one(self):
-        self.channel.active = False
-        self.assertIn("there is no alert channel", self._problems()[0])
-
-    def test_mails_that_could_not_be_sent_are_one(self):
-        alert = self.Alert._make_test(self.channel)
-        self.env["mail.mail"].create(
-            {
-                "model": "backup.alert",
-                "res_id": alert.id,
-                "state": "exception",
-                "body_html": "x",
-            }
-        )
-        self.assertIn("“Hook”: 1 mails", self._problems()[0])
-
-
-class TestBanner(IncidentCase):
-    """What pages say of alerts that do not get through, while every backup goes on."""
-
-    def _shown(self, group="user", **values):
-        doctor = self.env["backup.doctor"].with_user(self._user(group, **values))
-        health = doctor.health()
-        return [one for one in health["problems"] if one["check"] == "alerts"]
-
-    def test_a_failing_channel_is_shown_to_whoever_looks_with_the_way_to_it(self):
-        self.assertEqual(self._shown(), [])
-        self.channel.last_error = "404 Not Found\nCheck the address."
-        (found,) = self._shown(email="a@example.com")
-        self.assertEqual(found["problem"], "Alert channel “Hook”: 404 Not Found")
-        self.assertEqual(found["hint"], "Check the address.")
-        self.assertEqual(
-            found["record"],
-            {"model": "backup.alert.channel", "id": self.channel.id, "name": "Hook"},
-        )
-
-    def test_the_overview_shows_it_and_the_dispatcher_is_none_the_worse(self):
-        self.channel.last_error = "404 Not Found"
-        doctor = self.env["backup.doctor"]
-        with patch.object(type(doctor), "_examine_cron", return_value=[]):
-            self.assertTrue(doctor.health()["ok"])
-        shown = self.env["backup.overview"].load()["health"]
-        self.assertIn("404 Not Found", str(shown))
-
-    def test_channels_of_other_companies_and_those_switched_off_are_not_shown(self):
-        self.channel.last_error = "404 Not Found"
-        self.channel.company_id = self.env["res.company"].create({"name": "Other"})
-        self.assertEqual(self._shown(), [])
-        self.channel.write({"company_id": False, "active": False, "last_error": "404"})
-        self.assertEqual(self._shown(email="a@example.com"), [])
-
-    def test_many_failing_channels_are_counted(self):
-        for number in range(5):
-            self.Channel.create({"name": f"Channel {number}"}).last_error = "Gone."
-        shown = self._shown()
-        self.assertEqual(len(shown), 4)
-        self.assertIn("2 more alert channels", shown[-1]["problem"])
-
-    def test_pings_of_all_jobs_that_fail_are_one_line(self):
-        second = self._make_job(name="Hourly", cron_expression="0 * * * *")
-        (self.job + second).ping_error = "Refused.\nCheck."
-        (found,) = self._shown()
-        self.assertIn("Pings of 2 jobs fail", found["problem"])
-        self.assertEqual(found["record"]["model"], "backup.job")
-
-    def test_mails_that_were_refused_are_shown_on_their_channel_for_a_week(self):
-        alert = self.Alert._make_test(self.channel)
-        values = {"model": "backup.alert", "res_id": alert.id, "state": "exception"}
-        mails = self.env["mail.mail"].create([values, values])
-        (found,) = self._shown()
-        self.assertIn("2 mails could not be sent", found["problem"])
-        self.assertEqual(found["record"]["id"], self.channel.id)
-        mails.date = ago(days=8)
-        self.assertEqual(self._shown(email="a@example.com"), [])
 
 
 class TestSwitchForms(IncidentCase):
