@@ -11,6 +11,8 @@ from .backup_run_status import DEFAULT_WARNING_PERCENT
 
 PREFIX = "backup_scheduler."
 WORKERS_LIMIT = 64
+# libpq's own, where none is entered.
+POSTGRES_PORT = "5432"
 
 
 class ResConfigSettings(models.TransientModel):
@@ -82,8 +84,8 @@ class ResConfigSettings(models.TransientModel):
         "Drill Password",
         compute="_compute_backup_scratch_password",
         inverse="_inverse_backup_scratch_password",
-        help="Stored encrypted; it can be replaced, never read. Empty: as it is. Forgotten with "
-        "the drill server.",
+        help="Stored encrypted; it can be replaced, never read. Empty: as it is. Forgotten where "
+        "host or port change, unless a new one is entered: it was given for the server before.",
     )
     # From the form until it is applied: no row holds it in plain, not even for minutes.
     backup_scratch_password_sealed = fields.Char(groups=fields.NO_ACCESS)
@@ -143,13 +145,23 @@ class ResConfigSettings(models.TransientModel):
                 raise ValidationError(self.env._("Drill Port: enter a number, such as 5432."))
 
     def _set_scratch_password(self):
-        """Keep the password that was entered; forget all of a drill server that was cleared."""
+        """Keep the password that was entered; forget that of another drill server, and all of one
+        that was cleared."""
         if not self.backup_scratch_host:
             self.backup_scratch_port = self.backup_scratch_user = False
             self._keep_scratch_password(False)
         elif sealed := self.sudo().backup_scratch_password_sealed:
             self._keep_scratch_password(sealed)
+        elif self._is_another_drill_server():
+            self._keep_scratch_password(False)
         self.sudo().backup_scratch_password_sealed = False
+
+    def _is_another_drill_server(self):
+        """Return whether what is about to be saved names another server than the one before."""
+        parameters = self.env["ir.config_parameter"].sudo()
+        before = [parameters.get_param(SCRATCH_PREFIX + key) or "" for key in ("host", "port")]
+        now = [self.backup_scratch_host or "", self.backup_scratch_port or ""]
+        return [before[0], before[1] or POSTGRES_PORT] != [now[0], now[1] or POSTGRES_PORT]
 
     def _keep_scratch_password(self, sealed):
         parameters = self.env["ir.config_parameter"].sudo()

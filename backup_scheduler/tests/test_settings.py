@@ -130,6 +130,27 @@ class TestDrillServer(BackupCase):
             {"host": "drills.example", "port": "5433", "user": "other", "password": PASSWORD},
         )
 
+    def test_the_password_goes_to_no_server_that_it_was_not_given_for(self):
+        cases = (
+            ({"backup_scratch_host": "evil.example"}, False),
+            ({"backup_scratch_port": "5434"}, False),
+            ({"backup_scratch_port": False}, False),
+            ({"backup_scratch_user": "other"}, True),
+        )
+        for values, kept in cases:
+            with self.subTest(values):
+                self._set_up()
+                self._save(**values)
+                self.assertEqual(self._server().get("password"), PASSWORD if kept else None)
+        self._set_up()
+        self._save(backup_scratch_host="new.example", backup_scratch_password="theirs")
+        self.assertEqual(self._server()["password"], "theirs")
+
+    def test_a_port_that_is_written_otherwise_and_is_the_same_keeps_the_password(self):
+        self._save(backup_scratch_host="drills.example", backup_scratch_password=PASSWORD)
+        self._save(backup_scratch_port="5432")
+        self.assertEqual(self._server()["password"], PASSWORD)
+
     def test_clearing_the_host_forgets_user_and_password(self):
         self._set_up()
         self._save(backup_scratch_host=False)
