@@ -98,6 +98,24 @@ class BackupCopyLive(models.Model):
         return super().write(vals)
 
 
+class BackupRestoreLive(models.Model):
+    """Whoever waits for a restore sees it go on: it is told as a change of its run."""
+
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.restore"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        restores = super().create(vals_list)
+        restores.run_id._tell_clients()
+        return restores
+
+    def write(self, vals):
+        if "status" in vals:
+            self.run_id._tell_clients()
+        return super().write(vals)
+
+
 class BackupDispatcherLive(models.AbstractModel):
     """A planning of many jobs is told at once: each notification waits for the disk."""
 

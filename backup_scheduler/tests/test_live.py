@@ -55,6 +55,19 @@ class TestLive(BackupCase):
                 change()
                 self.assertEqual(self._told(), [run.ids])
 
+    def test_a_restore_that_is_asked_for_goes_on_and_ends_is_told_as_its_run(self):
+        run = self._stored()
+        values = {"run_id": run.id, "target": "server", "database_name": "again"}
+        self._told()
+        restore = self.env["backup.restore"].create(values)
+        self.assertEqual(self._told(), [run.ids])
+        for change in (
+            restore._mark_running,
+            lambda: restore._mark_failed("timeout", "It took too long."),
+        ):
+            change()
+            self.assertEqual(self._told(), [run.ids])
+
     def test_what_nobody_sees_is_not_told(self):
         run = self._running()
         self._told()

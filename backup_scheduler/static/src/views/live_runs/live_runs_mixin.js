@@ -32,7 +32,7 @@ const Covered = (Controller) =>
         }
     };
 
-/** A list or kanban of runs that follows them: page, order, groups and place stay as they are. */
+/** A list or kanban of runs, or of their restores, that follows them: page, order, groups and place stay as they are. */
 export const LiveRunsMixin = (Controller) =>
     class extends Covered(Controller) {
         setup() {
@@ -71,6 +71,20 @@ export const LiveRunMixin = (Controller) =>
                 reload: () => this.model.root.load(),
                 concerns: (ids) => ids.includes(this.model.root.resId),
                 isBusy: () => this.isCovered() || this.model.root.dirty,
+                isActive: () => this.showsMovingRuns,
+            });
+        }
+    };
+
+/** The form of a restore, which follows the run that is restored. */
+export const LiveRestoreMixin = (Controller) =>
+    class extends Covered(Controller) {
+        setup() {
+            super.setup(...arguments);
+            useLiveRuns({
+                reload: () => this.model.root.load(),
+                concerns: (ids) => ids.includes(this.model.root.data.run_id.id),
+                isBusy: () => this.isCovered(),
                 isActive: () => this.showsMovingRuns,
             });
         }

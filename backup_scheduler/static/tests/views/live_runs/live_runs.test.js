@@ -54,8 +54,22 @@ class BackupRun extends models.Model {
     };
 }
 
+class BackupRestore extends models.Model {
+    _name = "backup.restore";
+
+    run_id = fields.Many2one({ relation: "backup.run" });
+    status = fields.Selection({ selection: [["queued", "Queued"], ["done", "Done"]] });
+
+    _records = [{ id: 1, run_id: 1, status: "queued" }];
+    _views = {
+        form: `<form js_class="backup_restore_form" edit="0">
+                <field name="run_id"/><field name="status"/>
+            </form>`,
+    };
+}
+
 defineMailModels();
-defineModels([BackupRun]);
+defineModels([BackupRun, BackupRestore]);
 
 const READS = { list: "web_search_read", kanban: "web_search_read", form: "web_read" };
 
@@ -129,6 +143,27 @@ test("a form does not care for other runs", async () => {
     bus.tell(2);
     await advanceTime(POLL);
     expect.verifySteps([]);
+});
+
+test("the form of a restore follows the run that is restored", async () => {
+    const listeners = new Set();
+    mockService("bus_service", {
+        ...fakeBus,
+        subscribe: (name, callback) => name === NOTIFICATION && listeners.add(callback),
+        unsubscribe: (name, callback) => listeners.delete(callback),
+    });
+    const tell = (...ids) => listeners.forEach((callback) => callback({ ids }, { id: 1 }));
+    await mountView({ resModel: "backup.restore", type: "form", resId: 1 });
+    await advanceTime(SHORTEST_PAUSE);
+    expect(".o_field_widget[name=status]").toHaveText("Queued");
+    MockServer.env["backup.restore"].write([1], { status: "done" });
+    tell(2);
+    await advanceTime(DEBOUNCE);
+    expect(".o_field_widget[name=status]").toHaveText("Queued");
+    tell(1);
+    await advanceTime(DEBOUNCE);
+    await animationFrame();
+    expect(".o_field_widget[name=status]").toHaveText("Done");
 });
 
 test("a form with something entered is left alone until it is gone", async () => {
