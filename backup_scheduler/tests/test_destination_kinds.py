@@ -38,6 +38,14 @@ class TestKinds(BackupCase):
                 self.assertEqual(fields[name].string, setting.label)
                 self.assertEqual(setting.secret, sealed_name(name) in fields)
 
+    def test_the_field_of_a_secret_never_looks_as_if_nothing_could_be_stored(self):
+        arch = etree.fromstring(self.env["backup.destination"].get_view(view_type="form")["arch"])
+        for kind, name, setting in all_settings():
+            if setting.secret:
+                with self.subTest(f"{kind}: {name}"):
+                    (node,) = arch.xpath(f"//field[@name='{name}']")
+                    self.assertTrue(node.get("placeholder"))
+
     def test_the_engine_gets_what_the_form_has(self):
         destination = self._make(**S3)
         settings = destination._settings()

@@ -113,6 +113,17 @@ class TestRetentionScreen(RetentionCase):
         self.assertEqual(lines.mapped("decision"), ["keep", "delete", "delete"])
         self.assertEqual(lines[1].reason, "Newer ones fill the 1 that are kept.")
 
+    def test_the_destination_is_named_where_one_decides_for_itself_and_only_there(self):
+        self._nights(2)
+        wizards = self._open()
+        self.assertFalse(Form(wizards).has_own_retention)
+        self.job.destination_ids[0].write(
+            {"own_retention": True, "retention_mode": "keep_last_n", "retention_value": 1}
+        )
+        preview = Form(wizards).save()
+        self.assertTrue(preview.has_own_retention)
+        self.assertTrue(any(preview.line_ids.mapped("destination_name")))
+
     def test_thousands_of_archives_are_counted_and_not_all_shown(self):
         self._nights(3)
         with patch(f"{WIZARD}.LINES_LIMIT", 2):
