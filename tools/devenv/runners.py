@@ -23,7 +23,6 @@ E2E = ROOT / "e2e"
 E2E_PARTS = {
     "kills": ("test_kills.py", "test_alerts.py"),
     "queue": ("test_queue_job.py",),
-    # The last one counts seconds: it comes when what computes is through.
     "chaos": ("test_chaos.py", "test_first_setup.py", "test_dispatch_scale.py"),
     "archives": ("test_archives.py", "test_disaster.py", "test_recovery.py"),
     "rest": (),
