@@ -28,6 +28,15 @@ def files(folder):
     )
 
 
+def contents(folder):
+    """Return the content of each file below ``folder``, by its relative path."""
+    found = {}
+    for name in files(folder):
+        with open(os.path.join(folder, name), "rb") as file:
+            found[name] = file.read()
+    return found
+
+
 @contextlib.contextmanager
 def tmpfs(folder, size):
     """Make ``folder`` a file system of its own, of ``size`` bytes (for root only)."""

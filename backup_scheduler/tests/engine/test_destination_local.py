@@ -72,14 +72,6 @@ def put(root, existing):
             file.write(content)
 
 
-def contents(root):
-    found = {}
-    for name in places.files(root):
-        with open(os.path.join(root, name), "rb") as file:
-            found[name] = file.read()
-    return found
-
-
 # --- the way of an archive ----------------------------------------------------------------------
 
 
@@ -95,7 +87,7 @@ def test_a_commit_publishes_the_archive_with_its_catalogue_beside_it(destination
     fill(upload, spool)
     upload.commit(CATALOGUE)
     upload.abort()
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
     for name in places.files(root):
         assert os.stat(os.path.join(root, name)).st_mode & 0o777 == 0o600
 
@@ -114,7 +106,7 @@ def test_what_was_published_outlives_the_spool(destination, tmp_path, root):
         fill(upload, spool)
         upload.commit(CATALOGUE)
         upload.abort()
-    assert contents(root)[PATH] == CONTENT
+    assert places.contents(root)[PATH] == CONTENT
 
 
 def test_on_one_file_system_the_bytes_are_written_once(destination, tmp_path, root):
@@ -137,7 +129,7 @@ def test_where_no_link_can_be_had_the_part_is_a_copy(
         fill(upload, spool)
         upload.commit(CATALOGUE)
         upload.abort()
-    assert contents(root)[PATH] == CONTENT
+    assert places.contents(root)[PATH] == CONTENT
 
 
 def test_a_commit_replaces_what_an_earlier_attempt_of_the_run_published(destination, spool, root):
@@ -145,7 +137,7 @@ def test_a_commit_replaces_what_an_earlier_attempt_of_the_run_published(destinat
     upload = begin(destination, spool)
     fill(upload, spool)
     upload.commit(CATALOGUE)
-    assert contents(root)[PATH] == CONTENT
+    assert places.contents(root)[PATH] == CONTENT
 
 
 @pytest.mark.parametrize("step", ["replace", "open", "fsync"])
@@ -169,10 +161,10 @@ def test_a_commit_that_fails_leaves_nothing(destination, spool, root, monkeypatc
 @NEITHER_FILE
 def test_what_another_wrote_is_refused_at_the_beginning(destination, spool, root, existing):
     put(root, existing)
-    before = contents(root)
+    before = places.contents(root)
     with pytest.raises(DestinationFailed, match="not written by this run"):
         begin(destination, spool)
-    assert contents(root) == before
+    assert places.contents(root) == before
 
 
 @NEITHER_FILE
@@ -183,16 +175,16 @@ def test_what_another_wrote_meanwhile_is_refused_at_the_end(destination, spool, 
     with pytest.raises(DestinationFailed, match="not written by this run"):
         upload.commit(CATALOGUE)
     upload.abort()
-    assert contents(root) == {PATH + ending: content for ending, content in existing.items()}
+    assert places.contents(root) == {PATH + ending: content for ending, content in existing.items()}
 
 
 @NEITHER_FILE
 def test_what_another_wrote_is_not_deleted(destination, root, existing):
     put(root, existing)
-    before = contents(root)
+    before = places.contents(root)
     with pytest.raises(DestinationFailed, match="not written by this run"):
         destination.delete(PATH, OWNER)
-    assert contents(root) == before
+    assert places.contents(root) == before
 
 
 @pytest.mark.parametrize(
@@ -230,7 +222,7 @@ def test_deleting_removes_a_catalogue_that_a_killed_deletion_left(destination, r
 def test_deleting_leaves_the_neighbours(destination, root):
     put(root, {"": CONTENT, ".json": CATALOGUE, "2": b"neighbour", "-2.zip.x.part": b"its part"})
     destination.delete(PATH, OWNER)
-    assert sorted(contents(root).values()) == [b"its part", b"neighbour"]
+    assert sorted(places.contents(root).values()) == [b"its part", b"neighbour"]
 
 
 # --- what killed attempts left ------------------------------------------------------------------
@@ -268,7 +260,7 @@ def test_two_attempts_at_one_path_do_not_touch_each_other(destination, tmp_path,
         assert len(places.files(root)) == 2
         two.abort()
         one.commit(CATALOGUE)
-    assert contents(root)[PATH] == CONTENT
+    assert places.contents(root)[PATH] == CONTENT
 
 
 # --- the folder itself --------------------------------------------------------------------------
@@ -332,7 +324,7 @@ if places.can_mount():
             fill(upload, spool)
             upload.commit(CATALOGUE)
             upload.abort()
-            assert contents(folder) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+            assert places.contents(folder) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
 
     def test_a_disk_that_becomes_full_is_named_and_nothing_stays(tmp_path):
         with (

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import uuid
 
 import places
 import pytest
@@ -12,23 +11,6 @@ from engine.destinations.sftp import SFTPDestination
 from engine.destinations.sftp_place import CATALOGUE_LIMIT, MARKER
 from engine.errors import ArchiveMissing, DestinationDenied, DestinationFailed
 from sftp_uploads import CATALOGUE, EVERY_METHOD, EXTENSIONS, MB, OWNER, PATH, store
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with servers_sftp.sftp_server(str(tmp_path_factory.mktemp("sftp"))) as server:
-        yield server
-
-
-@pytest.fixture
-def folder():
-    return f"archives-{uuid.uuid4().hex}"
-
-
-@pytest.fixture
-def destination(server, folder):
-    return SFTPDestination(**server.settings(folder))
-
 
 # --- what may be done ----------------------------------------------------------------------------
 

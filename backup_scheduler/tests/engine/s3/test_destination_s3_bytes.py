@@ -25,25 +25,6 @@ from s3_archives import (
 )
 
 
-@pytest.fixture(scope="module")
-def running():
-    with servers_s3.S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running):
-    running.reset()
-    running.make_bucket()
-    return running
-
-
-@pytest.fixture
-def proxy(server):
-    with servers_s3.FaultyProxy(server) as proxy:
-        yield proxy
-
-
 @pytest.fixture
 def destination(proxy, monkeypatch):
     monkeypatch.setattr(s3_bucket, "ATTEMPTS", 3)

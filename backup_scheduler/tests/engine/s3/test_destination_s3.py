@@ -38,24 +38,6 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
-def running():
-    with servers_s3.S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running):
-    running.reset()
-    running.make_bucket()
-    return running
-
-
-@pytest.fixture
-def destination(server):
-    return at(server)
-
-
 # --- the way of an archive ----------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import threading
-import uuid
 
 import places
 import pytest
@@ -19,33 +18,11 @@ from sftp_uploads import (
     MB,
     OWNER,
     PATH,
-    contents,
     is_part,
     store,
     uploading,
 )
 from waiting import PATIENCE, beside, joined, until
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with servers_sftp.sftp_server(str(tmp_path_factory.mktemp("sftp"))) as server:
-        yield server
-
-
-@pytest.fixture
-def folder():
-    return f"archives-{uuid.uuid4().hex}"
-
-
-@pytest.fixture
-def destination(server, folder):
-    return SFTPDestination(**server.settings(folder))
-
-
-@pytest.fixture
-def root(server, folder):
-    return os.path.join(server.home, folder)
 
 
 def write_until_it_fails(upload, count=64):
@@ -112,7 +89,7 @@ def test_a_server_that_is_gone_costs_nothing_but_time(tmp_path, folder):
         assert is_part(root, "lost")
         server.start()
         store(destination, attempt="next")
-        assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+        assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
 
 
 @contextlib.contextmanager
@@ -222,7 +199,7 @@ if places.can_mount():
                 assert "full" in told
             assert places.files(home) == []
             store(destination)
-            assert contents(home)[PATH] == CONTENT
+            assert places.contents(home)[PATH] == CONTENT
 
     def test_a_disk_that_is_full_at_the_commit_leaves_nothing(tmp_path):
         home = str(tmp_path / "sftp" / "jail" / "home")

@@ -11,12 +11,10 @@ from engine.destinations import rclone_remote
 from engine.destinations.rclone import RcloneDestination
 from engine.errors import ArchiveMissing, DestinationFailed, NoSpace
 from engine.spool import BLOCK, Spool
+from rclone_uploads import CATALOGUE, OWNER, PATH, needs_rclone
 
-pytestmark = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
+pytestmark = needs_rclone
 
-PATH = "Shop/db/2026-11-20T02-00-00Z.zip"
-OWNER = "uuid/1"
-CATALOGUE = json.dumps({"run": OWNER, "size": 7}).encode()
 # More than rclone holds back before it begins to upload.
 CONTENT = os.urandom(BLOCK + 5)
 KINDS = ("folder", "webdav", "webdav without streams", "ftp")
@@ -36,18 +34,6 @@ def served(tmp_path_factory):
             "webdav without streams": (folders["webdav"], webdav.configuration(vendor="other")),
             "ftp": (folders["ftp"], ftp.configuration()),
         }
-
-
-@pytest.fixture
-def root(tmp_path):
-    return str(tmp_path / "archives")
-
-
-@pytest.fixture
-def destination(root):
-    """A folder of this machine, through rclone: the quickest of its remotes."""
-    os.makedirs(root)
-    return RcloneDestination(servers_rclone.folder_configuration(root), "there")
 
 
 @pytest.fixture(params=KINDS)
@@ -94,14 +80,6 @@ def put(root, existing):
             file.write(content)
 
 
-def contents(root):
-    found = {}
-    for name in places.files(root):
-        with open(os.path.join(root, name), "rb") as file:
-            found[name] = file.read()
-    return found
-
-
 # --- the way of an archive ----------------------------------------------------------------------
 
 
@@ -113,7 +91,7 @@ def test_an_archive_goes_there_and_comes_back_on_every_kind_of_remote(anywhere, 
     assert part.startswith(f"{PATH}.") and part.endswith("run-1-1.part")
     upload.commit(CATALOGUE)
     upload.abort()
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
     assert b"".join(bytes(block) for block in destination.read(PATH)) == CONTENT
     assert destination.stat(PATH) == len(CONTENT)
     assert dict(destination.catalogues()) == {PATH: {"run": OWNER, "size": 7}}
@@ -128,7 +106,7 @@ def test_what_is_in_no_spool_goes_there_too(anywhere):
     fill(upload)
     upload.commit(CATALOGUE)
     upload.abort()
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
 
 
 def test_an_abort_leaves_nothing_and_may_come_twice(anywhere, spool):
@@ -157,7 +135,7 @@ def test_a_commit_replaces_what_an_earlier_attempt_of_the_run_published(anywhere
     destination, root = anywhere
     put(root, {"": bytes(len(CONTENT)), ".json": CATALOGUE})
     store(destination)
-    assert contents(root)[PATH] == CONTENT
+    assert places.contents(root)[PATH] == CONTENT
 
 
 # --- what is not ours ---------------------------------------------------------------------------
@@ -178,11 +156,11 @@ NEITHER_FILE = pytest.mark.parametrize(
 @NEITHER_FILE
 def test_what_another_wrote_is_neither_replaced_nor_deleted(destination, root, existing):
     put(root, existing)
-    before = contents(root)
+    before = places.contents(root)
     for attempt in (lambda: begin(destination), lambda: destination.delete(PATH, OWNER)):
         with pytest.raises(DestinationFailed, match="not written by this run"):
             attempt()
-    assert contents(root) == before
+    assert places.contents(root) == before
 
 
 def test_what_a_second_uploader_stored_meanwhile_is_refused_at_the_end(destination, root):
@@ -194,7 +172,7 @@ def test_what_a_second_uploader_stored_meanwhile_is_refused_at_the_end(destinati
     with pytest.raises(DestinationFailed, match="not written by this run"):
         first.commit(CATALOGUE)
     first.abort()
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": b'{"run": "uuid/2"}'}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": b'{"run": "uuid/2"}'}
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", ".", "", "a//b"])
@@ -230,7 +208,7 @@ def test_deleting_leaves_the_neighbours_and_what_is_gone_is_no_error(destination
     put(root, {"": CONTENT, ".json": CATALOGUE, **neighbours})
     destination.delete(PATH, OWNER)
     destination.delete(PATH, OWNER)
-    assert sorted(contents(root).values()) == sorted(neighbours.values())
+    assert sorted(places.contents(root).values()) == sorted(neighbours.values())
 
 
 def test_names_that_mean_something_to_rclone_are_only_names(destination, root):

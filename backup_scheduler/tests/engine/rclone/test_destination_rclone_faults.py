@@ -1,6 +1,5 @@
 """Remotes of rclone when something breaks: what is told, and what is left there."""
 
-import json
 import os
 
 import places
@@ -9,44 +8,11 @@ import servers_rclone
 from engine.destinations.rclone import RcloneDestination
 from engine.errors import DestinationFailed, NoSpace
 from engine.spool import BLOCK
+from rclone_uploads import CATALOGUE, CONTENT, OWNER, PATH, begin, needs_rclone, reach, send
 from waiting import until
 
-pytestmark = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
+pytestmark = needs_rclone
 
-PATH = "Shop/db/2026-11-20T02-00-00Z.zip"
-OWNER = "uuid/1"
-CATALOGUE = json.dumps({"run": OWNER}).encode()
-CONTENT = os.urandom(BLOCK)
-
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "archives").mkdir()
-    return str(tmp_path / "archives")
-
-
-@pytest.fixture
-def webdav(root):
-    with servers_rclone.webdav(root) as server:
-        yield server
-
-
-@pytest.fixture
-def destination(root):
-    return RcloneDestination(servers_rclone.folder_configuration(root), "there")
-
-
-def reach(server, **options):
-    return RcloneDestination(server.configuration(**options), "there")
-
-
-def begin(destination, attempt="run-1-1"):
-    return destination.begin(PATH, OWNER, attempt)
-
-
-def send(upload, blocks=4):
-    for _block in range(blocks):
-        upload.write(CONTENT)
 
 
 def paths(root):

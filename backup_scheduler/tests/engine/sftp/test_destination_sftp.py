@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-import uuid
 
 import places
 import pytest
@@ -17,7 +16,6 @@ from sftp_uploads import (
     MB,
     OWNER,
     PATH,
-    contents,
     is_part,
     store,
     uploading,
@@ -47,12 +45,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
-def openssh(tmp_path_factory):
-    with servers_sftp.sftp_server(str(tmp_path_factory.mktemp("sftp"))) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     with servers_sftp.sftp_server(
         str(tmp_path_factory.mktemp("plain")), without=EXTENSIONS
@@ -60,29 +52,9 @@ def plain(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(params=["openssh", "plain"])
+@pytest.fixture(params=["server", "plain"], ids=["openssh", "plain"])
 def each_server(request):
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def server(openssh):
-    return openssh
-
-
-@pytest.fixture
-def folder():
-    return f"archives-{uuid.uuid4().hex}"
-
-
-@pytest.fixture
-def destination(server, folder):
-    return SFTPDestination(**server.settings(folder))
-
-
-@pytest.fixture
-def root(server, folder):
-    return os.path.join(server.home, folder)
 
 
 # --- the way of an archive ----------------------------------------------------------------------
@@ -92,7 +64,7 @@ def test_before_the_commit_there_is_no_final_name(destination, root):
     with uploading(destination) as upload:
         upload.write(CONTENT)
         upload.flush()
-        assert list(contents(root).values()) == [CONTENT]
+        assert list(places.contents(root).values()) == [CONTENT]
         assert is_part(root)
     assert places.files(root) == []
 
@@ -103,7 +75,7 @@ def test_a_commit_publishes_the_archive_with_its_catalogue_beside_it(each_server
     destination = SFTPDestination(**each_server.settings(folder))
     store(destination, content)
     root = os.path.join(each_server.home, folder)
-    assert contents(root) == {PATH: content, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: content, f"{PATH}.json": CATALOGUE}
     assert b"".join(destination.read(PATH)) == content
     assert destination.stat(PATH) == size
 
@@ -124,7 +96,7 @@ def test_a_block_may_be_used_again_when_it_was_written(destination, root):
             upload.write(memoryview(block))
         upload.flush()
         upload.commit(CATALOGUE)
-    assert contents(root)[PATH] == bytes(MB) + b"\x01" * MB + b"\x02" * MB
+    assert places.contents(root)[PATH] == bytes(MB) + b"\x01" * MB + b"\x02" * MB
 
 
 def test_an_abort_may_come_twice_and_after_a_commit(destination, root):
@@ -133,14 +105,14 @@ def test_an_abort_may_come_twice_and_after_a_commit(destination, root):
         upload.abort()
     assert places.files(root) == []
     store(destination)
-    assert sorted(contents(root)) == [PATH, f"{PATH}.json"]
+    assert sorted(places.contents(root)) == [PATH, f"{PATH}.json"]
 
 
 def test_a_commit_replaces_what_an_earlier_attempt_of_the_run_published(each_server, folder):
     destination = SFTPDestination(**each_server.settings(folder))
     root = each_server.put(folder, {PATH: b"lost attempt's", f"{PATH}.json": CATALOGUE})
     store(destination)
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
 
 
 def test_deleting_removes_the_archive_its_catalogue_and_unfinished_attempts(server, folder):
@@ -151,10 +123,10 @@ def test_deleting_removes_the_archive_its_catalogue_and_unfinished_attempts(serv
     own = {PATH: b"x", f"{PATH}.json": CATALOGUE, f"{PATH}.1.part": b"", f"{PATH}.1.part.json": b""}
     root = server.put(folder, {**other, **own})
     destination.delete(PATH, OWNER)
-    assert contents(root) == other
+    assert places.contents(root) == other
     destination.delete(PATH, OWNER)
     destination.delete("Never/there/x.zip", OWNER)
-    assert contents(root) == other
+    assert places.contents(root) == other
 
 
 # --- what is not ours ---------------------------------------------------------------------------
@@ -165,10 +137,10 @@ def test_deleting_removes_the_archive_its_catalogue_and_unfinished_attempts(serv
 def test_what_another_wrote_is_refused(server, folder, existing, way):
     destination = SFTPDestination(**server.settings(folder))
     root = server.put(folder, {PATH + ending: content for ending, content in existing.items()})
-    before = contents(root)
+    before = places.contents(root)
     with pytest.raises(DestinationFailed, match="not written by this run"):
         getattr(destination, way)(*((PATH, OWNER, "1") if way == "begin" else (PATH, OWNER)))
-    assert contents(root) == before
+    assert places.contents(root) == before
 
 
 @NEITHER_FILE
@@ -180,7 +152,7 @@ def test_what_another_wrote_meanwhile_is_refused_at_the_end(server, folder, exis
         root = server.put(folder, files)
         with pytest.raises(DestinationFailed, match="not written by this run"):
             upload.commit(CATALOGUE)
-    assert contents(root) == files
+    assert places.contents(root) == files
 
 
 @pytest.mark.parametrize(
@@ -220,7 +192,7 @@ def test_of_two_attempts_at_one_path_the_later_one_is_published_whole(destinatio
             first.commit(CATALOGUE)
         first.abort()
         second.commit(CATALOGUE)
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
 
 
 def test_an_abandoned_attempt_leaves_what_the_later_one_published(destination, root):
@@ -230,7 +202,7 @@ def test_an_abandoned_attempt_leaves_what_the_later_one_published(destination, r
         first.flush()
         with pytest.raises(DestinationFailed):
             first.commit(CATALOGUE)
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
 
 
 def test_two_destinations_may_lead_to_one_folder(destination, root):
@@ -243,7 +215,7 @@ def test_two_destinations_may_lead_to_one_folder(destination, root):
             first.commit(CATALOGUE)
         second.commit(CATALOGUE)
         first.abort()
-    assert contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
+    assert places.contents(root) == {PATH: CONTENT, f"{PATH}.json": CATALOGUE}
 
 
 def test_an_encrypted_archive_of_the_same_moment_is_another_one(destination, root):
@@ -252,4 +224,4 @@ def test_an_encrypted_archive_of_the_same_moment_is_another_one(destination, roo
             upload.write(CONTENT)
             upload.flush()
             upload.commit(CATALOGUE)
-    assert contents(root).keys() == {PATH, f"{PATH}.json", f"{PATH}.age", f"{PATH}.age.json"}
+    assert places.contents(root).keys() == {PATH, f"{PATH}.json", f"{PATH}.age", f"{PATH}.age.json"}

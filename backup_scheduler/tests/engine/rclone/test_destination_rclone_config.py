@@ -12,11 +12,9 @@ import servers_rclone
 from engine.destinations import rclone_config, rclone_program
 from engine.destinations.rclone import RcloneDestination
 from engine.errors import ArchiveMissing, DestinationFailed, LibraryMissing
+from rclone_uploads import PATH, needs_rclone
 from waiting import until
 
-needs_rclone = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
-
-PATH = "Shop/db/2026-11-20T02-00-00Z.zip"
 CLIENT_SECRET = "the client's secret"  # noqa: S105 - of the test's own server
 NEW_TOKEN = {"access_token": "access-2", "refresh_token": "refresh-2", "expires_in": 3600}
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import sys
-import uuid
 
 import places
 import pytest
@@ -28,16 +27,6 @@ def server(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("sftp"))
     with servers_sftp.sftp_server(folder, key_types=servers_sftp.KEY_TYPES) as server:
         yield server
-
-
-@pytest.fixture
-def folder():
-    return f"archives-{uuid.uuid4().hex}"
-
-
-@pytest.fixture
-def destination(server, folder):
-    return SFTPDestination(**server.settings(folder))
 
 
 # --- the host key -------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 
 import places
 import pytest
@@ -45,14 +44,6 @@ def store(destination, content=CONTENT, attempt="run-1", path=PATH):
             upload.write(memoryview(content)[start : start + MB])
         upload.flush()
         upload.commit(CATALOGUE)
-
-
-def contents(root):
-    found = {}
-    for name in places.files(root):
-        with open(os.path.join(root, name), "rb") as file:
-            found[name] = file.read()
-    return found
 
 
 def is_part(root, attempt="run-1"):

@@ -1,26 +1,16 @@
 """Object stores through rclone: the stream stays open, and the object appears with the commit."""
 
-import json
-import os
 
 import pytest
 import servers_rclone
 import servers_s3
 from engine.destinations.rclone import RcloneDestination
 from engine.errors import DestinationFailed
-from engine.spool import BLOCK
+from rclone_uploads import CATALOGUE, CONTENT, OWNER, PATH, begin, needs_rclone, send
 from waiting import until
 
-pytestmark = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
+pytestmark = needs_rclone
 
-PATH = "Shop/db/2026-11-20T02-00-00Z.zip"
-OWNER = "uuid/1"
-CATALOGUE = json.dumps({"run": OWNER, "size": 7}).encode()
-CONTENT = os.urandom(BLOCK)
-
-
-def begin(destination, attempt="run-1-1", owner=OWNER):
-    return destination.begin(PATH, owner, attempt)
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +40,14 @@ def in_bucket(object_store):
     return RcloneDestination(config, "there", servers_s3.BUCKET)
 
 
-def send(upload, blocks=12):
-    for _block in range(blocks):
-        upload.write(CONTENT)
+def send_twelve(upload):
+    send(upload, blocks=12)
     upload.flush()
 
 
 def test_in_an_object_store_the_object_appears_with_the_commit(in_bucket, object_store):
     upload = begin(in_bucket)
-    send(upload)
+    send_twelve(upload)
     assert object_store.objects() == {}
     assert object_store.uploads() == [PATH]
     upload.commit(CATALOGUE)
@@ -71,7 +60,7 @@ def test_in_an_object_store_the_object_appears_with_the_commit(in_bucket, object
 
 def test_an_abort_leaves_no_open_upload_in_an_object_store(in_bucket, object_store):
     upload = begin(in_bucket)
-    send(upload)
+    send_twelve(upload)
     assert object_store.uploads() == [PATH]
     upload.abort()
     assert (object_store.objects(), object_store.uploads()) == ({}, [])
@@ -80,7 +69,7 @@ def test_an_abort_leaves_no_open_upload_in_an_object_store(in_bucket, object_sto
 @pytest.mark.parametrize("step", ["begin", "delete"])
 def test_the_open_upload_of_a_killed_rclone_is_ended_by_the_next(in_bucket, object_store, step):
     upload = begin(in_bucket)
-    send(upload)
+    send_twelve(upload)
     upload._child._process.kill()
     upload._child._process.wait()
     assert object_store.uploads() == [PATH]
@@ -112,7 +101,7 @@ def test_a_process_that_is_killed_publishes_no_half_archive(in_bucket, object_st
 
     def work():
         upload = begin(in_bucket)
-        send(upload)
+        send_twelve(upload)
         until(lambda: object_store.uploads() == [PATH])
         return upload
 
@@ -123,7 +112,7 @@ def test_a_process_that_is_killed_publishes_no_half_archive(in_bucket, object_st
 
 def test_a_commit_that_fails_leaves_nothing(in_bucket, object_store):
     upload = begin(in_bucket)
-    send(upload)
+    send_twelve(upload)
     upload._child._process.kill()
     with pytest.raises(DestinationFailed):
         upload.commit(CATALOGUE)

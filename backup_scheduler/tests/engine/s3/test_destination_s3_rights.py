@@ -9,25 +9,6 @@ from engine.destinations.s3 import S3Destination
 from engine.errors import ArchiveMissing, DestinationFailed, Immutable, LibraryMissing
 from s3_archives import CATALOGUE, CONTENT, OWNER, PATH, at, publish, put, state
 
-
-@pytest.fixture(scope="module")
-def running():
-    with servers_s3.S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running):
-    running.reset()
-    running.make_bucket()
-    return running
-
-
-@pytest.fixture
-def destination(server):
-    return at(server)
-
-
 # --- versions and locks -------------------------------------------------------------------------
 
 

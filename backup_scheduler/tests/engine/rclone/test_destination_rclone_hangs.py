@@ -9,34 +9,13 @@ import places
 import pytest
 import servers_rclone
 from engine.destinations import rclone_child, rclone_program, rclone_upload
-from engine.destinations.rclone import RcloneDestination
 from engine.destinations.rclone_remote import Remote
 from engine.errors import DestinationFailed
-from engine.spool import BLOCK
+from rclone_uploads import OWNER, PATH, begin, needs_rclone, reach, send
 from waiting import PATIENCE, beside, joined
 
-pytestmark = pytest.mark.skipif(not servers_rclone.installed(), reason="rclone is not installed")
+pytestmark = needs_rclone
 
-PATH = "Shop/db/2026-11-20T02-00-00Z.zip"
-OWNER = "uuid/1"
-CONTENT = os.urandom(BLOCK)
-
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "archives").mkdir()
-    return str(tmp_path / "archives")
-
-
-@pytest.fixture
-def webdav(root):
-    with servers_rclone.webdav(root) as server:
-        yield server
-
-
-@pytest.fixture
-def destination(root):
-    return RcloneDestination(servers_rclone.folder_configuration(root), "there")
 
 
 @pytest.fixture
@@ -60,19 +39,6 @@ def impatience():
         patch.setattr(rclone_child, "STALL", 4)
         patch.setattr(rclone_child, "GRACE", 2)
         yield
-
-
-def reach(server, **options):
-    return RcloneDestination(server.configuration(**options), "there")
-
-
-def begin(destination, attempt="run-1-1"):
-    return destination.begin(PATH, OWNER, attempt)
-
-
-def send(upload, blocks=4):
-    for _block in range(blocks):
-        upload.write(CONTENT)
 
 
 def test_a_server_that_hangs_fails_the_upload_in_the_time_given(webdav, hurried):
