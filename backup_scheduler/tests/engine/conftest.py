@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from fake_odoo import FakeOdoo
 
 # Seconds. On no machine a test takes as long; one that waits for what never comes is told by name.
 HANGS = 900
@@ -20,3 +21,16 @@ def ends():
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def odoo():
+    """A server to be backed up: the archive that it gives, and what it does wrong, can be set."""
+    with FakeOdoo() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder below which local destinations lie."""
+    return str(tmp_path)

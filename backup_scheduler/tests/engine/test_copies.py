@@ -10,21 +10,10 @@ from engine import throttle as throttle_module
 from engine.destinations.local import LocalDestination
 from engine.errors import Cancelled
 from engine.throttle import Throttle
-from fake_odoo import ARCHIVE, FakeOdoo
+from fake_odoo import ARCHIVE
 from orders import backup_order, copy_order, left_in
 from orders import run_here as run
 from waiting import PATIENCE, Clock, beside, joined
-
-
-@pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return str(tmp_path)
 
 
 class SlowDestination(LocalDestination):

@@ -14,7 +14,7 @@ import engine_process
 import fake_odoo
 import places
 import pytest
-from fake_odoo import PASSWORD, FakeOdoo
+from fake_odoo import PASSWORD
 from orders import (
     PATH,
     backup_order,
@@ -49,12 +49,6 @@ copies.STOP_TIMEOUT = 600
 sys.exit(main.Process(sys.stdin, sys.stdout).run())
 """
 AT_REST = [f"first/{PATH}", f"first/{PATH}.json"]
-
-
-@pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
 
 
 @pytest.fixture

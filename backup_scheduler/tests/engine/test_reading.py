@@ -17,7 +17,7 @@ from engine import reading
 from engine.control import Control
 from engine.errors import Cancelled
 from engine.sources.http import HttpSource
-from fake_odoo import ARCHIVE, FakeOdoo
+from fake_odoo import ARCHIVE
 from orders import (
     PATH,
     SEALED_PATH,
@@ -53,17 +53,6 @@ NOW = datetime.datetime(2026, 11, 20, 2, 0, tzinfo=datetime.timezone.utc)
 @pytest.fixture(autouse=True)
 def distant_kind(monkeypatch):
     monkeypatch.setitem(destinations_module.KINDS, "distant", kinds.DistantDestination)
-
-
-@pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return str(tmp_path)
 
 
 def stored_and(odoo, folder, *copies, **changes):

@@ -10,7 +10,7 @@ import pytest
 from ages import OTHER_RECIPIENT, RECIPIENT
 from engine import destinations as destinations_module
 from engine.errors import BackupError, Cancelled, DestinationFailed, WorkerLost
-from fake_odoo import ARCHIVE, FakeOdoo
+from fake_odoo import ARCHIVE
 from orders import (
     PATH,
     RUN,
@@ -31,17 +31,6 @@ CHANGED = ARCHIVE[:-1] + bytes([ARCHIVE[-1] ^ 1])
 @pytest.fixture(autouse=True)
 def distant_kind(monkeypatch):
     monkeypatch.setitem(destinations_module.KINDS, "distant", kinds.DistantDestination)
-
-
-@pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return str(tmp_path)
 
 
 def read(*parts):

@@ -70,11 +70,6 @@ def odoo(archives):
         yield server
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return str(tmp_path)
-
-
 def backed_up(odoo, folder, *copies):
     order = backup_order(odoo, folder, copies, database="source", verify_level=3)
     return order, run_here(order)

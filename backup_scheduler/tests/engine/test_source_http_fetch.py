@@ -9,16 +9,10 @@ from engine.control import Control
 from engine.errors import BackupError, Cancelled, NoSpace, SourceTimeout, TimeLimit, Truncated
 from engine.sources import http as http_module
 from engine.sources import http_client, open_source
-from fake_odoo import ARCHIVE, PASSWORD, FakeOdoo
+from fake_odoo import ARCHIVE, PASSWORD
 from waiting import PATIENCE, beside
 
 CUTS = (fake_odoo.chunked_cut, fake_odoo.prefork_cut, fake_odoo.length_cut, fake_odoo.reset)
-
-
-@pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
 
 
 @pytest.fixture

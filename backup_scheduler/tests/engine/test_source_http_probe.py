@@ -32,12 +32,6 @@ from waiting import PATIENCE, beside
 
 
 @pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
-
-
-@pytest.fixture
 def insecure():
     with FakeOdoo(insecure=True) as server:
         yield server

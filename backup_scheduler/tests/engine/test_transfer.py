@@ -12,7 +12,7 @@ from engine import destinations as destinations_module
 from engine.control import Control
 from engine.destinations.local import LocalDestination, LocalUpload
 from engine.errors import BackupError, Cancelled, DestinationFailed, NoSpace, WorkerLost
-from fake_odoo import ARCHIVE, FakeOdoo
+from fake_odoo import ARCHIVE
 from orders import PATH, RUN, backup_order, copy_order, discard_order, left_in
 from orders import run_here as run
 from waiting import PATIENCE, beside
@@ -74,17 +74,6 @@ class BrokenUpload(LocalUpload):
 @pytest.fixture(autouse=True)
 def broken_kind(monkeypatch):
     monkeypatch.setitem(destinations_module.KINDS, "broken", BrokenDestination)
-
-
-@pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return str(tmp_path)
 
 
 def broken(folder, name, number, step, **more):

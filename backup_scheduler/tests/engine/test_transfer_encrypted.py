@@ -9,7 +9,7 @@ import fake_odoo
 import pytest
 from ages import IDENTITY, OTHER_IDENTITY, OTHER_RECIPIENT, RECIPIENT
 from engine.errors import BackupError, EncryptionFailed
-from fake_odoo import ARCHIVE, FakeOdoo
+from fake_odoo import ARCHIVE
 from orders import (
     PATH,
     RUN,
@@ -21,17 +21,6 @@ from orders import (
     run_here,
     sealed_order,
 )
-
-
-@pytest.fixture
-def odoo():
-    with FakeOdoo() as server:
-        yield server
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return str(tmp_path)
 
 
 def read(*parts):
