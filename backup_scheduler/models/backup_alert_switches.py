@@ -1,22 +1,30 @@
 from odoo import fields, models
 
 
-class BackupInstanceAlerts(models.Model):
-    """Whether anybody is to hear of an instance, and the place of the activities about it."""
+class BackupAlertSwitches(models.AbstractModel):
+    """Whether anybody is to hear of something that has a chatter."""
 
-    _name = "backup.instance"
-    _inherit = ["backup.instance", "mail.activity.mixin"]
+    _name = "backup.alert.switches"
+    _description = "Switches of Backup Alerts"
 
     alerts = fields.Boolean(
         "Tell of Incidents",
         default=True,
         tracking=True,
-        help="Off: nobody is told of incidents of this instance.",
+        help="Off: nobody is told of its incidents.",
     )
     alerts_muted_until = fields.Datetime(
         "Muted Until", tracking=True, copy=False,
         help="Until then nobody is told; after it, of what is still wrong.",
     )  # fmt: skip
+
+
+class BackupInstanceAlerts(models.Model):
+    """An instance is also the place of the activities about it."""
+
+    _name = "backup.instance"
+    _inherit = ["backup.instance", "mail.activity.mixin", "backup.alert.switches"]
+
     open_incident_count = fields.Integer(compute="_compute_open_incident_count")
 
     def _compute_open_incident_count(self):
@@ -32,17 +40,9 @@ class BackupInstanceAlerts(models.Model):
 
 
 class BackupJobAlerts(models.Model):
+    """Whether anybody is to hear of what happens for a job."""
+
     # A job is several subjects, a file each.
     # pylint: disable-next=consider-merging-classes-inherited
-    _inherit = "backup.job"
-
-    alerts = fields.Boolean(
-        "Tell of Incidents",
-        default=True,
-        tracking=True,
-        help="Off: nobody is told of incidents of this job.",
-    )
-    alerts_muted_until = fields.Datetime(
-        "Muted Until", tracking=True, copy=False,
-        help="Until then nobody is told; after it, of what is still wrong.",
-    )  # fmt: skip
+    _name = "backup.job"
+    _inherit = ["backup.job", "backup.alert.switches"]
