@@ -266,6 +266,8 @@ class BackupRun(models.Model):
                     "database_name": name,
                     "scheduled_at": scheduled_at,
                     "trigger": trigger,
+                    # Known here; else an update of its own would say so.
+                    "stored_copies": 0,
                     "copy_ids": [
                         (0, 0, {"destination_id": destination.id})
                         for destination in job.destination_ids
