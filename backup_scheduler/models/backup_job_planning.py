@@ -70,8 +70,7 @@ class BackupJobPlanning(models.Model):
         self.ensure_one()
         if self.database_scope == "selected":
             return self.database_ids.mapped("name")
-        domain = [("instance_id", "=", self.instance_id.id), ("present", "=", True)]
-        return self.env["backup.database"].search_fetch(domain, ["name"]).mapped("name")
+        return self.instance_id.database_ids.filtered("present").mapped("name")
 
     def _plan_fire(self, now):
         """Make the runs of the fire that is due, and move ``next_run_at`` past ``now``.
