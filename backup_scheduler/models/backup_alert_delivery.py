@@ -19,8 +19,8 @@ LISTED_FOR_PROGRAMS = 100
 ACTIVITY = "mail.mail_activity_data_warning"
 # Messages that one look of the dispatcher makes mails and activities of, at most.
 HERE_LIMIT = 50
-# What is made in one piece: users of one mail, which Odoo sends to each by itself (as many as it
-# puts into one of its own), and activities. Either takes a second to be made, or less.
+# What is made in one piece: mails of the same words, and activities. Either takes a second to be
+# made, or less.
 MAIL_USERS = 50
 ACTIVITIES = 20
 
@@ -90,9 +90,12 @@ class BackupAlertDelivery(models.Model):
         return answer
 
     def _make_mail(self):
-        """Put a mail to the next users into Odoo's queue; return whether others still lack theirs.
+        """Put a mail to each of the next users into Odoo's queue; return whether others still lack
+        theirs.
 
-        Those of one language and time zone read the same words, which are found once.
+        Those of one language and time zone read the same words, which are found once. Each has a
+        mail of their own: of one that goes to many, Odoo sends nothing more once a mail server
+        refuses one of the addresses.
         """
         name = "digest" if self.event == "digest" else "alert"
         template = self.env.ref(f"backup_scheduler.mail_template_{name}")
@@ -103,11 +106,15 @@ class BackupAlertDelivery(models.Model):
         left = users - self.told_ids
         words = {"lang": left[:1].lang, "tz": left[:1].tz}
         same = left.filtered(lambda user: {"lang": user.lang, "tz": user.tz} == words)[:MAIL_USERS]
-        if same:
-            values = {"recipient_ids": [(6, 0, same.partner_id.ids)], "email_to": False}
-            template.with_context(**words).send_mail(
-                self.id, force_send=False, email_values=values
-            )
+        mail = self.env["mail.mail"].sudo()
+        for user in same:
+            addressed = {"recipient_ids": [Command.set(user.partner_id.ids)], "email_to": False}
+            if mail:
+                mail.copy(addressed)
+            else:
+                mail = mail.browse(
+                    template.with_context(**words).send_mail(self.id, email_values=addressed)
+                )
         return self._has_left(left, same)
 
     def _has_left(self, left, told):

@@ -2,6 +2,7 @@ from unittest.mock import patch
 
 import psycopg2
 
+from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 from odoo.tools import mute_logger
 
 from ..models import backup_alert_delivery, backup_incident_watch
@@ -120,10 +121,11 @@ class TestManyUsers(IncidentCase):
         with patch.object(backup_incident_watch, "DELIVERY_TIME", 0):
             sizes = []
             while alert.state == "pending" and len(sizes) < 10:
+                before = len(self._mails())
                 self._look()
-                sizes.append(len(self._mails()[-1].recipient_ids))
+                sizes.append(len(self._mails()) - before)
         self.assertEqual(sizes, [3, 3, 2, 2])
-        self.assertEqual(self._mails().mapped("state"), ["outgoing"] * 4)
+        self.assertEqual(self._mails().mapped("state"), ["outgoing"] * 10)
         self.assertRecordValues(alert, [{"state": "sent", "attempts": 1}])
 
     def test_everybody_gets_one_mail_in_the_words_of_their_time_zone(self):
@@ -132,9 +134,34 @@ class TestManyUsers(IncidentCase):
         told = [partner.id for mail in self._mails() for partner in mail.recipient_ids]
         self.assertEqual(sorted(told), sorted(self.users.partner_id.ids))
         for mail in self._mails():
-            self.assertEqual(len(set(mail.recipient_ids.mapped("tz"))), 1)
+            self.assertEqual(len(mail.recipient_ids), 1)
         self.assertEqual(alert.told_ids, self.users)
         self.assertFalse(any(mail.email_to for mail in self._mails()), "Nobody sees the others")
+        self.assertEqual(len(set(self._mails().mapped("message_id"))), 10)
+
+    @mute_logger("odoo.addons.mail.models.mail_mail")
+    def test_an_address_that_is_refused_keeps_the_mail_from_nobody_else(self):
+        self._make_alert("mail")
+        self._look()
+        reached = []
+
+        def send(_server, message, **_options):
+            if "user0@" in message["To"]:
+                raise MailDeliveryException("550 5.1.1 No such user here")
+            reached.append(message["To"])
+            return message["Message-Id"]
+
+        sending = {
+            "_disable_send": lambda _server: False,
+            "_connect__": lambda _server, **_options: None,
+            "send_email": send,
+        }
+        self._mails().auto_delete = False
+        with patch.multiple(type(self.env["ir.mail_server"]), **sending):
+            self._mails().send()
+        self.assertEqual(len(reached), 9)
+        refused = self._mails().filtered(lambda mail: mail.state == "exception")
+        self.assertEqual(refused.recipient_ids, self.users[0].partner_id)
 
     @mute_logger(ALERT_LOGGER, DELIVERY_LOGGER)
     def test_what_breaks_in_the_middle_is_gone_on_with_there(self):
@@ -182,4 +209,4 @@ class TestManyUsers(IncidentCase):
             {"name": "Mail", "kind": "mail", "user_ids": [(6, 0, self.users.ids)]}
         )
         self.assertTrue(channel.send_test()["ok"])
-        self.assertEqual(len(self._mails()), 4)
+        self.assertEqual(self._mails().recipient_ids, self.users.partner_id)
