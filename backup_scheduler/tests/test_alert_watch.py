@@ -3,7 +3,7 @@ from unittest.mock import patch
 import psycopg2
 
 from odoo.addons.base.models.ir_mail_server import MailDeliveryException
-from odoo.tools import mute_logger
+from odoo.tools import format_datetime, mute_logger
 
 from ..models import backup_alert_delivery, backup_incident_watch
 from .common import ago
@@ -135,6 +135,10 @@ class TestManyUsers(IncidentCase):
         self.assertEqual(sorted(told), sorted(self.users.partner_id.ids))
         for mail in self._mails():
             self.assertEqual(len(mail.recipient_ids), 1)
+            zoned = format_datetime(
+                self.env, alert.incident_ids.opened_at, mail.recipient_ids.tz, "d MMM y, HH:mm"
+            )
+            self.assertIn(zoned, mail.body_html)
         self.assertEqual(alert.told_ids, self.users)
         self.assertFalse(any(mail.email_to for mail in self._mails()), "Nobody sees the others")
         self.assertEqual(len(set(self._mails().mapped("message_id"))), 10)
