@@ -1,4 +1,6 @@
-from odoo import fields, models
+from odoo import Command, fields, models
+
+from .backup_alert import is_on, mutes_of
 
 
 class BackupAlertSwitches(models.AbstractModel):
@@ -46,3 +48,39 @@ class BackupJobAlerts(models.Model):
     # pylint: disable-next=consider-merging-classes-inherited
     _name = "backup.job"
     _inherit = ["backup.job", "backup.alert.switches"]
+
+
+class BackupAlertSilence(models.Model):
+    """What is switched off or muted while a message waits, or is tried again."""
+
+    # An alert is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.alert"
+
+    def _leave_out_silenced(self):
+        """Leave out what nobody wants to hear of now; return whether nothing else was in it.
+
+        What is only muted gets a message of its own, for when that ends. What some have been told
+        of already is told to the others too.
+        """
+        self.ensure_one()
+        left_out, later, now = self.incident_ids.browse(), {}, fields.Datetime.now()
+        for incident in self._told_incidents() if not self.told_ids else ():
+            quiet = max([now, *mutes_of(incident, self.channel_id)])
+            if not is_on(incident):
+                left_out |= incident
+            elif quiet > now:
+                left_out |= incident
+                later[quiet] = later.get(quiet, incident) | incident
+        if not left_out:
+            return False
+        self.incident_ids = [Command.unlink(incident.id) for incident in left_out]
+        for quiet, incidents in later.items():
+            self._queue(self.channel_id, self.event, incidents, self.company_id, quiet)
+        return not self._told_incidents()
+
+    def _is_stale(self):
+        """Return why there is nothing to say any more, or nothing; leave out what is silenced."""
+        if self._leave_out_silenced():
+            return self.env._("It was muted or switched off before it was told of.")
+        return super()._is_stale()

@@ -9,6 +9,7 @@ from . import test_alert_gathering
 from . import test_alert_doctor
 from . import test_alert_pings
 from . import test_alert_secrets
+from . import test_alert_silenced
 from . import test_alert_watch
 from . import test_archive_faults
 from . import test_archive_levels
