@@ -125,12 +125,15 @@ class BackupAlert(models.Model):
             made = self.create(self._message(channel, event, incidents, company, begin))
             self.env.cr.flush()
             alert = made
-        with self._isolated_on(channel):
-            # As it is now; what is sent later is put into words then, also where none are found
-            # here.
-            for one in alert:
-                one._keep_message()
+        alert._try_keep_message()
         return alert
+
+    def _try_keep_message(self):
+        """Keep it in words as it is now; what is sent later is put into words then, also where
+        none are found here."""
+        for alert in self:
+            with self._isolated_on(alert.channel_id):
+                alert._keep_message()
 
     @api.model
     @contextlib.contextmanager

@@ -23,7 +23,8 @@ class BackupAlertGathering(models.Model):
         if last and last._takes_more(begin):
             with self._isolated_on(channel):
                 last.incident_ids |= incidents
-                last._keep_message()
+                self.env.cr.flush()
+            last._try_keep_message()
             return last
         if last:
             begin = max(begin, last.next_attempt_at + GATHERING)

@@ -1,12 +1,16 @@
 """Incidents that begin one after the other do not come as one message each."""
 
 import datetime
+from unittest.mock import patch
 
 from odoo import fields
+from odoo.tools import mute_logger
 
 from ..models.backup_alert_gathering import GATHERING
 from .common import failure
 from .test_incidents import IncidentCase
+
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
 
 
 class TestGathering(IncidentCase):
@@ -109,3 +113,15 @@ class TestGathering(IncidentCase):
         waiting = self._alerts().filtered(lambda alert: alert.state == "pending")
         self.assertEqual(waiting.channel_id, self.channel + other)
         self.assertEqual(len(waiting), 2)
+
+    @mute_logger(ALERT_LOGGER)
+    def test_what_cannot_be_put_into_words_now_is_told_of_later_all_the_same(self):
+        self._fail()
+        self._send_due()
+        self._fail(database="stock")
+        waiting = self._alerts()[-1]
+        with patch.object(type(self.Alert), "_keep_message", side_effect=ValueError("no words")):
+            self._fail(database="tenant_0")
+        self.assertEqual(
+            set(waiting.incident_ids.mapped("database_name")), {"stock", "tenant_0"}
+        )
