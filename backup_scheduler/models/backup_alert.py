@@ -281,6 +281,8 @@ class BackupAlert(models.Model):
             return self.env._("The channel was switched off.")
         if self.event == "opened" and not self._still_open():
             return self.env._("It was over before it was told of.")
+        if self.event == "recovered" and not self._told_incidents():
+            return self.env._("It has begun again before its end was told.")
         return ""
 
     def _still_open(self):

@@ -259,8 +259,13 @@ class BackupAlertDelivery(models.Model):
         self.write({"subject": self._title(), "body": "\n".join(self._lines())})
 
     def _told_incidents(self):
-        """Return those that there is something to say of: of the beginning, what is not over."""
-        return self._still_open() if self.event == "opened" else self.incident_ids
+        """Return those that there is something to say of: of the beginning, what is not over; of
+        the end, what has not begun again."""
+        if self.event == "opened":
+            return self._still_open()
+        if self.event == "recovered":
+            return self.incident_ids._not_begun_again()
+        return self.incident_ids
 
     def _title(self):
         self.ensure_one()

@@ -315,6 +315,16 @@ class BackupIncident(models.Model):
         domain = [("instance_id", "=", self.instance_id.id), ("enabled", "=", True)]
         return bool(self.env["backup.job"].search_count(domain, limit=1))
 
+    def _not_begun_again(self):
+        """Return those in whose place nothing of the kind is wrong now."""
+        domain = [("instance_id", "in", self.instance_id.ids), ("state", "=", "open")]
+        wrong = {one._key() for one in self.search(domain)} if self else ()
+        return self.filtered(lambda one: one._key() not in wrong)
+
+    def _key(self):
+        """Return what is open only once."""
+        return self.instance_id.id, self.database_name or "", self.kind, self.job_key
+
     @api.autovacuum
     def _gc_incidents(self):
         """Forget what is over for a year."""

@@ -125,3 +125,28 @@ class TestGathering(IncidentCase):
         self.assertEqual(
             set(waiting.incident_ids.mapped("database_name")), {"stock", "tenant_0"}
         )
+
+    def test_what_has_begun_again_meanwhile_is_not_told_to_be_over(self):
+        names = ("sales", "stock", "tenant_0")
+        for name in names:
+            self._fail(database=name)
+        self._make_all_due()
+        self._send_due()
+        for name in names:
+            self._succeed(database=name)
+        (first,) = self._send_due()
+        self._fail(database="stock")
+        self._make_all_due()
+        alerts, notices = self.Alert._notice_orders()
+        told = [f"{notice['body']}" for notice in notices if "Backed up again" in notice["body"]]
+        self.assertEqual(first.incident_ids.database_name, "sales")
+        self.assertEqual(len(told), 1)
+        self.assertIn("tenant_0", told[0])
+        self.assertNotIn("stock", told[0])
+        self._fail(database="tenant_0")
+        alerts._release_notices()
+        self._sql("UPDATE backup_alert SET lease_until = NULL, lease_token = NULL")
+        self._make_all_due()
+        self.Alert._notice_orders()
+        over = alerts.filtered(lambda alert: alert.event == "recovered")
+        self.assertRecordValues(over, [{"state": "dropped"}])
