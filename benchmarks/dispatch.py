@@ -2,7 +2,7 @@
 
 A real Odoo and a real PostgreSQL that waits for its disk (fsync). Each dispatch is called as the
 cron calls it, in an environment of its own. Nothing executes the runs: only the dispatcher is
-measured. Each job has one database, so that each run that is planned costs a commit of its own; of
+measured. Each job has one database, so that each run that is planned is one of another job; of
 three plannings the quickest counts. The plans are those that PostgreSQL chooses at the largest
 size, once with nothing to do and once with 1 % of the jobs just planned.
 
