@@ -104,18 +104,22 @@ class BackupAlertDelivery(models.Model):
         if not users:
             raise UserError(self.env._("None of the users has an e-mail address."))
         left = users - self.told_ids
-        words = {"lang": left[:1].lang, "tz": left[:1].tz}
-        same = left.filtered(lambda user: {"lang": user.lang, "tz": user.tz} == words)[:MAIL_USERS]
+        readers = [*left.grouped(lambda user: (user.lang, user.tz)).items()] or [(("", ""), left)]
+        # Words that break for some hold up the others for one attempt.
+        (lang, tz), same = readers[(self.attempts - 1) % len(readers)]
+        told = same[:MAIL_USERS]
         mail = self.env["mail.mail"].sudo()
-        for user in same:
+        for user in told:
             addressed = {"recipient_ids": [Command.set(user.partner_id.ids)], "email_to": False}
             if mail:
                 mail.copy(addressed)
             else:
                 mail = mail.browse(
-                    template.with_context(**words).send_mail(self.id, email_values=addressed)
+                    template.with_context(lang=lang, tz=tz).send_mail(
+                        self.id, email_values=addressed
+                    )
                 )
-        return self._has_left(left, same)
+        return self._has_left(left, told)
 
     def _has_left(self, left, told):
         """Record who was told; return whether others are left."""

@@ -189,6 +189,26 @@ class TestManyUsers(IncidentCase):
         self.assertEqual(sorted(told), sorted(self.users.partner_id.ids))
         self.assertEqual(alert.state, "sent")
 
+    @mute_logger(ALERT_LOGGER, DELIVERY_LOGGER)
+    def test_words_that_break_for_some_keep_the_mail_from_nobody_else(self):
+        alert = self._make_alert("mail")
+        send = type(self.env["mail.template"]).send_mail
+
+        def break_for_some(template, *arguments, **options):
+            if template.env.context["tz"] == self.users[0].tz:
+                raise ValueError("no template")
+            return send(template, *arguments, **options)
+
+        with patch.object(type(self.env["mail.template"]), "send_mail", break_for_some):
+            for _attempt in range(6):
+                self._make_all_due()
+                self._look()
+        unbroken = self.users.filtered(lambda user: user.tz != self.users[0].tz)
+        self.assertEqual(self._mails().recipient_ids, unbroken.partner_id)
+        self.assertEqual(alert.told_ids, unbroken)
+        self.assertEqual(alert.state, "pending", "The others are still to be told")
+        self.assertTrue(alert.channel_id.last_error)
+
     def test_what_is_over_in_the_middle_is_told_of_to_its_end(self):
         alert = self._make_alert("mail")
         with patch.object(backup_incident_watch, "DELIVERY_TIME", 0):
