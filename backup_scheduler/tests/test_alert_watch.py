@@ -143,6 +143,17 @@ class TestManyUsers(IncidentCase):
         self.assertFalse(any(mail.email_to for mail in self._mails()), "Nobody sees the others")
         self.assertEqual(len(set(self._mails().mapped("message_id"))), 10)
 
+    def test_the_title_of_a_mail_is_in_the_language_of_who_reads_it(self):
+        self.env["res.lang"]._activate_lang("fr_FR")
+        self.users[0].lang = "fr_FR"
+        self._make_alert("mail")
+        with patch.object(type(self.Alert), "_title", lambda alert: f"in {alert.env.lang}"):
+            self._look()
+        for mail in self._mails():
+            lang = "fr_FR" if mail.recipient_ids == self.users[0].partner_id else "en_US"
+            self.assertEqual(mail.subject, f"in {lang}")
+            self.assertIn(f"in {lang}", mail.body_html)
+
     @mute_logger("odoo.addons.mail.models.mail_mail")
     def test_an_address_that_is_refused_keeps_the_mail_from_nobody_else(self):
         self._make_alert("mail")
