@@ -1,6 +1,7 @@
-from odoo import Command, fields, models
+from odoo import Command, api, fields, models
 
 from .backup_alert import is_on, mutes_of
+from .backup_alert_gathering import GATHERING
 
 
 class BackupAlertSwitches(models.AbstractModel):
@@ -19,6 +20,13 @@ class BackupAlertSwitches(models.AbstractModel):
         "Muted Until", tracking=True, copy=False,
         help="Until then nobody is told; after it, of what is still wrong.",
     )  # fmt: skip
+
+    def write(self, vals):
+        result = super().write(vals)
+        if "alerts_muted_until" in vals:
+            field = {"backup.instance": "instance_id", "backup.job": "job_id"}[self._name]
+            self.env["backup.alert"]._look_at_mutes([(f"incident_ids.{field}", "in", self.ids)])
+        return result
 
 
 class BackupInstanceAlerts(models.Model):
@@ -50,12 +58,40 @@ class BackupJobAlerts(models.Model):
     _inherit = ["backup.job", "backup.alert.switches"]
 
 
+class BackupChannelMute(models.Model):
+    # A channel is several subjects, a file each.
+    # pylint: disable-next=consider-merging-classes-inherited
+    _inherit = "backup.alert.channel"
+
+    def write(self, vals):
+        result = super().write(vals)
+        if "muted_until" in vals:
+            self.env["backup.alert"]._look_at_mutes([("channel_id", "in", self.ids)])
+        return result
+
+
 class BackupAlertSilence(models.Model):
     """What is switched off or muted while a message waits, or is tried again."""
 
     # An alert is several subjects, a file each.
     # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.alert"
+
+    @api.model
+    def _look_at_mutes(self, domain):
+        """Have what waits for the end of a mute looked at now: the mute may have been ended. What
+        is still muted is put off again."""
+        now = fields.Datetime.now()
+        muted = [
+            ("event", "in", ("opened", "recovered")),
+            ("state", "=", "pending"),
+            ("attempts", "in", (0, False)),
+            # Others wait for as long without a mute.
+            ("next_attempt_at", ">", now + GATHERING),
+        ]
+        if alerts := self.sudo().search(domain + muted):
+            alerts.next_attempt_at = now
+            self.env["backup.dispatcher"]._wake()
 
     def _leave_out_silenced(self):
         """Leave out what nobody wants to hear of now; return whether nothing else was in it.

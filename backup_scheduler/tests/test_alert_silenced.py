@@ -69,3 +69,48 @@ class TestSilencedMeanwhile(IncidentCase):
         channel.muted_until = fields.Datetime.now() + datetime.timedelta(hours=3)
         self._look()
         self.assertFalse(self.env["mail.mail"].search([("model", "=", "backup.alert")]))
+
+
+class TestUnmuted(IncidentCase):
+    """Who ends a mute early hears of what is still wrong then, and not when it was meant to end."""
+
+    def _muted(self):
+        return (
+            (self.channel, "muted_until"),
+            (self.instance, "alerts_muted_until"),
+            (self.job, "alerts_muted_until"),
+        )
+
+    def _sent(self):
+        self.env.flush_all()
+        return "".join(notice["body"] for notice in self.Alert._notice_orders()[1])
+
+    def test_what_is_still_wrong_when_a_mute_is_ended_is_told_at_once(self):
+        tomorrow = fields.Datetime.now() + datetime.timedelta(days=1)
+        for record, field in self._muted():
+            with self.subTest(record._name), self.env.cr.savepoint() as savepoint:
+                record[field] = tomorrow
+                self._fail()
+                self.assertEqual(self._sent(), "")
+                record.with_user(self._user("manager"))[field] = False
+                self.assertIn("sales", self._sent())
+                savepoint.rollback()
+            self.env.invalidate_all()
+
+    def test_what_another_mute_covers_still_waits_for_its_end(self):
+        now = fields.Datetime.now()
+        self.job.alerts_muted_until = now + datetime.timedelta(hours=5)
+        self.channel.muted_until = now + datetime.timedelta(days=1)
+        self._fail()
+        self.channel.action_unmute()
+        self.assertEqual(self._sent(), "")
+        waiting = self.Alert.search([("state", "=", "pending")])
+        self.assertEqual(waiting.next_attempt_at, self.job.alerts_muted_until)
+
+    def test_what_is_tried_again_later_is_left_in_peace(self):
+        self._fail()
+        later = fields.Datetime.now() + datetime.timedelta(hours=1)
+        alert = self.Alert.search([])
+        alert.write({"attempts": 5, "next_attempt_at": later})
+        self.channel.action_unmute()
+        self.assertEqual(alert.next_attempt_at, later)
