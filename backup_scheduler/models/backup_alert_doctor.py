@@ -85,7 +85,9 @@ class BackupDoctorAlerts(models.AbstractModel):
     @api.model
     def _failing_pings(self):
         """One problem: where the other side is down, the pings of all jobs fail."""
-        jobs = self.env["backup.job"].search([("ping_error", "not in", (False, ""))])
+        # Of one that is switched off nothing is sent any more, that could end it.
+        planned = [("enabled", "=", True), ("instance_id.active", "=", True)]
+        jobs = self.env["backup.job"].search([*planned, ("ping_error", "not in", (False, ""))])
         if not jobs:
             return []
         name = jobs[0].name

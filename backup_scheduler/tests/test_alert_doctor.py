@@ -23,6 +23,14 @@ class TestAlertDoctor(IncidentCase):
         self.job.ping_error = "Refused.\nCheck."
         self.assertIn("Refused.", self._problems()[0])
 
+    def test_pings_of_a_job_that_makes_no_backups_any_more_are_none(self):
+        self.job.ping_error = "Refused.\nCheck."
+        self.job.enabled = False
+        self.assertEqual(self._problems(), [])
+        self.job.enabled = True
+        self.instance.active = False
+        self.assertEqual(self._problems(), [])
+
     def test_no_channel_at_all_is_one(self):
         self.channel.active = False
         self.assertIn("there is no alert channel", self._problems()[0])
