@@ -68,7 +68,7 @@ class BackupDoctorAlerts(models.AbstractModel):
     def _more(self, count):
         return problem(
             "alerts",
-            self.env._("%(count)s more alert channels fail.", count=count),
+            self.env._("Other alert channels that fail: %(count)s.", count=count),
             self.env._("See Backups → Alerts → Channels, filter Failing."),
         )
 
@@ -121,7 +121,7 @@ class BackupDoctorAlerts(models.AbstractModel):
         return problem(
             "alerts",
             self.env._(
-                "Alert channel “%(name)s”: %(count)s mails could not be sent.",
+                "Alert channel “%(name)s”: %(count)s of its mails could not be sent.",
                 name=channel.name,
                 count=count,
             ),

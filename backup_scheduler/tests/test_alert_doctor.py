@@ -45,7 +45,7 @@ class TestAlertDoctor(IncidentCase):
                 "body_html": "x",
             }
         )
-        self.assertIn("“Hook”: 1 mails", self._problems()[0])
+        self.assertIn("“Hook”: 1 of its mails", self._problems()[0])
 
 
 class TestBanner(IncidentCase):
@@ -87,7 +87,7 @@ class TestBanner(IncidentCase):
             self.Channel.create({"name": f"Channel {number}"}).last_error = "Gone."
         shown = self._shown()
         self.assertEqual(len(shown), 4)
-        self.assertIn("2 more alert channels", shown[-1]["problem"])
+        self.assertIn("channels that fail: 2", shown[-1]["problem"])
 
     def test_pings_of_all_jobs_that_fail_are_one_line(self):
         second = self._make_job(name="Hourly", cron_expression="0 * * * *")
@@ -101,7 +101,7 @@ class TestBanner(IncidentCase):
         values = {"model": "backup.alert", "res_id": alert.id, "state": "exception"}
         mails = self.env["mail.mail"].create([values, values])
         (found,) = self._shown()
-        self.assertIn("2 mails could not be sent", found["problem"])
+        self.assertIn("2 of its mails could not be sent", found["problem"])
         self.assertEqual(found["record"]["id"], self.channel.id)
         mails.date = ago(days=8)
         self.assertEqual(self._shown(email="a@example.com"), [])
