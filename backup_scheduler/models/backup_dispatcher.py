@@ -119,8 +119,8 @@ class BackupDispatcher(models.AbstractModel):
         cron_ends = self.env.context.get("cron_end_time", float("inf"))
         until, count = min(time.monotonic() + TOGETHER_LIMIT, cron_ends), 0
         self._commit_without_the_disk()
-        # Else each run reads that of its instance, alone.
-        jobs.instance_id.mapped("company_id")
+        # Else each run reads that of its instance, alone. Some may be gone since they were listed.
+        jobs.exists().instance_id.mapped("company_id")
         try:
             for job in jobs:
                 self._plan_job(job, now)

@@ -121,6 +121,15 @@ class Incremental(BackupCase):
         self.assertFalse(lost.run_ids)
         self.assertEqual(self.dispatcher._due_jobs(fields.Datetime.now()), lost)
 
+    def test_a_job_that_was_deleted_meanwhile_keeps_none_beside_it_from_being_planned(self):
+        gone = self._make_due(self._make_job(name="Gone"), ago(hours=1))
+        kept = self._make_due(self._make_job(name="Kept"), ago(hours=1))
+        jobs = gone + kept
+        self.env.flush_all()
+        self._sql("DELETE FROM backup_job WHERE id = %s", gone.id)
+        self.assertEqual(self.dispatcher._plan_together(jobs, fields.Datetime.now()), 2)
+        self.assertTrue(kept.run_ids)
+
     def test_jobs_that_take_long_to_plan_are_committed_sooner(self):
         jobs = self.Job
         for number in range(3):
