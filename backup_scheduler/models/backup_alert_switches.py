@@ -103,7 +103,8 @@ class BackupAlertSilence(models.Model):
         left_out, later, now = self.incident_ids.browse(), {}, fields.Datetime.now()
         for incident in self._told_incidents() if not self.told_ids else ():
             quiet = max([now, *mutes_of(incident, self.channel_id)])
-            if not is_on(incident):
+            # As of its beginning: whether that was told was asked when the end was queued.
+            if not is_on(incident) or not self.channel_id._wants(incident, "opened"):
                 left_out |= incident
             elif quiet > now:
                 left_out |= incident

@@ -62,6 +62,12 @@ class TestSilencedMeanwhile(IncidentCase):
         self.assertEqual(self._sent(), "")
         self.assertEqual(self.Alert.search([]).mapped("state"), ["dropped"])
 
+    def test_what_the_channel_is_not_to_tell_of_any_more_is_left_out(self):
+        self.channel.job_ids = self.job
+        sent = self._sent()
+        self.assertIn("sales", sent)
+        self.assertNotIn("stock", sent)
+
     def test_mails_heed_it_too(self):
         user = self._user("user", email="a@example.com")
         channel = self.Channel.create({"name": "Mail", "kind": "mail", "user_ids": user.ids})
