@@ -8,6 +8,8 @@ import subprocess
 from world import BACKUPS, SOON
 
 COUNT = 1000
+# So many are planned in one transaction, at most: a kill costs no more.
+TOGETHER = 20
 # Planning the job in the middle does not end before somebody ends it.
 HELD = """
 CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
@@ -60,7 +62,7 @@ def test_a_kill_in_the_middle_of_a_thousand_due_jobs_keeps_what_was_planned(
         planned = world.call("run", "search_count", jobs)
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         still_due = world.call("job", "search_count", [*jobs, ["next_run_at", "<=", now]])
-        assert 0 < planned <= COUNT // 2
+        assert COUNT // 2 - TOGETHER <= planned <= COUNT // 2
         assert planned + still_due == COUNT
         # A pass ends after ten seconds, whatever is still due; on a busy machine one is not enough.
         world.wait_until(
