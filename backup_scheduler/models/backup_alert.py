@@ -275,7 +275,7 @@ class BackupAlert(models.Model):
     def _is_stale(self):
         """Return why there is nothing to say any more, or nothing."""
         self.ensure_one()
-        if self.expires_at and self.expires_at < fields.Datetime.now():
+        if self._is_too_late():
             return self.env._("It could not be sent in time.")
         if self.channel_id and not self.channel_id.active:
             return self.env._("The channel was switched off.")
@@ -284,6 +284,9 @@ class BackupAlert(models.Model):
         if self.event == "recovered" and not self._told_incidents():
             return self.env._("It has begun again before its end was told.")
         return ""
+
+    def _is_too_late(self):
+        return bool(self.expires_at) and self.expires_at < fields.Datetime.now()
 
     def _still_open(self):
         return self.incident_ids.filtered(lambda incident: incident.state == "open")

@@ -60,8 +60,7 @@ class BackupAlertDelivery(models.Model):
         ends it. Return the result as a notice's is told."""
         self.attempts += 1
         if reason := self._is_stale():
-            # Who was told that it began hears of its end, and of nothing in between.
-            self._mark_sent() if self.told_ids else self._mark_dropped(reason)
+            self._end_stale(reason)
             return {"ok": True}
         try:
             with self.env.cr.savepoint():
@@ -81,6 +80,16 @@ class BackupAlertDelivery(models.Model):
         else:
             self._mark_sent()
         return {"ok": True}
+
+    def _end_stale(self, reason):
+        if not self.told_ids:
+            self._mark_dropped(reason)
+        elif self._is_too_late():
+            # Some were told, and the others are not going to be.
+            self._mark_failed(reason, "")
+        else:
+            # Who was told that it began hears of its end, and of nothing in between.
+            self._mark_sent()
 
     def _deliver_whole(self):
         """Make the records of all pieces, for whoever waits; return the result."""

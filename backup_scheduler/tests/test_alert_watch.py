@@ -229,6 +229,19 @@ class TestManyUsers(IncidentCase):
         self.assertEqual(alert.state, "sent")
         self.assertIn("recovered", self.Alert.search([]).mapped("event"))
 
+    @mute_logger(ALERT_LOGGER)
+    def test_what_was_too_late_for_some_is_not_called_sent(self):
+        alert = self._make_alert("mail")
+        with patch.object(backup_incident_watch, "DELIVERY_TIME", 0):
+            self._look()
+            alert.expires_at = ago(minutes=1)
+            self._look()
+        self.assertEqual(len(alert.told_ids), 3)
+        self.assertRecordValues(alert, [{"state": "failed"}])
+        self.assertIn("in time", alert.channel_id.last_error)
+        self._succeed()
+        self.assertIn("recovered", self.Alert.search([]).mapped("event"))
+
     def test_activities_of_many_are_made_in_pieces_too(self):
         alert = self._make_alert("activity")
         with patch.object(backup_incident_watch, "DELIVERY_TIME", 0):
