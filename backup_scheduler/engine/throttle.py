@@ -20,9 +20,11 @@ class Throttle:
 
     def passed(self, size):
         """Tell that ``size`` bytes have passed; return when the next ones may."""
-        if not self._rate:
+        # Once: another thread may lift the limit meanwhile.
+        rate = self._rate
+        if not rate:
             return
-        self._paid_until = max(self._paid_until, time.monotonic() - CREDIT) + size / self._rate
+        self._paid_until = max(self._paid_until, time.monotonic() - CREDIT) + size / rate
         self._lifted.wait(max(0.0, self._paid_until - time.monotonic()))
 
     def lift(self):

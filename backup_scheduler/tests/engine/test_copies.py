@@ -147,11 +147,40 @@ def test_without_a_limit_nothing_waits(clock):
     assert clock.now == began
 
 
+class Awaited(threading.Event):
+    """An event that tells when somebody waits for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.waiting = threading.Event()
+
+    def wait(self, timeout=None):
+        self.waiting.set()
+        return super().wait(timeout)
+
+
 def test_a_limit_that_is_lifted_lets_go_of_whoever_waits():
     throttle = Throttle(1)
+    throttle._lifted = Awaited()
     waiting = beside(throttle.passed, 1 << 20)
+    assert throttle._lifted.waiting.wait(PATIENCE)
+    assert waiting.is_alive()
     throttle.lift()
-    joined(waiting)
+    assert not joined(waiting).is_alive()
+
+
+def test_a_limit_may_be_lifted_at_any_moment(clock, monkeypatch):
+    """As it is by the thread that cancels the run, while the uploading one computes its wait."""
+    throttle, began = Throttle(1), clock.now
+    now = clock.monotonic
+
+    def lift_meanwhile():
+        throttle.lift()
+        return now()
+
+    monkeypatch.setattr(clock, "monotonic", lift_meanwhile)
+    throttle.passed(1 << 20)
+    assert clock.now == began
 
 
 def test_an_upload_with_a_limit_holds_up_neither_the_server_nor_the_end_of_a_cancelled_run(

@@ -215,9 +215,11 @@ def test_what_a_killed_drill_left_is_swept_and_what_lives_is_not(cluster, tmp_pa
 
 def test_a_drill_sweeps_what_the_one_before_left(cluster, restored, tmp_path, sql):
     path = world.zipped(tmp_path / "slow.zip", world.with_statement(sql, world.SLEEP))
-    with killed_drill(cluster, path):
+    with killed_drill(cluster, path) as left:
         pass
+    assert world.scratch_databases(cluster) == [left]
     restored(sql)
+    assert world.scratch_databases(cluster) == []
 
 
 class killed_drill:  # noqa: N801 - used as a statement
