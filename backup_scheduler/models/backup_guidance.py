@@ -2,7 +2,7 @@ from markupsafe import Markup
 
 from odoo import api, models
 
-from .backup_instance_overview import SETUP_ACTION
+from .instance.backup_instance_overview import SETUP_ACTION
 
 LEAD_ON = Markup('<p><a type="action" name="%s" class="btn btn-primary">%s</a></p>')
 

@@ -5,9 +5,9 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
-from .backup_restore import SCRATCH_PREFIX
-from .backup_retention_mixin import RETENTION_MODES
-from .backup_run_status import DEFAULT_WARNING_PERCENT
+from .job.backup_retention_mixin import RETENTION_MODES
+from .restore.backup_restore import SCRATCH_PREFIX
+from .run.backup_run_status import DEFAULT_WARNING_PERCENT
 
 PREFIX = "backup_scheduler."
 WORKERS_LIMIT = 64

@@ -17,7 +17,7 @@ from odoo.tools import mute_logger
 from ..models.backup_secret_mixin import KEY_VARIABLE
 
 LAUNCHER = "odoo.addons.backup_scheduler.launcher.ensure_worker"
-RUN_LOGGER = "odoo.addons.backup_scheduler.models.backup_run_status"
+RUN_LOGGER = "odoo.addons.backup_scheduler.models.run.backup_run_status"
 DIGEST = "ab" * 32
 PASSWORD = "correct horse battery staple"
 SIZE = 5000

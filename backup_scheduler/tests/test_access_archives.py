@@ -10,7 +10,7 @@ from .common import BackupCase
 from .test_access import FROM_OPERATOR, FROM_USER, MANAGER, NOBODY, AccessCase
 
 IDENTITY = "AGE-SECRET-KEY-1ABC"
-RESTORE_LOGGER = "odoo.addons.backup_scheduler.models.backup_restore"
+RESTORE_LOGGER = "odoo.addons.backup_scheduler.models.restore.backup_restore"
 
 
 class TestAccessToArchives(AccessCase):

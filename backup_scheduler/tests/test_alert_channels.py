@@ -6,13 +6,13 @@ from odoo.exceptions import AccessError, UserError
 from odoo.service.model import call_kw
 from odoo.tools import mute_logger
 
-from ..models import backup_alert_channel, backup_alert_delivery
+from ..models.alert import backup_alert_channel, backup_alert_delivery
 from .common import failure
 from .test_incidents import IncidentCase
 
 ADDRESS = "https://hooks.example.com/services/T000/hush-hush"
-ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
-DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert_delivery"
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert"
+DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert_delivery"
 
 
 def later(**duration):

@@ -6,12 +6,12 @@ from odoo.tools import file_open, mute_logger
 
 from ..executor import Executor
 from ..inline import execute_all, notify_all
-from ..models.backup_alert import LIFETIME
+from ..models.alert.backup_alert import LIFETIME
 from .common import BackupCase, failure
 from .test_incidents import IncidentCase
 
-ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
-DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert_delivery"
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert"
+DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert_delivery"
 EXECUTOR_LOGGER = "odoo.addons.backup_scheduler.executor"
 OK = {"event": "notice", "ok": True}
 BUSY = {

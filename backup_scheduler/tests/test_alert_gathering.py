@@ -6,11 +6,11 @@ from unittest.mock import patch
 from odoo import fields
 from odoo.tools import mute_logger
 
-from ..models.backup_alert_gathering import GATHERING
+from ..models.alert.backup_alert_gathering import GATHERING
 from .common import failure
 from .test_incidents import IncidentCase
 
-ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert"
 
 
 class TestGathering(IncidentCase):

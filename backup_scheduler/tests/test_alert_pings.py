@@ -5,13 +5,13 @@ from odoo.service.model import call_kw
 from odoo.tests import BaseCase
 from odoo.tools import mute_logger
 
-from ..models import backup_alert_ping
-from ..models.backup_alert_ping import due_pings
+from ..models.alert import backup_alert_ping
+from ..models.alert.backup_alert_ping import due_pings
 from .common import ago, failure
 from .test_incidents import IncidentCase
 
 ADDRESS = "https://hc-ping.com/hush-hush"
-ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert"
 START, GOOD, BAD = "ping_start", "ping_success", "ping_fail"
 
 

@@ -6,11 +6,11 @@ from odoo.service.model import call_kw
 from odoo.tools import mute_logger
 
 from ..engine.masking import secrets_of
-from ..models import backup_alert_delivery
+from ..models.alert import backup_alert_delivery
 from .test_incidents import IncidentCase
 
 ADDRESS = "https://hooks.example.com/services/T000/hush-hush"
-ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert"
 
 
 class TestChannelSecrets(IncidentCase):

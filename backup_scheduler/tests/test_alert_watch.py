@@ -5,12 +5,12 @@ import psycopg2
 from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 from odoo.tools import format_datetime, mute_logger
 
-from ..models import backup_alert_delivery, backup_incident_watch
+from ..models.alert import backup_alert_delivery, backup_incident_watch
 from .common import ago
 from .test_incidents import IncidentCase
 
-ALERT_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert"
-DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.backup_alert_delivery"
+ALERT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert"
+DELIVERY_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_alert_delivery"
 
 
 class TestWhatComesFirst(IncidentCase):

@@ -11,7 +11,7 @@ from odoo.tools import mute_logger
 from ..cli.backup import Backup
 from .common import BackupCase, ago
 
-READING = "odoo.addons.backup_scheduler.models.backup_run_reading"
+READING = "odoo.addons.backup_scheduler.models.run.backup_run_reading"
 AWAY = {"ok": False, "bad": False, "error_code": "destination_failed", "error": "It is away."}
 DAMAGED = {"ok": False, "bad": True, "error_code": "damaged", "error": "Other bytes."}
 READ = {"ok": True, "report": {"level": 3}}

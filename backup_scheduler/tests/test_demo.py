@@ -1,5 +1,5 @@
 from ..models.backup_demo import SERVERS
-from ..models.backup_run import STATUSES
+from ..models.run.backup_run import STATUSES
 from .common import BackupCase
 
 

@@ -13,7 +13,7 @@ from odoo.tools import file_open
 from ..engine.destinations import KINDS
 from ..engine.destinations.sftp import SFTPDestination
 from ..engine.errors import HostKeyUnknown
-from ..models.backup_destination_kinds import all_settings, field_name, sealed_name
+from ..models.destination.backup_destination_kinds import all_settings, field_name, sealed_name
 from .common import AT_REST, BackupCase, ago
 
 S3 = {

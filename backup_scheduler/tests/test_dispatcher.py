@@ -8,8 +8,8 @@ from freezegun import freeze_time
 from odoo import fields
 from odoo.tools import mute_logger
 
-from ..models import backup_dispatcher as dispatcher_module
-from ..models.backup_dispatcher import TOGETHER
+from ..models.dispatcher import backup_dispatcher as dispatcher_module
+from ..models.dispatcher.backup_dispatcher import TOGETHER
 from .common import RUN_LOGGER, BackupCase, ago, archive, failure
 
 NOON = fields.Datetime.to_datetime("2026-03-10 12:00:00")

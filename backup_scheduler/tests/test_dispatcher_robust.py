@@ -6,8 +6,8 @@ from odoo.tools import mute_logger
 
 from .common import RUN_LOGGER, BackupCase, ago, archive
 
-DISPATCHER_LOGGER = "odoo.addons.backup_scheduler.models.backup_dispatcher"
-EXECUTION_LOGGER = "odoo.addons.backup_scheduler.models.backup_run_execution"
+DISPATCHER_LOGGER = "odoo.addons.backup_scheduler.models.dispatcher.backup_dispatcher"
+EXECUTION_LOGGER = "odoo.addons.backup_scheduler.models.run.backup_run_execution"
 NOON = fields.Datetime.to_datetime("2026-03-10 12:00:00")
 HOUR = datetime.timedelta(hours=1)
 

@@ -11,7 +11,7 @@ from odoo.exceptions import AccessError
 from ..models.backup_secret_mixin import KEY_VARIABLE
 from .common import BackupCase, ago
 
-MODULE = "odoo.addons.backup_scheduler.models.backup_doctor"
+MODULE = "odoo.addons.backup_scheduler.models.doctor.backup_doctor"
 
 
 class TestDoctor(BackupCase):

@@ -10,7 +10,7 @@ from odoo.tools import mute_logger
 
 from ..engine.destinations.local import LocalDestination
 from ..engine.errors import DestinationFailed
-from ..models import backup_copy
+from ..models.run import backup_copy
 from .common import BackupCase
 
 CONTENT = bytes(range(256)) * 40

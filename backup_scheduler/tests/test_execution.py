@@ -3,7 +3,7 @@ import datetime
 from odoo import fields
 from odoo.tools import mute_logger
 
-from ..models.backup_run_execution import LEASE
+from ..models.run.backup_run_execution import LEASE
 from .common import RUN_LOGGER, BackupCase, ago
 
 

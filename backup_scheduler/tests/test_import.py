@@ -12,7 +12,7 @@ from odoo.tools import mute_logger
 from ..engine.destinations import local
 from .common import DIGEST, SIZE, BackupCase, ago
 
-IMPORT = "odoo.addons.backup_scheduler.models.backup_import"
+IMPORT = "odoo.addons.backup_scheduler.models.destination.backup_import"
 OWNER = "d3b0-uuid-of-the-lost-server/17"
 PATH = "Paris/books/2026-11-20T02-00-00Z.zip"
 CATALOGUE = {

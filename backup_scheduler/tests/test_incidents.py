@@ -4,8 +4,8 @@ from odoo.tools import mute_logger
 
 from .common import BackupCase, ago, failure
 
-INCIDENT_LOGGER = "odoo.addons.backup_scheduler.models.backup_incident"
-WATCH_LOGGER = "odoo.addons.backup_scheduler.models.backup_incident_watch"
+INCIDENT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_incident"
+WATCH_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_incident_watch"
 
 
 class IncidentCase(BackupCase):

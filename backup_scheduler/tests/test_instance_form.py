@@ -11,6 +11,8 @@ from ..engine import transfer
 from ..engine.errors import WrongMasterPassword
 from .common import BackupCase, ago
 
+INSTANCE_LOGGER = "odoo.addons.backup_scheduler.models.instance.backup_instance"
+
 
 class TestInstanceForm(BackupCase):
     def _test(self, instance, **answer):
@@ -19,7 +21,7 @@ class TestInstanceForm(BackupCase):
 
     def test_a_failed_test_is_told_with_its_reason_and_what_to_do(self):
         error = WrongMasterPassword("The server does not accept the master password.")
-        with self.assertLogs("odoo.addons.backup_scheduler.models.backup_instance", "WARNING"):
+        with self.assertLogs(INSTANCE_LOGGER, "WARNING"):
             self._test(self.instance, side_effect=error)
         self.assertRecordValues(
             self.instance,
@@ -35,7 +37,7 @@ class TestInstanceForm(BackupCase):
 
     def test_the_reason_is_told_without_the_full_stop_that_the_notification_sets(self):
         error = WrongMasterPassword("The server does not accept the master password.")
-        with self.assertLogs("odoo.addons.backup_scheduler.models.backup_instance", "WARNING"):
+        with self.assertLogs(INSTANCE_LOGGER, "WARNING"):
             told = self._test(self.instance, side_effect=error)["params"]
         self.assertEqual(told["title"], "The server does not accept the master password")
         self.assertEqual(told["message"], error.hint)

@@ -8,7 +8,7 @@ from freezegun import freeze_time
 from odoo.exceptions import AccessError, ValidationError
 
 from ..engine import forecast
-from ..models import backup_job_calendar
+from ..models.job import backup_job_calendar
 from .common import BackupCase
 
 NOW = "2026-03-10 12:00:00"

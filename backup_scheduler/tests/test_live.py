@@ -2,7 +2,7 @@ import json
 
 from odoo import fields
 
-from ..models.backup_run_live import NOTIFICATION, TELLING_PAUSE
+from ..models.run.backup_run_live import NOTIFICATION, TELLING_PAUSE
 from .common import BackupCase, ago
 
 

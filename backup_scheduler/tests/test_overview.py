@@ -10,7 +10,7 @@ from odoo.api import Environment
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form, freeze_time, tagged
 
-from ..models.backup_overview_days import start_of, window
+from ..models.overview.backup_overview_days import start_of, window
 from .common import BackupCase, ago, failure
 
 HOUR = 3600

@@ -5,10 +5,10 @@ from unittest.mock import patch
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import mute_logger
 
-from ..models import backup_run_restore
+from ..models.restore import backup_run_restore
 from .common import AT_REST, PASSWORD, BackupCase
 
-RESTORE_LOGGER = "odoo.addons.backup_scheduler.models.backup_restore"
+RESTORE_LOGGER = "odoo.addons.backup_scheduler.models.restore.backup_restore"
 DONE = {
     "event": "done",
     "database": "sales-back",

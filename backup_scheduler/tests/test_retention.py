@@ -6,7 +6,7 @@ from odoo.tools import mute_logger
 
 from .common import BackupCase, ago
 
-MIXIN = "odoo.addons.backup_scheduler.models.backup_job_retention"
+MIXIN = "odoo.addons.backup_scheduler.models.job.backup_job_retention"
 LAST_TWO = {"retention_mode": "keep_last_n", "retention_value": 2}
 
 

@@ -7,7 +7,7 @@ from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import Form
 
 from ..engine.retention import PERIODS, Reason
-from ..models.backup_job_retention import REASONS
+from ..models.job.backup_job_retention import REASONS
 from .test_retention import LAST_TWO, RetentionCase
 
 WIZARD = "odoo.addons.backup_scheduler.wizard.backup_retention_preview"

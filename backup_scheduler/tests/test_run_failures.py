@@ -5,7 +5,7 @@ from freezegun import freeze_time
 from odoo import fields
 from odoo.tools import mute_logger
 
-from ..models.backup_run_status import JITTER, RETRY_DELAY_LIMIT
+from ..models.run.backup_run_status import JITTER, RETRY_DELAY_LIMIT
 from .common import RUN_LOGGER, BackupCase, failure
 
 NOON = fields.Datetime.to_datetime("2026-03-10 12:00:00")

@@ -5,7 +5,7 @@ from odoo.exceptions import AccessError, ValidationError
 from odoo.tools import SQL
 
 from ..hooks import uninstall_hook
-from ..models.backup_restore import SCRATCH_PREFIX
+from ..models.restore.backup_restore import SCRATCH_PREFIX
 from .common import PASSWORD, BackupCase
 
 EVENING = fields.Datetime.to_datetime("2026-03-10 20:00:00")

@@ -12,7 +12,7 @@ from .common import PASSWORD, BackupCase
 
 ADDRESS = "https://crm.example.com"
 FOUND = {"version": "18.0", "databases": ["crm", "mail"]}
-INSTANCE_LOGGER = "odoo.addons.backup_scheduler.models.backup_instance"
+INSTANCE_LOGGER = "odoo.addons.backup_scheduler.models.instance.backup_instance"
 
 
 class SetupCase(BackupCase):

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from odoo.tests import HttpCase, tagged
 
-from ..models import backup_run_restore
+from ..models.restore import backup_run_restore
 from .common import BackupCase, failure
 
 

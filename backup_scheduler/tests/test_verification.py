@@ -2,7 +2,7 @@ from odoo.tools import mute_logger
 
 from .common import AT_REST, RUN_LOGGER, BackupCase, failure
 
-READING_LOGGER = "odoo.addons.backup_scheduler.models.backup_run_reading"
+READING_LOGGER = "odoo.addons.backup_scheduler.models.run.backup_run_reading"
 
 
 class TestVerification(BackupCase):

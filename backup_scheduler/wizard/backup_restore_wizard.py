@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 
-from ..models.backup_restore import NAME_LIMIT
+from ..models.restore.backup_restore import NAME_LIMIT
 
 
 class BackupRestoreWizard(models.TransientModel):

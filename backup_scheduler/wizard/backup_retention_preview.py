@@ -3,8 +3,8 @@ import datetime
 from odoo import Command, api, fields, models
 from odoo.exceptions import ValidationError
 
-from ..models.backup_job_planning import naive
-from ..models.backup_retention_mixin import POLICY_FIELDS
+from ..models.job.backup_job_planning import naive
+from ..models.job.backup_retention_mixin import POLICY_FIELDS
 
 # What a page can show in a second; the totals and `preview_retention` are of all archives.
 LINES_LIMIT = 1000

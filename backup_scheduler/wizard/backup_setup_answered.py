@@ -11,8 +11,6 @@ class BackupSetupAnswered(models.TransientModel):
     and would have a server called reachable that nobody asked.
     """
 
-    # The set-up is several subjects, a file each.
-    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.setup"
 
     answered = fields.Boolean(groups=fields.NO_ACCESS, copy=False)

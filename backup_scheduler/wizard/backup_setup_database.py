@@ -16,8 +16,6 @@ class BackupSetupDatabase(models.TransientModel):
 class BackupSetupChoice(models.TransientModel):
     """Choosing among many databases: nobody switches off three hundred to keep two."""
 
-    # The set-up is several subjects, a file each.
-    # pylint: disable-next=consider-merging-classes-inherited
     _inherit = "backup.setup"
 
     def action_choose_all(self):

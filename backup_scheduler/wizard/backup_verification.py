@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 
-from ..models.backup_run import VERIFICATION_LEVELS
+from ..models.run.backup_run import VERIFICATION_LEVELS
 
 
 class BackupVerification(models.TransientModel):

@@ -1,5 +1,5 @@
 from odoo import api, models
-from odoo.addons.backup_scheduler.models.backup_doctor import problem
+from odoo.addons.backup_scheduler.models.doctor.backup_doctor import problem
 
 from .backup_dispatcher import EXECUTOR
 

@@ -1,0 +1,229 @@
+import contextlib
+import os
+
+from odoo import api, fields, models, tools
+from odoo.exceptions import ValidationError
+
+from ...engine.destinations import KINDS, open_destination
+from ...engine.encryption import check_recipients
+from ...engine.errors import BackupError
+
+
+class BackupDestination(models.Model):
+    _name = "backup.destination"
+    _description = "Backup Destination"
+    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _order = "sequence, name, id"
+
+    name = fields.Char(required=True, tracking=True)
+    sequence = fields.Integer(default=10)
+    company_id = fields.Many2one(
+        "res.company",
+        index=True,
+        help="Only users of this company see the destination; left empty, all do.",
+    )
+    active = fields.Boolean(default=True, tracking=True)
+    kind = fields.Selection(
+        [(kind, destination.LABEL) for kind, destination in KINDS.items()],
+        required=True,
+        default="local",
+        tracking=True,
+    )
+    path = fields.Char(
+        "Folder",
+        tracking=True,
+        default=lambda self: self._default_path(),
+        help="An absolute path that the user who runs Odoo may write to. Archives lie in it as "
+        "instance/database/time.zip, each with a JSON file that describes it.",
+    )
+    speed_limit = fields.Float(
+        tracking=True, help="Megabytes a second that uploads there may take; 0: no limit."
+    )
+    recipients = fields.Text(
+        "Encrypt For",
+        tracking=True,
+        help="age recipients (public keys, age1…), one a line. Archives are then stored encrypted, "
+        "and only who has one of their identities (secret keys) can open them: this server "
+        "cannot. Empty: archives are stored as they are.",
+    )
+    folder_marker = fields.Char(
+        readonly=True,
+        copy=False,
+        help="By this the folder is known again: an empty one in the place of a disk that is not "
+        "mounted is not written to.",
+    )
+    check_status = fields.Selection(
+        [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
+    )
+    check_error = fields.Text(readonly=True, copy=False)
+    check_warnings = fields.Text(readonly=True, copy=False)
+    may_read = fields.Boolean(default=True, readonly=True, copy=False)
+    may_delete = fields.Boolean(default=True, readonly=True, copy=False)
+    offered_host_key = fields.Char(readonly=True, copy=False)
+    offered_fingerprint = fields.Char(readonly=True, copy=False)
+    last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
+    copy_ids = fields.One2many("backup.copy", "destination_id")
+    copy_count = fields.Integer(compute="_compute_copy_totals")
+    copy_size = fields.Float(
+        "Stored", compute="_compute_copy_totals", help="Bytes of the archives stored here."
+    )
+
+    _speed_limit_positive = models.Constraint(
+        "CHECK(speed_limit >= 0)", "Speed Limit: enter 0 (no limit) or more megabytes a second."
+    )
+
+    @api.model
+    def _default_path(self):
+        root = os.path.join(tools.config["data_dir"], "backup_scheduler", "archives")
+        return os.path.join(root, self.env.cr.dbname)
+
+    def _compute_copy_totals(self):
+        totals = {
+            destination: (count, size)
+            for destination, count, size in self.env["backup.copy"]._read_group(
+                [("destination_id", "in", self.ids), ("status", "=", "stored")],
+                ["destination_id"],
+                ["__count", "size:sum"],
+            )
+        }
+        for destination in self:
+            destination.copy_count, destination.copy_size = totals.get(destination, (0, 0))
+
+    @api.constrains("kind", "path")
+    def _check_path(self):
+        for destination in self:
+            if destination.kind == "local" and not os.path.isabs(destination.path or ""):
+                raise ValidationError(
+                    self.env._("Folder: enter an absolute path, such as /var/backups/odoo.")
+                )
+
+    @api.constrains("recipients")
+    def _check_recipients(self):
+        for destination in self:
+            destination._require_usable_recipients()
+
+    def _require_usable_recipients(self):
+        if not self._recipients():
+            return
+        try:
+            check_recipients(self._recipients())
+        except BackupError as error:
+            raise ValidationError(
+                self.env._(
+                    "Encrypt For: %(error)s %(hint)s", error=error.message, hint=error.hint
+                )
+            ) from error
+
+    def _recipients(self):
+        """Return the age recipients as the engine takes them; none: no encryption."""
+        self.ensure_one()
+        lines = (line.split("#")[0].strip() for line in (self.recipients or "").splitlines())
+        return [line for line in lines if line]
+
+    def check(self):
+        """Write, read back and delete a marker in the destination.
+
+        :return: ``{ok, error_code, error, hint, warnings}``; what may not be done there, other than
+            writing, is no error but a warning
+        """
+        self.ensure_one()
+        self.check_access("read")
+        self.env["backup.run"]._require_operator()
+        answer = {"ok": True, "error_code": False, "error": False, "hint": False, "warnings": []}
+        place = None
+        try:
+            place = open_destination(self.kind, self._settings())
+            found = place.check()
+        except BackupError as error:
+            failure = error.as_dict()
+            del failure["retryable"]
+            answer.update(ok=False, **failure)
+            self._record_refused_check(error)
+        else:
+            answer["warnings"] = [*found.get("warnings", ()), *self._own_warnings()]
+            self._record_check(found, answer["warnings"])
+        if place is not None:
+            self._keep_changed_settings(place.changed_settings)
+        return answer
+
+    def _record_check(self, found, warnings):
+        rights = found.get("rights") or {}
+        self.sudo().write(
+            {
+                "folder_marker": found.get("marker") or self.folder_marker,
+                "may_read": rights.get("read", True),
+                "may_delete": rights.get("delete", True),
+                "check_status": "ok",
+                "check_error": False,
+                "check_warnings": "\n".join(warnings) or False,
+                "offered_host_key": False,
+                "offered_fingerprint": False,
+                "last_check_at": fields.Datetime.now(),
+            }
+        )
+
+    def _record_refused_check(self, error):
+        self.sudo().write(
+            {
+                "check_status": "error",
+                "check_error": f"{error.message}\n{error.hint}",
+                "check_warnings": False,
+                "offered_host_key": getattr(error, "host_key", False),
+                "offered_fingerprint": getattr(error, "fingerprint", False),
+                "last_check_at": fields.Datetime.now(),
+            }
+        )
+
+    def _own_warnings(self):
+        """Return what only this server can know of the place."""
+        if self.kind != "local":
+            return []
+        with contextlib.suppress(OSError):
+            if os.stat(self.path).st_dev == os.stat(tools.config["data_dir"]).st_dev:
+                return [
+                    self.env._(
+                        "The folder is on the same disk as Odoo's data: the loss of this server is "
+                        "the loss of the archives."
+                    )
+                ]
+        return []
+
+    def action_accept_host_key(self):
+        """Take the key that the server has shown for its own, and check it."""
+        self.sftp_host_key = self.offered_host_key
+        return self.action_check()
+
+    def action_accept_folder(self):
+        """Take the folder that is there now for the destination, and check it."""
+        self.write({"folder_marker": False})
+        return self.action_check()
+
+    def action_check(self):
+        answer = self.check()
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "title": self.env._("The destination can be used")
+                if answer["ok"]
+                else answer["error"],
+                "message": answer["hint"] or "\n".join(answer["warnings"]),
+                "type": self._notification_type(answer),
+                "sticky": not answer["ok"] or bool(answer["warnings"]),
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+    def action_open_copies(self):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "backup_scheduler.backup_copy_action"
+        )
+        action["domain"] = [("destination_id", "=", self.id)]
+        return action
+
+    @staticmethod
+    def _notification_type(answer):
+        if not answer["ok"]:
+            return "danger"
+        return "warning" if answer["warnings"] else "success"

@@ -1,0 +1,321 @@
+import datetime
+import logging
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+from ...engine import transfer
+from ...engine.control import Control
+from ...engine.errors import BackupError
+from ...engine.sources.http_client import checked_url
+
+_logger = logging.getLogger(__name__)
+
+# Seconds that a person waits for an answer before a form.
+TEST_TIME_LIMIT = 90
+LAST_RUNS = 50
+# So many databases are named where nobody scrolls.
+NAMED = 10
+# Parallel runs of one server each learn that it answers: one of them writes it down.
+CHECK_INTERVAL = datetime.timedelta(minutes=1)
+
+
+class BackupInstance(models.Model):
+    _name = "backup.instance"
+    _description = "Backup Instance"
+    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _order = "name, id"
+
+    name = fields.Char(required=True, tracking=True)
+    company_id = fields.Many2one(
+        "res.company",
+        default=lambda self: self.env.company,
+        index=True,
+        help="Only users of this company see the instance; left empty, all do.",
+    )
+    active = fields.Boolean(default=True, tracking=True)
+    connection = fields.Selection(
+        [("http", "Database manager (HTTP)")],
+        required=True,
+        default="http",
+        tracking=True,
+        help="How the server is reached. “Database manager” needs nothing but the master password "
+        "of the server, and its /web/database open to this machine.",
+    )
+    url = fields.Char(
+        "Address",
+        tracking=True,
+        help="The root of the server, such as https://odoo.example.com. Another server needs its "
+        "master password entered again: what is stored was given for this one alone.",
+    )
+    master_password = fields.Char(
+        compute="_compute_secrets",
+        inverse="_inverse_master_password",
+        groups="backup_scheduler.group_backup_manager",
+        help="The master password (admin_passwd) of that server. It is stored encrypted and can be "
+        "replaced, never read.",
+    )
+    master_password_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
+    has_master_password = fields.Boolean(compute="_compute_has_master_password", compute_sudo=True)
+    verify_tls = fields.Boolean(
+        "Verify Certificate",
+        default=True,
+        tracking=True,
+        help="Refuse a server whose certificate is not valid for its name.",
+    )
+    allow_insecure = fields.Boolean(
+        "Allow the Default Master Password",
+        tracking=True,
+        help="Back this server up although it still has Odoo's default master password. It keeps "
+        "that password; nothing is changed there.",
+    )
+    max_parallel_runs = fields.Integer(
+        "Backups at a Time",
+        default=1,
+        help="How many databases of this server are backed up at the same time; 0 for no limit. "
+        "Each backup costs the server a dump and the disk space of one archive.",
+    )
+    odoo_version = fields.Char(readonly=True)
+    check_status = fields.Selection(
+        [("ok", "Reachable"), ("error", "Failing")], readonly=True, copy=False
+    )
+    check_error = fields.Text(readonly=True, copy=False)
+    check_code = fields.Char(readonly=True, copy=False, help="The error's name, for scripts.")
+    last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
+    database_ids = fields.One2many("backup.database", "instance_id")
+    job_ids = fields.One2many("backup.job", "instance_id")
+    run_ids = fields.One2many("backup.run", "instance_id")
+    last_run_ids = fields.Many2many("backup.run", compute="_compute_last_run_ids")
+    database_count = fields.Integer(compute="_compute_counts")
+    job_count = fields.Integer(compute="_compute_counts")
+    run_count = fields.Integer(compute="_compute_counts")
+
+    _max_parallel_runs_positive = models.Constraint(
+        "CHECK(max_parallel_runs >= 0)", "Max Parallel Runs: enter 0 (no limit) or more."
+    )
+
+    _servers_of_secrets = {"master_password": ("url",)}
+
+    # --- fields ---------------------------------------------------------------------------------
+
+    def _compute_secrets(self):
+        self.master_password = False
+
+    def _inverse_master_password(self):
+        for instance in self:
+            sealed = instance._seal(instance.master_password)
+            instance.sudo().master_password_sealed = sealed
+        # Otherwise whoever wrote it reads it back in the same request.
+        self.invalidate_recordset(["master_password"], flush=False)
+
+    @api.depends("master_password_sealed")
+    def _compute_has_master_password(self):
+        for instance in self:
+            instance.has_master_password = bool(instance.master_password_sealed)
+
+    def _compute_last_run_ids(self):
+        for instance in self:
+            instance.last_run_ids = instance.run_ids.search(
+                [("instance_id", "in", instance.ids)], limit=LAST_RUNS
+            )
+
+    @api.depends("database_ids", "job_ids")
+    def _compute_counts(self):
+        runs = dict(
+            self.env["backup.run"]._read_group(
+                [("instance_id", "in", self.ids)], ["instance_id"], ["__count"]
+            )
+        )
+        for instance in self:
+            instance.database_count = len(instance.database_ids.filtered("present"))
+            instance.job_count = len(instance.job_ids)
+            instance.run_count = runs.get(instance._origin, 0)
+
+    @api.constrains("url", "connection")
+    def _check_url(self):
+        for instance in self:
+            instance._require_usable_url()
+
+    def _require_usable_url(self):
+        try:
+            checked_url(self.url)
+        except BackupError as error:
+            message = self.env._("Address: %(error)s", error=error.message)
+            raise ValidationError(message) from error
+
+    @api.onchange("url")
+    def _onchange_url(self):
+        if self.url and "://" not in self.url:
+            self.url = f"https://{self.url.strip()}"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        instances = super().create(vals_list)
+        instances._plan_jobs()
+        return instances
+
+    def write(self, vals):
+        active = vals.get("active")
+        moved = self.filtered(lambda one: active is not None and one.active != active)
+        moved.job_ids._plan_due_fires()
+        result = super().write(vals)
+        moved._plan_jobs()
+        moved.job_ids._promise_anew()
+        return result
+
+    def _plan_jobs(self):
+        self.job_ids._plan()
+
+    # --- what people and scripts do -------------------------------------------------------------
+
+    def test_connection(self):
+        """Ask the server who it is, without changing anything there.
+
+        :return: ``{ok, odoo_version, databases, error_code, error, hint}``; the databases found are
+            recorded on the instance
+        """
+        self.ensure_one()
+        self.check_access("read")
+        self.env["backup.run"]._require_operator()
+        answer = self._ask_server(self._source_order())
+        if answer["ok"]:
+            self._record_server(answer["odoo_version"], answer["databases"])
+        else:
+            self._record_failed_check(answer)
+        return answer
+
+    @api.model
+    def _ask_server(self, source):
+        """Ask a server who it is, also one that is no instance yet; record and change nothing.
+
+        :param source: as :meth:`_source_order` returns it
+        :return: as :meth:`test_connection` does
+        """
+        control = Control(time_limit=TEST_TIME_LIMIT)
+        answer = {"ok": True, "odoo_version": False, "databases": []}
+        try:
+            found = transfer.discover({"source": source}, control)
+        except BackupError as error:
+            _logger.warning("Backup instance %s: %s: %s", source["url"], error.code, error.message)
+            failure = error.as_dict()
+            del failure["retryable"]
+            return {**answer, "ok": False, **failure}
+        answer.update(odoo_version=found["version"], databases=found["databases"])
+        return {**answer, "error_code": False, "error": False, "hint": False}
+
+    def refresh_databases(self):
+        """Discover the server's databases; return their names.
+
+        Raises UserError with the reason when the server cannot be asked.
+        """
+        answer = self.test_connection()
+        if not answer["ok"]:
+            reason = {"error": answer["error"], "hint": answer["hint"]}
+            raise ValidationError(self.env._("%(error)s\n\n%(hint)s", **reason))
+        return answer["databases"]
+
+    def action_test_connection(self):
+        """Test, and tell the result to the person who pressed the button."""
+        answer = self.test_connection()
+        if answer["ok"]:
+            title = self.env._("Connected to Odoo %(version)s", version=answer["odoo_version"])
+            message = self._tell_databases(answer["databases"])
+        else:
+            # The notification sets a full stop between the two by itself.
+            title = answer["error"].rstrip(".")
+            message = answer["hint"]
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "title": title,
+                "message": message,
+                "type": "success" if answer["ok"] else "danger",
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+    def _tell_databases(self, names):
+        if not names:
+            return self.env._("It has no database.")
+        if len(names) <= NAMED:
+            return self.env._("Databases: %(names)s", names=", ".join(names))
+        return self.env._(
+            "%(count)s databases: %(names)s and %(more)s more",
+            count=len(names),
+            names=", ".join(names[:NAMED]),
+            more=len(names) - NAMED,
+        )
+
+    def action_open_runs(self):
+        return self._open("backup_scheduler.backup_run_action")
+
+    def action_open_jobs(self):
+        return self._open("backup_scheduler.backup_job_action")
+
+    def action_open_databases(self):
+        return self._open("backup_scheduler.backup_database_action", "present")
+
+    def _open(self, xmlid, *filters):
+        """Show what belongs to the instance; ``filters``, which can be taken away, make the list
+        what the button counts."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
+        action["domain"] = [("instance_id", "=", self.id)]
+        switched_on = {f"search_default_{name}": 1 for name in filters}
+        action["context"] = {"default_instance_id": self.id, **switched_on}
+        return action
+
+    # --- what the engine needs and reports ------------------------------------------------------
+
+    def _source_order(self):
+        """Return the connection with its secret, for an engine order and for nothing else."""
+        instance = self.sudo()
+        return {
+            "connection": instance.connection,
+            "url": instance.url,
+            "master_password": instance._unseal(instance.master_password_sealed),
+            "verify_tls": instance.verify_tls,
+            "allow_insecure": instance.allow_insecure,
+        }
+
+    def _record_server(self, version, names):
+        """Record that the server answered, and which databases it has now."""
+        instance = self.sudo().with_context(active_test=False)
+        known = {database.name: database for database in instance.database_ids}
+        self.env["backup.database"].sudo().create(
+            [{"instance_id": self.id, "name": name} for name in names if name not in known]
+        )
+        for name, database in known.items():
+            if database.present != (name in names):
+                database.present = name in names
+        now = fields.Datetime.now()
+        fresh = instance.last_check_at and now - instance.last_check_at < CHECK_INTERVAL
+        if instance.check_status != "ok" or instance.odoo_version != version or not fresh:
+            instance.write(
+                {
+                    "odoo_version": version,
+                    "check_status": "ok",
+                    "check_error": False,
+                    "check_code": False,
+                    "last_check_at": now,
+                }
+            )
+
+    def _record_database(self, name):
+        """Record that the server has a database that we have just restored there."""
+        known = self.sudo().with_context(active_test=False).database_ids
+        if database := known.filtered(lambda database: database.name == name):
+            database.present = True
+        else:
+            self.env["backup.database"].sudo().create({"instance_id": self.id, "name": name})
+
+    def _record_failed_check(self, answer):
+        self.sudo().write(
+            {
+                "check_status": "error",
+                "check_code": answer["error_code"],
+                "check_error": f"{answer['error']}\n{answer['hint']}",
+                "last_check_at": fields.Datetime.now(),
+            }
+        )

@@ -1,0 +1,394 @@
+import datetime
+import logging
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ...engine.naming import safe_name
+from ...engine.reading import moment_of
+
+_logger = logging.getLogger(__name__)
+
+# A destination that is down is asked again to forget an abandoned archive after this.
+DISCARD_PAUSE = datetime.timedelta(minutes=15)
+# A copy that failed is tried again from another copy: minutes before the first time, doubled each
+# time up to the limit, and no more after so many attempts.
+MEGABYTE = 10**6
+RETRY_DELAY, RETRY_DELAY_LIMIT, RETRY_ATTEMPTS = 5, 6 * 60, 12
+
+
+class BackupCopy(models.Model):
+    """One archive in one destination.
+
+    The path is decided, and recorded, before the first byte is written there: whatever happens to
+    the process that writes, what it may have left can be found again.
+    """
+
+    _name = "backup.copy"
+    _description = "Backup Copy"
+    _order = "id desc"
+    _rec_name = "path"
+
+    run_id = fields.Many2one(
+        "backup.run", required=True, readonly=True, index=True, ondelete="cascade"
+    )
+    company_id = fields.Many2one(
+        related="run_id.company_id", store=True, index=True, precompute=True
+    )
+    destination_id = fields.Many2one(
+        "backup.destination", required=True, readonly=True, index=True, ondelete="restrict"
+    )
+    status = fields.Selection(
+        [
+            ("pending", "Pending"),
+            ("uploading", "Uploading"),
+            ("stored", "Stored"),
+            ("failed", "Failed"),
+            ("deleted", "Deleted"),
+        ],
+        required=True,
+        readonly=True,
+        default="pending",
+    )
+    path = fields.Char(readonly=True, help="Where the archive lies, below the destination's root.")
+    size = fields.Float(readonly=True, help="Bytes at rest; of an encrypted copy some more.")
+    sha256 = fields.Char(
+        "SHA-256",
+        readonly=True,
+        help="Of the bytes at rest: for an encrypted copy not that of the archive.",
+    )
+    version = fields.Char(
+        readonly=True, help="What the destination calls this very object, where it keeps versions."
+    )
+    immutable_until = fields.Datetime(
+        readonly=True, help="Until then the destination lets nobody delete it: retention waits."
+    )
+    encryption = fields.Selection(
+        [("age", "age")], readonly=True, help="Empty: the archive lies there as it is."
+    )
+    stored_at = fields.Datetime("Stored", readonly=True)
+    tried_at = fields.Datetime(
+        readonly=True, help="When reading it again was last tried, whatever came of it."
+    )
+    read_at = fields.Datetime(
+        "Last Read", readonly=True, help="When the copy was last read again, from end to end."
+    )
+    checked_at = fields.Datetime(
+        readonly=True, help="When the copy was stored or last read, whichever is later."
+    )
+    reading_requested = fields.Boolean(readonly=True)
+    deletion_requested_at = fields.Datetime("To Be Deleted", readonly=True)
+    deletion_reason = fields.Char(readonly=True)
+    deleted_by_retention = fields.Boolean(readonly=True)
+    error_code = fields.Char(readonly=True)
+    error = fields.Text(readonly=True)
+    attempt = fields.Integer(readonly=True)
+    next_attempt_at = fields.Datetime("Next Attempt", readonly=True)
+    can_retry = fields.Boolean(compute="_compute_can_retry")
+
+    _path_unique = models.UniqueIndex(
+        "(destination_id, path) WHERE path IS NOT NULL",
+        "Two archives cannot have the same place in a destination.",
+    )
+    _unfinished = models.Index("(run_id) WHERE status = 'uploading'")
+    _oldest_read = models.Index("(destination_id, checked_at) WHERE status = 'stored'")
+    _lately_tried = models.Index("(destination_id, tried_at) WHERE tried_at IS NOT NULL")
+
+    @api.depends("destination_id.name", "path")
+    def _compute_display_name(self):
+        for copy in self:
+            names = (copy.destination_id.name, copy.path)
+            copy.display_name = ": ".join(filter(None, names))
+
+    @api.depends("status", "run_id.stored_copies")
+    def _compute_can_retry(self):
+        for copy in self:
+            # Where the run stored nothing there is nothing to copy: the run is to be retried.
+            copy.can_retry = copy.status == "failed" and bool(copy.run_id.stored_copies)
+
+    # --- what people and scripts do -------------------------------------------------------------
+
+    def retry(self):
+        """Bring copies that failed to their destination after all, from another copy."""
+        self.run_id._require_operator()
+        for copy in self.sudo():
+            copy._require_another_copy()
+            copy.write({"attempt": 0, "next_attempt_at": fields.Datetime.now()})
+        self.sudo().run_id._plan_work()
+        return True
+
+    def _require_another_copy(self):
+        if self.status != "failed":
+            raise UserError(
+                self.env._(
+                    "%(path)s: only copies that failed can be retried.", path=self._name_it()
+                )
+            )
+        if not self.run_id.copy_ids._whole():
+            raise UserError(
+                self.env._(
+                    "%(path)s: there is no other copy to take it from. Retry the run.",
+                    path=self._name_it(),
+                )
+            )
+
+    def verify(self, level=None, identity=None):
+        """Have these copies read again, and no others of their runs: see ``backup.run.verify``."""
+        for run in self.run_id:
+            run._request_verification(self & run.copy_ids, level, identity)
+            run.sudo().verification_awaited = True
+        return True
+
+    def action_open_run(self):
+        """Show the run whose archive this is: all that can be done with a copy is done there."""
+        return self.run_id.get_formview_action()
+
+    def action_download(self):
+        """Open the archive's download, for Managers."""
+        self.ensure_one()
+        return {
+            "type": "ir.actions.act_url",
+            "url": f"/backup_scheduler/download/{self.id}",
+            "target": "download",
+        }
+
+    # --- the transitions ------------------------------------------------------------------------
+
+    def _mark_uploading(self):
+        self.write({"status": "uploading", "error": False, "error_code": False})
+        for copy in self:
+            copy.attempt += 1
+
+    def _mark_pending(self):
+        self.write({"status": "pending"})
+
+    def _mark_stored(self, stored):
+        """:param stored: what the engine tells of the copy: ``size sha256 encryption``, and the
+        ``details`` that the destination has of it"""
+        now = fields.Datetime.now()
+        details = stored.get("details") or {}
+        self.write(
+            {
+                "status": "stored",
+                "size": stored["size"],
+                "sha256": stored["sha256"],
+                "encryption": stored["encryption"] or False,
+                "version": details.get("version"),
+                "immutable_until": parse_moment(details.get("immutable_until")),
+                "stored_at": now,
+                "checked_at": now,
+                "next_attempt_at": False,
+                "error": False,
+                "error_code": False,
+            }
+        )
+
+    def _mark_read(self):
+        """The copy was read to its end, and is what was stored."""
+        now = fields.Datetime.now()
+        self.write(
+            {
+                "status": "stored",
+                "read_at": now,
+                "tried_at": now,
+                "checked_at": now,
+                "next_attempt_at": False,
+                "error": False,
+                "error_code": False,
+            }
+        )
+
+    def _mark_failed(self, code, error):
+        """Nothing of the archive is in the destination."""
+        self.write({"status": "failed", "path": False, "error_code": code, "error": error})
+
+    def _mark_unread(self, code, error):
+        """It could not be read, which says nothing about the archive: tried again another day."""
+        self.write({"tried_at": fields.Datetime.now(), "error_code": code, "error": error})
+
+    def _mark_missed(self, code, error):
+        """The archive, which is at rest elsewhere, did not get here; it is tried again later.
+
+        The place stays recorded: what may lie there is replaced by the next attempt.
+        """
+        self.write({"status": "failed", "error_code": code, "error": error})
+        self._postpone_retry()
+
+    def _mark_damaged(self, code, error):
+        """Something is in the destination, and it is not what was stored there.
+
+        It is replaced from a good copy where there is one.
+        """
+        now = fields.Datetime.now()
+        self.write(
+            {
+                "status": "failed",
+                "error_code": code,
+                "error": error,
+                "tried_at": now,
+                "attempt": 0,
+                "next_attempt_at": now,
+            }
+        )
+
+    def _mark_deleted(self):
+        """The archive is gone from the destination, as was asked. Its place may be taken again."""
+        self.write(
+            {
+                "status": "deleted",
+                "path": False,
+                "deletion_requested_at": False,
+                "next_attempt_at": False,
+                "error": False,
+                "error_code": False,
+            }
+        )
+
+    # --- being tried again, and deleted ---------------------------------------------------------
+
+    def _postpone(self, error):
+        """The destination could not do it now: it is asked again later."""
+        self.write(
+            {
+                "error": error,
+                "next_attempt_at": fields.Datetime.now() + DISCARD_PAUSE,
+            }
+        )
+
+    def _postpone_retry(self):
+        """Set when a copy that failed is tried again, or that it is not."""
+        for copy in self:
+            again = 0 < copy.attempt < RETRY_ATTEMPTS
+            minutes = min(RETRY_DELAY * 2 ** max(copy.attempt - 1, 0), RETRY_DELAY_LIMIT)
+            pause = datetime.timedelta(minutes=minutes)
+            copy.next_attempt_at = again and fields.Datetime.now() + pause
+
+    def _request_deletion(self, reason, by_retention=True):
+        """Have what lies in the destinations removed by the next executor, good or not.
+
+        What a person has put on the list is theirs; what the retention has, anybody may take over.
+        """
+        copies = self.filtered(
+            lambda copy: copy.path
+            and (
+                not copy.deletion_requested_at
+                or (copy.deleted_by_retention and not by_retention)
+            )
+        )
+        copies.write(
+            {
+                "deletion_requested_at": fields.Datetime.now(),
+                "deletion_reason": reason,
+                "deleted_by_retention": by_retention,
+                "next_attempt_at": False,
+            }
+        )
+        copies.run_id._plan_work()
+
+    def _withdraw_deletion(self, by_anybody=False):
+        """Keep after all what the retention has put on the list.
+
+        :param by_anybody: also what a person has put there
+        """
+        copies = self.filtered(
+            lambda copy: copy.deletion_requested_at and (by_anybody or copy.deleted_by_retention)
+        )
+        copies.write(
+            {
+                "deletion_requested_at": False,
+                "deletion_reason": False,
+                "deleted_by_retention": False,
+                "next_attempt_at": False,
+            }
+        )
+        copies.run_id._plan_work()
+
+    # --- downloads ------------------------------------------------------------------------------
+
+    def _download_name(self):
+        """Return a file name that says what it is: ``shop_2026-11-20T02-00-00Z.zip.age``."""
+        return f"{safe_name(self.run_id.database_name)}_{self.path.rpartition('/')[2]}"
+
+    def _log_download(self, address):
+        """Whoever has an archive has all that a company has: who took one is written down."""
+        text = self.env._(
+            "%(user)s downloaded %(path)s from %(destination)s, to %(address)s.",
+            user=self.env.user.name,
+            path=self.path,
+            destination=self.destination_id.name,
+            address=address,
+        )
+        _logger.info("Backup download: %s", text)
+        self.run_id._log(text)
+        self.run_id.instance_id.message_post(body=text)
+
+    # --- which of them --------------------------------------------------------------------------
+
+    def _readable(self):
+        """Return the copies of which there should be something to read."""
+        return self.filtered(lambda copy: copy.path and copy.status in ("stored", "failed"))
+
+    def _whole(self):
+        """Return the copies that another one can be made from, plain ones first."""
+        stored = self.filtered(lambda copy: copy.status == "stored")
+        return stored.sorted(lambda copy: (bool(copy.encryption), copy.destination_id.sequence))
+
+    def _is_to_be_read(self):
+        return self.reading_requested and bool(self._readable())
+
+    def _is_to_be_deleted(self):
+        there = bool(self.path) and self.status in ("stored", "failed")
+        return there and bool(self.deletion_requested_at)
+
+    def _deletion_moment(self):
+        """Return when it is deleted: at once, after a pause, or when its lock ends."""
+        moment = self.next_attempt_at or self.deletion_requested_at
+        return max(moment, self.immutable_until) if self.immutable_until else moment
+
+    def _is_to_be_copied(self):
+        missing = self.status in ("failed", "pending") and not self.deletion_requested_at
+        return missing and bool(self.next_attempt_at)
+
+    def _copying_moment(self):
+        """Return when it is made: when it is due, or its destination opens after that."""
+        return self.destination_id._opens_at(self.next_attempt_at)
+
+    def _fit_to_recipients(self):
+        """Return the copy to be made: another one, under another name, where the destination has
+        begun or ceased to encrypt. What may lie under the old name goes."""
+        encrypted = bool(self.destination_id._recipients())
+        if not self.path or encrypted == self.path.endswith(".age"):
+            return self
+        self.write({"status": "failed", "next_attempt_at": False})
+        self._request_deletion(self.env._("The destination's encryption was changed."))
+        return self.create({"run_id": self.run_id.id, "destination_id": self.destination_id.id})
+
+    # --- orders ---------------------------------------------------------------------------------
+
+    def _name_it(self):
+        return self.path or self.destination_id.name
+
+    def _engine_orders(self):
+        """Return the copies as an engine order names them."""
+        return [
+            {
+                "id": copy.id,
+                "kind": copy.destination_id.kind,
+                "settings": copy.destination_id._settings(),
+                "archive_path": copy.path,
+                "encryption": copy.encryption or "",
+                "stored_size": copy.size,
+                "stored_sha256": copy.sha256 or "",
+                "version": copy.version or "",
+                "bytes_per_second": int(copy.destination_id.speed_limit * MEGABYTE),
+                "recipients": copy.destination_id._recipients(),
+            }
+            for copy in self
+        ]
+
+
+def parse_moment(text):
+    """Return the moment that an ISO text names, as Odoo keeps it; False for none."""
+    if not (moment := moment_of(text)):
+        return False
+    return moment.astimezone(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)

@@ -1,0 +1,61 @@
+from odoo import fields, models
+
+# What a run has come to that somebody may have to hear of; and what only pings tell.
+TOLD = ("success", "verified", "failed", "verify_failed")
+PINGED = ("running", "skipped", "cancelled")
+URGENT = ("failed", "verify_failed")
+# The dispatcher looks at so many at a time, oldest end first.
+BATCH = 200
+
+
+class BackupRunAlerts(models.Model):
+    """Runs that have come to something, and were not looked at for alerts yet.
+
+    The mark is set by the very UPDATE that changes the status, and nothing else happens there: what
+    alerts need can neither fail nor slow the recording of a run, and nothing is lost between them.
+    """
+
+    _inherit = "backup.run"
+
+    alert_due = fields.Boolean(
+        readonly=True, copy=False, help="The dispatcher has yet to look whether to alert of it."
+    )
+
+    _alert_due_index = models.Index("(finished_at, id) WHERE alert_due")
+
+    def write(self, vals):
+        status = vals.get("status")
+        pings = status in (*TOLD, *PINGED) and self._pings()
+        if status in TOLD or pings:
+            vals = {**vals, "alert_due": True}
+        result = super().write(vals)
+        if status in URGENT or pings:
+            self._wake_for_alerts()
+        return result
+
+    def _wake_for_alerts(self):
+        # Without the cron there is nobody to wake, which is no reason to fail here.
+        if cron := self.env.ref("backup_scheduler.ir_cron_dispatch", raise_if_not_found=False):
+            cron.sudo()._trigger()
+
+    def _pings(self):
+        """Return whether somebody outside waits to hear of these runs."""
+        return any(job.ping_host for job in self.job_id)
+
+    def _take_alerts(self):
+        """Return the runs to look at, oldest end first, which are no longer marked."""
+        self.flush_model()
+        self.env.cr.execute(
+            """
+            UPDATE backup_run SET alert_due = FALSE
+             WHERE id IN (
+                SELECT id FROM backup_run WHERE alert_due
+                 ORDER BY finished_at NULLS FIRST, id LIMIT %s FOR UPDATE SKIP LOCKED
+             )
+            RETURNING id
+            """,
+            (BATCH,),
+        )
+        runs = self.browse(row[0] for row in self.env.cr.fetchall())
+        runs.invalidate_recordset(["alert_due"])
+        return runs.sorted(lambda run: (bool(run.finished_at), run.finished_at, run.id))

@@ -1,0 +1,204 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from .backup_run import GOOD
+
+
+class BackupRunArchive(models.Model):
+    """Bringing the archive of an ended run to destinations that missed it, deleting it, and
+    removing what a lost attempt may have left."""
+
+    _inherit = "backup.run"
+
+    # --- another copy ---------------------------------------------------------------------------
+
+    def _replication_order(self):
+        copies = self._copies_due().browse()
+        for copy in self._copies_due():
+            copies |= copy._fit_to_recipients()
+        for copy in copies:
+            copy.path = copy.path or self._free_path(copy)
+        copies._mark_uploading()
+        return {
+            "action": "replicate",
+            "candidates": self.copy_ids._whole()._engine_orders(),
+            "destinations": copies._engine_orders(),
+            "size": self.size,
+            "sha256": self.sha256,
+            "expected_size": self.size,
+            "catalogue": self._full_catalogue(),
+        }
+
+    def _copies_due(self):
+        now = self._clock()
+        return self.copy_ids.filtered(
+            lambda copy: copy._is_to_be_copied() and copy._copying_moment() <= now
+        )
+
+    def _full_catalogue(self):
+        """Return the catalogue of an archive that is at rest elsewhere already."""
+        catalogue = {**self._catalogue(), "report": self.verification_report or {}}
+        if self.status == "verify_failed":
+            failure = {"error_code": self.error_code, "error": self.error, "hint": self.hint}
+            catalogue["finding"] = failure
+        return catalogue
+
+    def _record_replication(self, event):
+        copies = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+        if not copies and event["event"] == "failed":
+            # Not even the order could be made: that is an attempt too.
+            copies = self._copies_due()
+            copies._mark_uploading()
+        if event["event"] == "done":
+            self._record_copies(event["copies"])
+        elif event["event"] in ("failed", "lost"):
+            code, error = self._failure_of(event)
+            self._log(f"The archive could not be copied: {code}: {error}")
+            copies._mark_missed(code, error)
+
+    # --- deleting -------------------------------------------------------------------------------
+
+    def delete_archives(self, confirmation=None):
+        """Delete the stored archives of these runs in all their destinations; Managers only.
+
+        :param confirmation: the name of the database, asked for when its last good archive is
+            among them
+
+        The runs stay, as history. Pinned archives have to be unpinned before.
+        """
+        self._require_manager()
+        for run in self.sudo():
+            run._require_deletable()
+        bare = ", ".join(self.sudo()._databases_left_bare())
+        if bare and confirmation != bare:
+            raise UserError(
+                self.env._(
+                    "This is the last good archive of the database %(database)s. To delete it all "
+                    "the same, confirm with the name of the database.",
+                    database=bare,
+                )
+            )
+        reason = self.env._("Deleted by %(user)s.", user=self.env.user.name)
+        for run in self.sudo():
+            run._log(reason)
+        self.sudo().copy_ids._request_deletion(reason, by_retention=False)
+        return True
+
+    def _require_deletable(self):
+        if self.pinned:
+            raise UserError(self.env._("%(run)s is pinned: unpin it first.", run=self.display_name))
+        if not self.copy_ids.filtered("path"):
+            raise UserError(self.env._("%(run)s has no stored archive.", run=self.display_name))
+
+    def _databases_left_bare(self):
+        """Return the names of the databases that would have no good archive without these."""
+        bare = []
+        staying = [("status", "=", "stored"), ("deletion_requested_at", "=", False)]
+        for run in self.filtered(lambda run: run.status in GOOD):
+            others = [
+                ("id", "not in", self.ids),
+                ("instance_id", "=", run.instance_id.id),
+                ("database_name", "=", run.database_name),
+                ("status", "in", GOOD),
+                ("stored_copies", ">", 0),
+                ("copy_ids", "any", staying),
+            ]
+            if not self.search_count(others, limit=1):
+                bare.append(run.database_name)
+        return sorted(set(bare))
+
+    def action_delete_archives(self):
+        """Open the question whether to delete."""
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Delete Archives"),
+            "res_model": "backup.archive.deletion",
+            "view_mode": "form",
+            "target": "new",
+            "context": {"default_run_ids": self.ids},
+        }
+
+    def _deletion_order(self):
+        """Decide once more, at the last moment, and name what is to go."""
+        if self.job_id:
+            self.job_id._reconsider_deletions([self.database_name])
+        else:
+            # Its job was deleted meanwhile, and with it the policy.
+            self.copy_ids._withdraw_deletion()
+        now = self._clock()
+        copies = self.copy_ids.filtered(
+            lambda copy: copy._is_to_be_deleted() and copy._deletion_moment() <= now
+        )
+        return {"action": "discard", "owner": self._owner(), "copies": copies._engine_orders()}
+
+    def _record_deletion(self, event):
+        if event["event"] == "done":
+            for result in event["copies"]:
+                self._record_deleted_copy(self.copy_ids.browse(result["id"]), result)
+        elif event["event"] in ("failed", "lost"):
+            _code, error = self._failure_of(event)
+            self.copy_ids.filtered(lambda copy: copy._is_to_be_deleted())._postpone(error)
+
+    def _record_deleted_copy(self, copy, result):
+        place = copy.destination_id.name
+        if result["ok"]:
+            self._log(f"Deleted in {place}: {copy.path}. {copy.deletion_reason}")
+            copy._mark_deleted()
+        else:
+            self._log(f"Not deleted in {place}, tried again later: {result['error']}")
+            copy._postpone(result["error"])
+
+    # --- what lost attempts leave ---------------------------------------------------------------
+
+    @api.model
+    def _abandoned(self):
+        """Return ended runs of which a lost attempt may have left something in a destination."""
+        copies = self.env["backup.copy"].search(
+            [
+                ("status", "=", "uploading"),
+                ("run_id.status", "in", ("failed", "cancelled")),
+                "|",
+                ("next_attempt_at", "=", False),
+                ("next_attempt_at", "<=", fields.Datetime.now()),
+            ],
+            limit=10,
+        )
+        return copies.run_id
+
+    def _discard_order(self):
+        uploading = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+        return {
+            "action": "discard",
+            "spool": self._spool_folder(),
+            "owner": self._owner(),
+            "copies": uploading._engine_orders(),
+        }
+
+    def _record_discard(self, event):
+        """Write down what became of the remains. A run that was queued again is left alone: its
+        next attempt replaces them."""
+        if self.status not in ("failed", "cancelled"):
+            return
+        if event["event"] in ("failed", "lost"):
+            remains = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+            remains._postpone(event.get("error"))
+        elif event["event"] == "done":
+            for result in event["copies"]:
+                copy = self.copy_ids.browse(result["id"])
+                if result["ok"]:
+                    copy._mark_failed(self.error_code, self.error)
+                else:
+                    copy._postpone(result["error"])
+
+    def _disown_archive(self, results):
+        """Have the archive removed that was stored after its run had been given up.
+
+        :param results: what the engine told of the copies, which may be forgotten here already
+        """
+        if self.status not in ("failed", "cancelled"):
+            return
+        for result in results:
+            if result.get("stored"):
+                copy = self.copy_ids.browse(result["id"])
+                copy.path = result["path"]
+                copy._mark_uploading()
