@@ -1,7 +1,7 @@
 {
     "name": "Backup Scheduler",
     "summary": "Backs up Odoo servers on schedules, and proves that each backup can be restored",
-    "version": "19.0.3.0.0",
+    "version": "19.0.4.0.0",
     "category": "Administration",
     "license": "LGPL-3",
     "author": "The Backup Scheduler developers",
@@ -19,6 +19,7 @@
         "views/backup_run_views.xml",
         "views/backup_run_form_views.xml",
         "views/backup_restore_views.xml",
+        "views/backup_task_views.xml",
         "views/backup_copy_views.xml",
         "views/backup_job_views.xml",
         "views/backup_database_views.xml",

@@ -1,4 +1,4 @@
-"""What every executor of runs does with the database: claim, keep leases, record.
+"""What every executor does with the database: claim tasks, keep their leases, record.
 
 Each step is a short transaction of its own, on a cursor of its own, repeated when it collides with
 another one. No transaction is open while bytes move.
@@ -11,44 +11,42 @@ import os
 import socket
 import time
 
-import psycopg2
-
 from odoo import SUPERUSER_ID, api
-from odoo.exceptions import UserError
-from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
 from .after_commit import forgive
-from .engine.errors import BackupError, InternalError
+from .models.task.backup_task_execution import COLLISIONS, DATABASE_ERRORS, LAST_WORDS, internal
+from .models.task.kinds import KINDS
 
 _logger = logging.getLogger(__name__)
 
-COLLISIONS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.errors.UniqueViolation)
-# These say nothing about the record at hand.
-DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
 TRIES = 5
 # Seconds, longer each time.
 COLLISION_PAUSE = 0.1
 DEFAULT_PARALLEL_RUNS = 2
-NOTICES = "notices"
 
 
 @dataclasses.dataclass
 class Task:
-    """One thing to do for one run, or for none.
+    """A task that this executor holds.
 
-    :param kind: ``run`` (make the backup), ``work`` (something with the archive of an ended run),
-        ``discard`` (remove what a lost attempt left) or ``notices`` (send alerts; of no run)
+    :ivar kind: of the task; empty when not even its order could be made, and it has ended
+    :ivar order: what the engine is told; taken away once it was told, for it holds secrets
     """
 
-    run_id: int
+    id: int
     kind: str
     token: str
     order: dict
     engine: object = None
 
+    @property
+    def place(self):
+        """Return which of the executor's places it takes."""
+        return KINDS[self.kind].place
+
 
 class Executor:
-    """The database side of executing runs, for one database.
+    """The database side of executing tasks, for one database.
 
     :param seat: names the place that only one executor has at a time, such as the worker's of a
         machine
@@ -59,30 +57,19 @@ class Executor:
         self.seat = seat
         self.name = f"{seat}:{socket.gethostname()}:{os.getpid()}"
 
-    def claim(self, run_id=None, work=True):
+    def claim(self, places=None, task_id=None, run_id=None):
         """Take the next thing to do; return its :class:`Task`, or None.
 
-        A restore comes before the backups, for somebody waits for it; everything else that is to be
-        done with archives comes after them.
-
-        :param run_id: only what is to be done for this run
-        :param work: whether it may be something that can wait
-        """
-        return self._transaction(lambda env: self._claim(env, run_id, work))
-
-    def claim_notices(self):
-        """Take the alerts that are to be sent; return their :class:`Task`, or None.
-
-        They are small and bounded, and take no place of a backup: whoever asks does them beside.
+        :param places: the places that are free; None: all
+        :param task_id: this task or none
+        :param run_id: a task of this run or none
         """
 
         def step(env):
-            alerts, notices = env["backup.alert"]._notice_orders()
-            if not notices:
-                return None
-            return Task(0, NOTICES, alerts[0].lease_token, {"action": "notify", "notices": notices})
+            task = env["backup.task"]._claim(self.name, places, task_id, run_id)
+            return self._ordered(task) if task else None
 
-        return self._transaction(step)
+        return self.transaction(step)
 
     def reap(self, predecessors=False):
         """End the attempts of executors that are gone.
@@ -90,92 +77,72 @@ class Executor:
         :param predecessors: also those of whoever had this seat, without waiting for their leases
         """
         seat = self.seat if predecessors else None
-        self._transaction(lambda env: env["backup.run"]._reap(seat))
+        self.transaction(lambda env: env["backup.task"]._reap(seat))
 
-    def renew(self, tasks):
-        """Renew the leases of the tasks; return ``{run id: cancel requested}`` of those held.
+    def renew_leases(self, tasks):
+        """Renew the leases; stop the engines of what was cancelled or is no longer ours.
 
-        That of alerts is longer than sending them can take.
+        Returns the tasks that go on.
         """
-        tokens = {
-            task.run_id: task.token for task in tasks if task.token and task.kind != NOTICES
-        }
-        held = self._transaction(lambda env: env["backup.run"]._renew_leases(tokens))
-        return {**held, **{task.run_id: False for task in tasks if task.kind == NOTICES}}
+        tasks = list(tasks)
+        tokens = [task.token for task in tasks]
+        held = self.transaction(lambda env: env["backup.task"]._renew_leases(tokens))
+        going_on = [task for task in tasks if held.get(task.id) is False]
+        for task in tasks:
+            if task not in going_on and task.engine:
+                task.engine.cancel()
+        return going_on
 
-    def record(self, task, event):
-        """Write down what the engine tells; return False when the run is no longer ours.
-
-        What cannot be written down ends the run, and not whoever executes it.
-        """
-        event = storable(event)
-        try:
-            return self._transaction(lambda env: self._record(env, task, event))
-        except DATABASE_ERRORS:
-            raise
-        except Exception as error:
-            _logger.exception(
-                "Backup run %s: the event %r cannot be recorded", task.run_id, event["event"]
-            )
-            failure = internal(error)
-            self._transaction(lambda env: self._give_up(env, task, failure))
-            return False
-
-    def heed(self, task, event):
-        """Record what the engine of the task tells, and tell it what follows from that.
+    def handle_event(self, task, event):
+        """Record what the engine of the task reports, and tell it what follows from that.
 
         May be called again with the same event, when the database went away in between.
         """
         held = self.record(task, event)
         if not held:
-            _logger.warning("Backup run %s is no longer ours; its engine is stopped", task.run_id)
+            _logger.warning("Backup task %s is no longer ours; its engine is stopped", task.id)
             task.engine.cancel()
-            if event["event"] == "done":
-                self.disown(task, event)
-        elif event["event"] == "ready" and self.keep([task]):
-            # The lease was renewed right before the archive gets its name.
+        elif event["event"] == "ready" and self.renew_leases([task]):
+            # The lease was renewed right before the engine does what cannot be undone.
             task.engine.publish()
 
-    def keep(self, tasks):
-        """Renew the leases; stop the engines of what was cancelled or is no longer ours.
+    def record(self, task, event):
+        """Write down what the engine reports; return False when the task is no longer ours.
 
-        Returns the tasks that go on.
+        What cannot be written down ends the task, and not whoever executes it.
         """
-        tasks, going_on = list(tasks), []
-        held = self.renew(tasks)
-        for task in tasks:
-            # What removes the rest of a lost attempt has no lease to lose.
-            if not task.token or held.get(task.run_id) is False:
-                going_on.append(task)
-            else:
-                task.engine.cancel()
-        return going_on
+        event = storable(event)
+        try:
+            return self.transaction(lambda env: self._record(env, task, event))
+        except DATABASE_ERRORS:
+            raise
+        except Exception as error:
+            _logger.exception(
+                "Backup task %s: the event %r cannot be recorded", task.id, event["event"]
+            )
+            # What it made may be there: nothing was removed in order.
+            failure = {"event": "failed", **internal(error), "in_order": False}
+            self.transaction(lambda env: self._give_up(env, task, failure))
+            return False
 
     def is_open(self, run_id):
         """Return whether something is being done with the run, or is due."""
 
         def step(env):
-            run = env["backup.run"].browse(run_id).exists()
-            is_due = run.work_at and run.work_at <= run._clock()
-            return bool(run.lease_token or is_due)
+            tasks = env["backup.run"].browse(run_id).exists().task_ids
+            now = env["backup.task"]._clock()
+            return any(task.lease_token or task.due_at <= now for task in tasks)
 
-        return self._transaction(step)
+        return self.transaction(step)
 
-    def release(self, task):
-        """Give the run back: this executor was told to stop."""
+    def give_back(self, task):
+        """Give the task back: this executor was told to stop."""
 
         def step(env):
-            if task.kind == NOTICES:
-                held = [("lease_token", "=", task.token)]
-                env["backup.alert"].search(held)._release_notices()
-                return
-            run = env["backup.run"]._held(task.run_id, task.token)
-            if run and task.kind == "run":
-                run._mark_interrupted()
-            elif run:
-                run._return_work()
+            if held := env["backup.task"]._held(task.id, task.token):
+                held._give_back()
 
-        self._transaction(step)
+        self.transaction(step)
 
     def parallel_runs(self):
         """Return how many things this machine's worker does at the same time: none when another
@@ -187,87 +154,34 @@ class Executor:
             value = env["ir.config_parameter"].get_param("backup_scheduler.workers") or ""
             return max(1, int(value)) if value.isdigit() else DEFAULT_PARALLEL_RUNS
 
-        return self._transaction(step)
+        return self.transaction(step)
 
-    def disown(self, task, event):
-        """An archive was stored for a run that was lost meanwhile: have it removed again."""
-        self._transaction(
-            lambda env: env["backup.run"]
-            .browse(task.run_id)
-            .exists()
-            ._disown_archive(event.get("copies", ()))
-        )
-
-    def discards(self, busy):
-        """Return a task for each run that a lost attempt may have left something of.
-
-        :param busy: ids of the runs that are being seen to already
-        """
-
-        def step(env):
-            runs = env["backup.run"]._abandoned().filtered(lambda run: run.id not in busy)
-            return [Task(run.id, "discard", "", run._discard_order()) for run in runs]
-
-        return self._transaction(step)
-
-    def _claim(self, env, run_id, work):
-        runs = env["backup.run"]
-        if run := runs._claim_work(self.name, run_id, urgent=True):
-            return self._task(run, "work", run._work_order)
-        if run := runs._claim(self.name, run_id):
-            return self._task(run, "run", run._engine_order)
-        if work and (run := runs._claim_work(self.name, run_id)):
-            return self._task(run, "work", run._work_order)
-        return None
-
-    def _task(self, run, kind, make_order):
-        """Return the task; a run that cannot even be ordered ends here, and the next is tried."""
-        task = Task(run.id, kind, run.lease_token, {})
+    def _ordered(self, record):
+        """Return the task with its order; what cannot even be ordered ends here."""
+        task = Task(record.id, record.kind, record.lease_token, {})
         try:
-            with run.env.cr.savepoint():
-                task.order = make_order()
+            with record.env.cr.savepoint():
+                task.order = record._engine_order()
         except (*COLLISIONS, *DATABASE_ERRORS):
             raise
-        except Exception as error:  # noqa: BLE001 - one broken run must not stop the others
-            self._end_broken(run, task, error)
-            task.kind = "broken"
+        except Exception as error:  # noqa: BLE001 - one broken task must not stop the others
+            record._end_broken(error)
+            task.kind = ""
         return task
 
-    def _end_broken(self, run, task, error):
-        """End what no order could be made of, by its record, or else without it."""
-        try:
-            with run.env.cr.savepoint():
-                self._record(run.env, task, {"event": "failed", **internal(error)})
-        except (*COLLISIONS, *DATABASE_ERRORS):
-            raise
-        except Exception as beyond:
-            _logger.exception("Backup run %s is broken beyond its own record", run.id)
-            run._mark_unrecordable(beyond)
+    def _record(self, env, task, event):
+        held = env["backup.task"]._held(task.id, task.token)
+        if held:
+            held._record(event)
+        elif event["event"] in LAST_WORDS:
+            env["backup.run"]._discard_orphans(event.get("copies", ()))
+        return bool(held)
 
     def _give_up(self, env, task, failure):
-        """End what cannot be recorded. An archive may be there: its copies stay to be discarded."""
-        if task.kind == "run":
-            run = env["backup.run"]._held(task.run_id, task.token)
-            run and run._mark_failed(failure)
-        else:
-            self._record(env, task, {"event": "failed", **failure})
+        if held := env["backup.task"]._held(task.id, task.token):
+            held._end_by(failure)
 
-    def _record(self, env, task, event):
-        if task.kind == NOTICES:
-            return env["backup.alert"]._record_notices(event, task.token)
-        run = env["backup.run"]
-        if task.kind == "discard":
-            run.browse(task.run_id).exists()._record_discard(event)
-            return True
-        if not (run := run._held(task.run_id, task.token)):
-            return False
-        if task.kind == "work":
-            run._record_work(event)
-        else:
-            run._record(event)
-        return True
-
-    def _transaction(self, step):
+    def transaction(self, step):
         """Run ``step(env)`` and commit; again when it collides with somebody else's."""
         for failures in range(1, TRIES):
             done, result = self._attempt(step)
@@ -290,16 +204,6 @@ class Executor:
         with self.registry.cursor() as cr:
             forgive(cr)
             yield api.Environment(cr, SUPERUSER_ID, {})
-
-
-def internal(error):
-    """Return a failure that nobody foresaw as an engine would tell it."""
-    if isinstance(error, BackupError):
-        return error.as_dict()
-    if isinstance(error, UserError):
-        # It says itself what to do.
-        return InternalError(str(error), hint="").as_dict()
-    return InternalError(f"{type(error).__name__}: {error}").as_dict()
 
 
 def storable(value):

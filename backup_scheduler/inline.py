@@ -10,36 +10,27 @@ from .engine.control import Control
 from .engine.errors import BackupError, InternalError
 from .engine.masking import masked, secrets_of
 from .executor import Executor
+from .runner import HEARTBEAT
 
 _logger = logging.getLogger(__name__)
 
-# Seconds between renewals of the lease (which lasts 45).
-HEARTBEAT = 10
 # Seconds between looks whether somebody else is done with a run.
 WAIT = 1
 # Several of Odoo's cron threads may sit here: none is ever anybody's successor.
 INLINE_SEAT = "inline"
 
 
-def execute_all(registry):
-    """Execute what is queued until nothing is left; return how much it was."""
+def execute_all(registry, places=None):
+    """Execute what is queued until nothing is left; return how much it was.
+
+    :param places: only kinds of task that go into one of them
+    """
     executor = Executor(registry, INLINE_SEAT)
     executor.reap()
-    tasks = executor.discards(busy=())
     count = 0
-    while task := tasks.pop() if tasks else executor.claim():
-        if task.kind != "broken":
+    while task := executor.claim(places):
+        if task.kind:
             InlineRun(executor, task).execute()
-        count += 1
-    return count
-
-
-def notify_all(registry):
-    """Send the alerts that wait, batch after batch, in this thread; return how many batches."""
-    executor = Executor(registry, INLINE_SEAT)
-    count = 0
-    while task := executor.claim_notices():
-        InlineRun(executor, task).execute()
         count += 1
     return count
 
@@ -51,8 +42,8 @@ def execute_here(registry, run_id, output):
     """
     executor = Executor(registry, INLINE_SEAT)
     while executor.is_open(run_id):
-        if task := executor.claim(run_id):
-            if task.kind != "broken":
+        if task := executor.claim(run_id=run_id):
+            if task.kind:
                 InlineRun(executor, task, output).execute()
         else:
             time.sleep(WAIT)
@@ -80,9 +71,7 @@ class InlineRun:
         order = self._task.order
         try:
             result = transfer.ACTIONS[order["action"]](order, self._control)
-            done = {"event": "done", **result}
-            if not self._record(done):
-                self._executor.disown(self._task, done)
+            self._record({"event": "done", **result})
         except BackupError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so
@@ -100,12 +89,12 @@ class InlineRun:
             self._output.write(f"{event['stage']} …\n")
         held = self._executor.record(self._task, masked(event, self._secrets))
         if not held:
-            _logger.warning("Backup run %s is no longer ours", self._task.run_id)
+            _logger.warning("Backup task %s is no longer ours", self._task.id)
             self._control.cancel()
         return held
 
     def _ask(self):
-        """Return the moment at which the run was still ours, or None."""
+        """Return the moment at which the task was still ours, or None."""
         asked_at = time.monotonic()
         if self._renew():
             return asked_at
@@ -113,10 +102,8 @@ class InlineRun:
         return None
 
     def _renew(self):
-        """Return whether the run is still ours and wanted."""
-        if not self._task.token:
-            return True
-        return self._executor.renew([self._task]).get(self._task.run_id) is False
+        """Return whether the task is still ours and wanted."""
+        return bool(self._executor.renew_leases([self._task]))
 
     def _beat(self):
         while not self._ended.wait(HEARTBEAT):

@@ -1,7 +1,7 @@
 {
     "name": "Backup Scheduler: queue_job",
     "summary": "Makes the backups of Backup Scheduler on several machines, through OCA queue_job",
-    "version": "19.0.2.0.0",
+    "version": "19.0.3.0.0",
     "category": "Administration",
     "license": "LGPL-3",
     "author": "The Backup Scheduler developers",

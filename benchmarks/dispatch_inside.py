@@ -177,23 +177,22 @@ class Bench:
         return found
 
     def steps(self):
-        env, run = self.env, self.env["backup.run"]
+        env, run, tasks = self.env, self.env["backup.run"], self.env["backup.task"]
         dispatcher, now = env["backup.dispatcher"], fields.Datetime.now()
         # One that has a history: its queries have the most rows to choose from.
         job = env["backup.job"].search([], order="id", limit=1)
         last = run.search([], limit=1)
         return {
-            "reap": run._reap,
-            "reap predecessors": lambda: run._reap("seat"),
+            "reap": tasks._reap,
+            "reap predecessors": lambda: tasks._reap("seat"),
             "due jobs": lambda: dispatcher._due_jobs(now).ids,
             "plan a job": lambda: job.write({"next_run_at": now}) and job._plan_fire(now),
             "overlap": lambda: run._active_names(job),
-            "has work": dispatcher._has_work,
-            "abandoned": run._abandoned,
-            "claim": lambda: run._claim("bench"),
-            "claim work on an archive": lambda: run._claim_work("bench"),
-            "renew leases": lambda: run._renew_leases({1: "token"}),
-            "hold a run": lambda: run._held(1, "token"),
+            "is any due": tasks._is_any_due,
+            "claim": lambda: tasks._claim("bench"),
+            "renew leases": lambda: tasks._renew_leases(["token"]),
+            "hold a task": lambda: tasks._held(1, "token"),
+            "plan the archive's tasks": last._plan_tasks,
             "last size": last._expected_size,
         }
 

@@ -100,6 +100,8 @@ class Bench:
             "log": "repeat('2026-01-01 00:00:00 Stage: download ', 10)",
         })  # fmt: skip
         template.unlink()
+        queued = self.env["backup.run"].search([("status", "=", "queued")])
+        self.env["backup.task"]._plan_attempts(queued)
         self.env.flush_all()
         self.cr.execute(
             "INSERT INTO backup_copy (run_id, destination_id, company_id, status, path, size) "

@@ -127,7 +127,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_sending_sends_it_once_more(
     recorder.delay = 0
     psql(
         world,
-        "UPDATE backup_alert SET lease_until = now() - interval '1 day' WHERE state = 'pending'",
+        "UPDATE backup_task SET lease_until = now() - interval '1 day' WHERE kind = 'notify'",
     )
     world.wait_until(lambda: len(events(recorder)) == 2, SOON, "the second sending")
     assert len(set(recorder.keys)) == 1

@@ -102,7 +102,7 @@ def test_a_drill_that_is_killed_leaves_no_database_either(world, cluster):
     world.wait_until(lambda: scratch_databases(cluster), 60, "the drill has its database")
     os.kill(world.engine(), signal.SIGKILL)
     world.wait_until(
-        lambda: not scratch_databases(cluster) and not world.run(run["id"])["work_at"],
+        lambda: not scratch_databases(cluster) and not world.run(run["id"])["task_ids"],
         60, "the scratch database is gone",
     )  # fmt: skip
     assert world.run(run["id"])["status"] == "verified", "A killed drill says nothing about it"

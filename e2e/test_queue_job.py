@@ -113,6 +113,7 @@ def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair)
     jobs = make_jobs(queued, RUNS)
     runs = [run for job in jobs for run in queued.call("job", "run_now", [job])]
     assert len(runs) == RUNS
+    tasks = queued.call("task", "search", [["run_id", "in", runs]])
     ended = [["id", "in", runs], ["status", "in", ["verified", "failed"]]]
     queued.wait_until(
         lambda: queued.call("run", "search_count", ended) >= RUNS // 4, ALL, "a quarter has ended"
@@ -136,15 +137,16 @@ def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair)
     assert len(queued.archives()) == len(before) + RUNS
     copies = queued.call("copy", "search_read", [["run_id", "in", runs]])
     assert len({copy["path"] for copy in copies}) == RUNS
-    tickets = [job["identity_key"] for job in queued.queue_jobs(["identity_key", "like", "_run:"])]
+    tickets = [job["identity_key"] for job in queued.queue_jobs(["identity_key", "like", "_task:"])]
     assert len(tickets) == len(set(tickets))
-    assert set(tickets) >= {f"backup_run:{run}:0" for run in runs}
+    assert set(tickets) >= {f"backup_task:{task}:0" for task in tasks}
 
 
 def test_a_killed_odoo_worker_costs_its_run_one_attempt(queued, small_remote):
     with Proxy(small_remote.port, held=True) as proxy:
         run = queued.run_now(proxy.url, max_attempts=2)
-        pid = int(queued.wait_for(run, ["running"], stage="download")["worker"].split(":")[-1])
+        queued.wait_for(run, ["running"], stage="download")
+        (pid,) = working(queued, [run])
         os.kill(pid, signal.SIGKILL)
         proxy.release()
         ended = good(queued.wait_for(run, timeout=FOUND_LOST + 60))
@@ -164,7 +166,7 @@ def test_a_running_backup_is_cancelled_within_seconds(queued, small_remote):
 def test_a_failed_backup_leaves_a_queue_job_that_is_done(queued):
     run = failed(queued.back_up("http://127.0.0.1:9"), "connection_failed")
     queued.wait_until(
-        lambda: queued.queue_jobs(["identity_key", "=", f"backup_run:{run['id']}:0"],
+        lambda: queued.queue_jobs(["uuid", "=", run["queue_job_uuid"]],
                                   ["state", "=", "done"]), SOON, "its queue job is done")
 
 
@@ -185,9 +187,9 @@ def make_jobs(world, count):
 
 def working(world, runs):
     """Return the ids of the processes that are in the middle of some of the runs right now."""
-    domain = [["id", "in", runs], ["status", "=", "running"], ["stage", "=", "download"]]
-    running = world.call("run", "search_read", domain)
-    return {int(run["worker"].split(":")[-1]) for run in running if run["worker"]}
+    domain = [["run_id", "in", runs], ["stage", "=", "download"]]
+    tasks = world.call("task", "search_read", domain, ["worker"])
+    return {int(task["worker"].split(":")[-1]) for task in tasks}
 
 
 class Balancer:

@@ -8,10 +8,7 @@ UPDATE ir_cron
 );
 UPDATE backup_job SET enabled = false, next_run_at = NULL;
 UPDATE backup_run SET status = 'cancelled' WHERE status IN ('queued', 'running');
-UPDATE backup_run
-   SET lease_token = NULL, lease_until = NULL, worker = NULL, verification_requested_at = NULL,
-       identity_sealed = NULL, work = NULL, work_at = NULL, scratch_at = NULL
- WHERE lease_token IS NOT NULL OR verification_requested_at IS NOT NULL OR work_at IS NOT NULL;
+DELETE FROM backup_task;
 UPDATE backup_copy SET status = 'failed' WHERE status = 'uploading';
 UPDATE backup_copy
    SET deletion_requested_at = NULL, deletion_reason = NULL, deleted_by_retention = NULL,

@@ -129,15 +129,15 @@ class Control:
     def tell(self, event, **values):
         self._emit({"event": event, **values})
 
-    # --- publishing -----------------------------------------------------------------------------
+    # --- what cannot be undone ------------------------------------------------------------------
 
-    def ask_to_publish(self, **archive):
-        """Wait for the owner's word that this run is still ours; raise :class:`WorkerLost` if not.
+    def ask_permission(self, **values):
+        """Wait for the owner's word that this task is still ours; raise :class:`WorkerLost` if not.
 
-        An owner that was stopped past its lease has lost the run to another attempt: what this
-        attempt made must not get a final name.
+        An owner that was stopped past its lease has lost the task to another attempt: what this
+        attempt made must not get a final name, and it must not delete what another one makes.
         """
-        self.tell("ready", **archive)
+        self.tell("ready", **values)
         if self._permission is None:
             return
         given_at = self._permission(self.remaining(PERMISSION_TIMEOUT))

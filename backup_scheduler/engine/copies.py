@@ -63,7 +63,7 @@ def publish_copies(copies, order, archive, control):
         through = wait_for_some(waiting, control)
         waiting = [copy for copy in waiting if copy not in through]
         if ready := [copy for copy in through if copy.error is None]:
-            control.ask_to_publish(**archive)
+            control.ask_permission(**archive)
             control.enter("publish")
             publish(ready, order, archive, control)
             if waiting:

@@ -88,16 +88,18 @@ def discard(order, control):
     """Remove what a lost attempt may have left, in the spool and in its destinations.
 
     Order: ``spool``, ``owner`` and ``copies`` (each ``id kind settings archive_path``). Result:
-    ``copies``, each ``id ok`` or an error. What is not there is no error.
+    ``copies``, each ``id ok`` or an error. What is not there is no error. The owner is asked before
+    each: what another attempt makes at the same path must not go.
     """
     sweep(order["spool"])
     return {"copies": [discard_copy(copy, order["owner"], control) for copy in order["copies"]]}
 
 
 def discard_copy(copy, owner, control):
-    control.check()
+    control.ask_permission()
     try:
         destination = open_destination(copy["kind"], copy["settings"])
+        control.check_permission()
         destination.delete(copy["archive_path"], owner, copy.get("version") or "")
     except BackupError as error:
         return {"id": copy["id"], "ok": False, **error.as_dict()}

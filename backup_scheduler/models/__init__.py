@@ -1,5 +1,7 @@
 from . import backup_secret_mixin
 from .job import backup_retention_mixin
+from .task import backup_task
+from .task import backup_task_execution
 from .instance import backup_instance
 from .instance import backup_database
 from .destination import backup_destination
@@ -13,7 +15,7 @@ from .run import backup_run
 from .run import backup_run_status
 from .run import backup_run_execution
 from .run import backup_run_recording
-from .run import backup_run_work
+from .run import backup_run_tasks
 from .run import backup_run_reading
 from .run import backup_run_archive
 from .restore import backup_run_restore

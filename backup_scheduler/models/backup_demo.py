@@ -155,7 +155,6 @@ class BackupDemo(models.AbstractModel):
                 "duration": seconds,
                 "attempt": 1,
                 "status": status,
-                "progress": 100 if good else 0,
                 "size": size if good else 0,
                 "sha256": good and hashlib.sha256(f"{name} {fire}".encode()).hexdigest(),
                 "verification_level": GOOD_LEVEL.get(status, False),
@@ -210,7 +209,7 @@ class BackupDemo(models.AbstractModel):
             enabled=False,
         )
         now = fields.Datetime.now()
-        self._make_run(
+        running = self._make_run(
             paused,
             "shop",
             now - datetime.timedelta(minutes=4),
@@ -219,14 +218,20 @@ class BackupDemo(models.AbstractModel):
             trigger="manual",
             finished_at=False,
             duration=0,
+        )
+        self.env["backup.task"]._plan(
+            "backup",
+            now + LONG_AGO,
+            running,
             stage="download",
             progress=43,
             received=361 * MEGABYTE,
             worker="demo",
+            attempt=1,
             lease_token=str(uuid.uuid4()),
             lease_until=now + DEMO_LEASE,
         )
-        self._make_run(
+        waiting = self._make_run(
             paused,
             "accounting",
             now - datetime.timedelta(minutes=4),
@@ -237,5 +242,5 @@ class BackupDemo(models.AbstractModel):
             finished_at=False,
             duration=0,
             attempt=0,
-            retry_at=now + LONG_AGO,
         )
+        self.env["backup.task"]._plan("backup", now + LONG_AGO, waiting)

@@ -15,6 +15,7 @@ from odoo.tests import TransactionCase, new_test_user
 from odoo.tools import mute_logger
 
 from ..models.backup_secret_mixin import KEY_VARIABLE
+from ..models.task.kinds import BACKUP
 
 LAUNCHER = "odoo.addons.backup_scheduler.launcher.ensure_worker"
 RUN_LOGGER = "odoo.addons.backup_scheduler.models.run.backup_run_status"
@@ -70,6 +71,7 @@ class BackupCase(TransactionCase):
         cls.instance = cls._make_instance("Shop", ["sales", "stock"])
         cls.Run = cls.env["backup.run"]
         cls.Job = cls.env["backup.job"]
+        cls.Task = cls.env["backup.task"]
         cls.dispatcher = cls.env["backup.dispatcher"]
 
     def setUp(self):
@@ -137,28 +139,70 @@ class BackupCase(TransactionCase):
         """Return the queued run of a fire of a minute ago."""
         job = job or self._make_job()
         scheduled_at = values.pop("scheduled_at", ago(minutes=1))
+        due_at = values.pop("retry_at", None)
         run = self.Run._create_for(job, [database], scheduled_at, values.pop("trigger", "manual"))
         run.write(values)
+        if due_at:
+            run.task_ids.due_at = due_at
+        if run.status != "queued":
+            run.task_ids.unlink()
         return run
 
     def _claim(self, worker="tester"):
-        """Return the run that a worker takes next, ready for the engine."""
-        run = self.Run._claim(worker)
-        if run:
-            run._engine_order()
+        """Return the run that a worker backs up next, ready for the engine."""
+        return self._take(worker, (BACKUP,), ordered=True)
+
+    def _take(self, worker="tester", places=None, ordered=False, **only):
+        """Return the run of the task that an executor takes next.
+
+        :param ordered: the engine's order is made too
+        """
+        task = self.Task._claim(worker, places, **only)
+        if task and ordered:
+            task._engine_order()
         self.env.flush_all()
-        return run
+        return task.run_id
+
+    def _abandoned(self):
+        """Return the runs of which a lost attempt may have left something."""
+        return self.Task.search([("kind", "=", "discard")]).run_id
+
+    def _take_task(self, kind, subject=None):
+        """Return the task of a kind, which an executor takes."""
+        task = self.Task._claim("tester", task_id=self.Task._of(kind, subject).id)
+        self.env.flush_all()
+        return task
+
+    def _held(self, run):
+        """Return the task of the run that an executor has."""
+        return run._task_at_work()
+
+    def _order(self, run):
+        """Return what the engine of the run's task is told."""
+        return self._held(run)._engine_order()
+
+    def _report(self, run, event):
+        """Record what the engine of the run's task reports."""
+        task = self._held(run)
+        task.ensure_one()
+        task._record(event)
+
+    def _lose(self, run):
+        """Let the executor of the run's task be gone."""
+        self._expire_lease(run)
+        self.Task._reap()
 
     def _running(self, database="sales", job=None, **values):
         """Return a run in the middle of its first attempt."""
         run = self._make_run(database, job, scheduled_at=ago(days=365), **values)
-        self.assertEqual(self._claim(), run)
+        self._take(ordered=True, task_id=run.task_ids.id)
+        self.assertEqual(run.status, "running")
         return run
 
     def _stored(self, database="sales", job=None, level=2):
         """Return a run that ended well, its archive in each destination."""
         run = self._running(database, job)
-        run._record(self._done(run, level))
+        self._report(run, self._done(run, level))
         return run
 
     def _done(self, run, level=2, failed=()):
@@ -172,12 +216,13 @@ class BackupCase(TransactionCase):
         return {"event": "done", **archive(level), "copies": copies}
 
     def _expire_lease(self, run):
-        run.flush_recordset()
+        self.env.flush_all()
         self.env.cr.execute(
-            "UPDATE backup_run SET lease_until = lease_until - interval '1 day' WHERE id IN %s",
+            "UPDATE backup_task SET lease_until = lease_until - interval '1 day' "
+            "WHERE run_id IN %s AND lease_token IS NOT NULL",
             (tuple(run.ids),),
         )
-        run.invalidate_recordset()
+        self.env.invalidate_all()
 
     def _sql(self, query, *parameters):
         """Change rows behind the back of the ORM, as a broken record comes about."""

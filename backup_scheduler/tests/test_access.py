@@ -120,10 +120,10 @@ class TestAccess(AccessCase):
                 self._call("manager", record, method, *arguments)
 
     def test_the_lease_is_out_of_reach(self):
-        run = self._running()
+        task = self._held(self._running())
         for field in ("lease_token", "lease_until"):
             with self.subTest(field), self.assertRaises(AccessError):
-                self._call("manager", run, "read", [field])
+                self._call("manager", task, "read", [field])
 
     def test_the_settings_are_for_administrators_of_the_system(self):
         values = {"backup_timezone": "Europe/Paris"}

@@ -43,7 +43,7 @@ class TestAccessToArchives(AccessCase):
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         run = self._running(job=job)
         bad = run.copy_ids[1]
-        run._record(self._done(run, failed=bad))
+        self._report(run, self._done(run, failed=bad))
         self._assert_allowed(FROM_OPERATOR, bad, "retry")
 
     def test_managers_import_archives(self):
@@ -86,7 +86,7 @@ class TestAccessToArchives(AccessCase):
             self.env[model].with_user(self.users["manager"]).create(values)
             for model in ("backup.restore.wizard", "backup.verification")
         ]
-        for record in (self.archive, self._restore(), *wizards):
+        for record in (self.archive.task_ids, self._restore(), *wizards):
             with self.subTest(record._name), self.assertRaises(AccessError):
                 self._call("manager", record, "read", ["identity_sealed"])
         for wizard in wizards:

@@ -90,11 +90,11 @@ class TestWhoIsTold(IncidentCase):
                 self._fail()
                 alert = self.Alert.search([])
                 self.assertEqual(alert.next_attempt_at, until)
-                self.assertFalse(self.Alert._claim_notices())
+                self.assertFalse(self._order_alerts()[0])
                 self._succeed()
                 self.assertEqual(self._told(), ["opened"])
                 alert.next_attempt_at = later(seconds=-1)
-                self.assertEqual(self.Alert._notice_orders()[1], [])
+                self.assertEqual(self._order_alerts()[1], [])
                 self.assertEqual(alert.state, "dropped")
                 savepoint.rollback()
             self.env.invalidate_all()
@@ -102,7 +102,7 @@ class TestWhoIsTold(IncidentCase):
     def test_a_mute_that_is_over_mutes_nothing(self):
         self.instance.alerts_muted_until = later(hours=-1)
         self._fail()
-        self.assertTrue(self.Alert._claim_notices())
+        self.assertTrue(self._order_alerts()[0])
 
     def test_a_channel_hears_only_of_its_instances_and_jobs(self):
         other = self._make_job(name="Other", max_attempts=1)
@@ -268,7 +268,7 @@ class TestSendTest(IncidentCase):
     def test_a_test_is_sent_to_nobody_a_second_time(self):
         with self._answer(ok=True):
             self.channel.send_test()
-        self.assertFalse(self.Alert._claim_notices())
+        self.assertFalse(self._order_alerts()[0])
 
     def test_a_test_by_mail_and_by_activity_makes_the_records(self):
         user = self._user("user")

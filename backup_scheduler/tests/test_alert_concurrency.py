@@ -1,6 +1,5 @@
 import collections
 import os
-import queue
 from unittest.mock import MagicMock, patch
 
 import psycopg2
@@ -11,8 +10,10 @@ from odoo.tests import BaseCase, tagged
 from odoo.tests.common import get_db_name
 from odoo.tools import mute_logger
 
-from ..executor import NOTICES, Task
+from ..executor import Task
 from ..models.backup_secret_mixin import KEY_VARIABLE
+from ..models.task.kinds import ASIDE, BACKUP, SPARE
+from ..runner import Runner
 from ..worker import Worker
 from .test_concurrency import Transaction
 
@@ -57,9 +58,11 @@ class TestAlertConcurrency(BaseCase):
         with self._environment() as env:
             self._announce(env)
         with self._environment() as one, self._environment() as two:
-            taken = one["backup.alert"]._claim_notices()
-            self.assertIn(self._alerts(one), taken)
-            self.assertFalse(two["backup.alert"]._claim_notices() & self._alerts(two))
+            one["backup.alert"]._plan_tasks()
+            task = one["backup.task"]._claim("one", (ASIDE,))
+            self.assertEqual(task.kind, "notify")
+            self.assertFalse(two["backup.task"]._claim("two", (ASIDE,)))
+            task.unlink()
 
     def test_two_dispatchers_open_an_incident_once_and_tell_of_it_once(self):
         late = self._environment()
@@ -82,30 +85,44 @@ class TestWorkerSeat(BaseCase):
 
     def _worker(self, places, backups, notices):
         worker = Worker.__new__(Worker)
-        worker.tasks, worker._events = {}, queue.Queue()
         worker.executor = MagicMock()
+        worker.runner = Runner(worker.executor)
         worker.executor.parallel_runs.return_value = places
-        runs = collections.deque(Task(n, "run", f"r{n}", {}) for n in range(1, backups + 1))
-        alerts = collections.deque(Task(0, NOTICES, f"n{n}", {}) for n in range(notices))
-        worker.executor.claim.side_effect = lambda work: runs and runs.popleft() or None
-        worker.executor.claim_notices.side_effect = lambda: alerts and alerts.popleft() or None
+        self.queues = {
+            BACKUP: collections.deque(Task(n, "backup", f"r{n}", {}) for n in range(backups)),
+            ASIDE: collections.deque(Task(n, "notify", f"n{n}", {}) for n in range(notices)),
+        }
+        worker.executor.claim.side_effect = self._next
         return worker
 
+    def _next(self, places):
+        for place, queue in self.queues.items():
+            if place in places and queue:
+                return queue.popleft()
+        return None
+
     def _kinds(self, worker):
-        with patch("odoo.addons.backup_scheduler.worker.EngineProcess"):
+        with patch("odoo.addons.backup_scheduler.runner.EngineProcess"):
             worker._take_on()
-        return sorted(task.kind for task in worker.tasks.values())
+        return sorted(task.kind for task in worker.runner.tasks.values())
 
     def test_they_neither_wait_for_backups_nor_take_their_place(self):
         worker = self._worker(places=1, backups=3, notices=3)
-        self.assertEqual(self._kinds(worker), [NOTICES, "run"])
-        self.assertEqual(self._kinds(worker), [NOTICES, "run"])
+        self.assertEqual(self._kinds(worker), ["backup", "notify"])
+        self.assertEqual(self._kinds(worker), ["backup", "notify"])
 
     def test_they_come_when_all_places_have_been_taken_before(self):
         worker = self._worker(places=2, backups=2, notices=0)
-        self.assertEqual(self._kinds(worker), ["run", "run"])
-        worker.executor.claim_notices.side_effect = [Task(0, NOTICES, "n", {})]
-        self.assertEqual(self._kinds(worker), [NOTICES, "run", "run"])
+        self.assertEqual(self._kinds(worker), ["backup", "backup"])
+        self.queues[ASIDE].append(Task(9, "notify", "n", {}))
+        self.assertEqual(self._kinds(worker), ["backup", "backup", "notify"])
 
     def test_where_another_executor_was_chosen_this_one_sends_nothing(self):
         self.assertEqual(self._kinds(self._worker(places=0, backups=1, notices=1)), [])
+
+    def test_what_can_wait_never_takes_the_last_place_of_a_backup(self):
+        worker = self._worker(places=3, backups=0, notices=0)
+        self.queues[SPARE] = collections.deque(Task(n, "verify", f"v{n}", {}) for n in range(5))
+        self.assertEqual(self._kinds(worker), ["verify", "verify"])
+        self.queues[BACKUP].append(Task(7, "backup", "r", {}))
+        self.assertEqual(self._kinds(worker), ["backup", "verify", "verify"])

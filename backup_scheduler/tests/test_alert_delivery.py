@@ -5,8 +5,9 @@ from odoo import fields
 from odoo.tools import file_open, mute_logger
 
 from ..executor import Executor
-from ..inline import execute_all, notify_all
+from ..inline import execute_all
 from ..models.alert.backup_alert import LIFETIME
+from ..models.task.kinds import ASIDE, BACKUP, SPARE
 from .common import BackupCase, failure
 from .test_incidents import IncidentCase
 
@@ -30,31 +31,32 @@ class DeliveryCase(IncidentCase):
         told.__enter__()
         self.addCleanup(told.__exit__, None, None, None)
 
-    def _claim_order(self):
-        alerts, notices = self.Alert._notice_orders()
-        return alerts, notices, alerts[:1].sudo().lease_token
+    def _send(self, event):
+        """Take what waits, and report ``event`` of each."""
+        task = self._take_notify()
+        for notice in task._engine_order()["notices"]:
+            task._record({**event, "id": notice["id"]})
+        task._record({"event": "done", "notices": 1})
 
-    def _report(self, event):
-        """Take what waits, and tell ``event`` of each."""
-        alerts, notices, token = self._claim_order()
-        for notice in notices:
-            self.Alert._record_notices({**event, "id": notice["id"]}, token)
-        return alerts
+    def _executor(self):
+        return Executor(self.registry, "seat")
 
     def _make_due(self):
         self.alert.next_attempt_at = fields.Datetime.now() - datetime.timedelta(seconds=1)
 
-    def _expire(self):
-        self._sql("UPDATE backup_alert SET lease_until = lease_until - interval '1 day'")
+    def _lose(self):
+        """Let whoever sends it be killed."""
+        self._sql("UPDATE backup_task SET lease_until = lease_until - interval '1 day'")
+        self.Task._reap()
 
 
 class TestDelivery(DeliveryCase):
     def test_what_is_taken_is_taken_by_one(self):
-        self.assertEqual(self.Alert._claim_notices(), self.alert)
-        self.assertFalse(self.Alert._claim_notices())
+        self.assertTrue(self._take_notify())
+        self.assertFalse(self._take_notify())
 
     def test_what_was_sent_is_said_on_the_message_and_on_the_channel(self):
-        self._report(OK)
+        self._send(OK)
         self.assertRecordValues(self.alert, [{"state": "sent", "attempts": 1, "error": False}])
         self.assertEqual(self.channel.status, "ok")
         self.assertIn("Backup failed: Shop / sales", self.alert.subject)
@@ -62,22 +64,22 @@ class TestDelivery(DeliveryCase):
     def test_what_may_pass_is_tried_again_later_each_time(self):
         pauses = []
         for _attempt in range(4):
-            self._report(BUSY)
+            self._send(BUSY)
             pauses.append(self.alert.next_attempt_at - fields.Datetime.now())
             self._make_due()
         minutes = [round(pause.total_seconds() / 60) for pause in pauses]
         self.assertEqual(minutes, [1, 2, 4, 8])
         self.assertRecordValues(self.channel, [{"status": "error", "last_error": "Busy."}])
-        self._report(OK)
+        self._send(OK)
         self.assertRecordValues(self.channel, [{"status": "ok", "last_error": False}])
 
     def test_a_busy_receiver_is_left_alone_for_as_long_as_it_asks(self):
-        self._report({**BUSY, "retry_after": 1800})
+        self._send({**BUSY, "retry_after": 1800})
         pause = self.alert.next_attempt_at - fields.Datetime.now()
         self.assertGreater(pause, datetime.timedelta(minutes=29))
 
     def test_what_is_refused_is_not_tried_again_and_told(self):
-        self._report(REFUSED)
+        self._send(REFUSED)
         self.assertRecordValues(
             self.alert, [{"state": "failed", "error": "Gone.", "hint": "Check."}]
         )
@@ -85,62 +87,66 @@ class TestDelivery(DeliveryCase):
 
     def test_after_a_day_it_is_given_up(self):
         self.alert.expires_at = fields.Datetime.now() + datetime.timedelta(seconds=30)
-        self._report(BUSY)
+        self._send(BUSY)
         self.assertEqual(self.alert.state, "failed")
 
     def test_what_was_kept_too_long_is_not_sent_any_more(self):
         self.alert.expires_at = fields.Datetime.now() - LIFETIME
-        self.assertEqual(self._claim_order()[1], [])
+        self.assertEqual(self._order_alerts()[1], [])
         self.assertEqual(self.alert.state, "dropped")
 
     def test_whoever_is_killed_with_it_has_it_sent_once_more_and_then_no_more(self):
-        self.assertEqual(self.Alert._claim_notices(), self.alert)
-        self._expire()
-        self.assertEqual(self.Alert._claim_notices(), self.alert)
-        self._expire()
-        self.assertFalse(self.Alert._claim_notices())
-        self.assertRecordValues(self.alert, [{"state": "failed", "attempts": 3, "lost": 2}])
+        for state in ("pending", "failed"):
+            self._take_notify()._engine_order()
+            self._lose()
+            self.assertEqual(self.alert.state, state)
+            self._make_due()
+        self.assertFalse(self._take_notify())
+        self.assertRecordValues(self.alert, [{"attempts": 2, "lost": 2, "sending": False}])
 
     def test_an_engine_that_is_killed_counts_the_same(self):
         for state in ("pending", "failed"):
-            token = self._claim_order()[2]
-            self.Alert._record_notices({"event": "lost", "exit_code": -9, "tail": ""}, token)
+            task = self._take_notify()
+            task._engine_order()
+            task._record({"event": "lost", "exit_code": -9, "tail": ""})
             self.assertEqual(self.alert.state, state)
             self._make_due()
 
     def test_whoever_lost_it_writes_nothing_on_it(self):
-        self._claim_order()
-        self.Alert._record_notices({**OK, "id": self.alert.id}, "somebody else")
+        with self.enter_registry_test_mode():
+            executor = self._executor()
+            task = executor.claim()
+            task.token = "0" * 32
+            self.assertFalse(executor.record(task, {**OK, "id": self.alert.id}))
         self.assertEqual(self.alert.state, "pending")
 
     def test_a_message_that_was_deleted_meanwhile_does_not_stop_the_others(self):
         self._fail(database="stock")
         self._make_all_due()
-        alerts, _notices, token = self._claim_order()
-        first, second = alerts
+        first, second = self._order_alerts()[0]
         first.unlink()
-        number = second.id + 1000
-        self.assertTrue(self.Alert._record_notices({**OK, "id": number}, token))
-        self.Alert._record_notices({**OK, "id": second.id}, token)
+        for number in (second.id + 1000, second.id):
+            self.Task._of("notify")._record({**OK, "id": number})
         self.assertEqual(second.state, "sent")
 
     def test_what_is_sent_twice_has_the_same_key(self):
-        first = self._claim_order()[1]
-        self._expire()
-        self.assertEqual(self._claim_order()[1][0]["key"], first[0]["key"])
+        first = self._order_alerts()[1]
+        self._lose()
+        self._make_due()
+        self.assertEqual(self._order_alerts()[1][0]["key"], first[0]["key"])
 
     def test_one_without_words_does_not_stop_the_others(self):
         other = self.Channel.create({"name": "Other", "kind": "slack"})
         other.url = "https://hooks.example.com/other"
         self.channel.sudo().url_sealed = False
         self._fail(database="stock")
-        notices = self._claim_order()[1]
+        notices = self._order_alerts()[1]
         self.assertEqual([notice["kind"] for notice in notices], ["slack"])
         self.assertIn("Enter the address", self.channel.last_error)
 
     def test_a_channel_that_was_archived_sends_nothing_any_more(self):
         self.channel.active = False
-        self.assertEqual(self._claim_order()[1], [])
+        self.assertEqual(self._order_alerts()[1], [])
         self.assertEqual(self.alert.state, "dropped")
 
     def test_programs_get_the_incident_as_it_is_when_it_is_sent(self):
@@ -163,9 +169,6 @@ class TestDelivery(DeliveryCase):
 class TestExecutorsSend(DeliveryCase):
     """What every executor does with messages: the same for a worker, inline and queue_job."""
 
-    def _executor(self):
-        return Executor(self.registry, "seat")
-
     def _notify(self, **result):
         def notify(order, control):
             for notice in order["notices"]:
@@ -178,13 +181,13 @@ class TestExecutorsSend(DeliveryCase):
 
     def test_inline_sends_what_waits(self):
         with self._notify(), self.enter_registry_test_mode():
-            self.assertEqual(notify_all(self.registry), 1)
+            self.assertEqual(execute_all(self.registry, (ASIDE,)), 1)
         self.assertEqual(self.alert.state, "sent")
 
     def test_the_backups_of_inline_do_not_send_and_its_other_cron_does(self):
         self.env["ir.config_parameter"].set_param("backup_scheduler.executor", "inline")
         with self._notify(), self.enter_registry_test_mode():
-            execute_all(self.registry)
+            execute_all(self.registry, (BACKUP, SPARE))
             self.assertEqual(self.alert.state, "pending")
             self.dispatcher._cron_notify()
         self.env.invalidate_all()
@@ -197,23 +200,23 @@ class TestExecutorsSend(DeliveryCase):
     def test_a_heart_that_beats_meanwhile_does_not_end_it(self):
         with self.enter_registry_test_mode():
             executor = self._executor()
-            task = executor.claim_notices()
-            self.assertIs(executor.renew([task]).get(task.run_id), False)
+            task = executor.claim()
+            self.assertEqual(executor.renew_leases([task]), [task])
             self.assertTrue(executor.record(task, {"event": "done", "notices": 1}))
 
     def test_a_worker_that_is_stopped_gives_it_back(self):
         with self.enter_registry_test_mode():
             executor = self._executor()
-            executor.release(executor.claim_notices())
+            executor.give_back(executor.claim())
         self.env.invalidate_all()
         self.assertRecordValues(self.alert, [{"state": "pending", "attempts": 0, "lost": 0}])
-        self.assertTrue(self.Alert._claim_notices())
+        self.assertTrue(self._take_notify())
 
     @mute_logger(EXECUTOR_LOGGER)
     def test_what_cannot_be_recorded_ends_nothing_else(self):
         with self.enter_registry_test_mode():
             executor = self._executor()
-            task = executor.claim_notices()
+            task = executor.claim()
             with patch.object(
                 type(self.Alert), "_mark_sent", side_effect=ValueError("broken")
             ):
@@ -344,7 +347,7 @@ class TestNeutralizedAlerts(BackupCase):
             {"name": "Hook", "kind": "webhook", "url": "https://hooks.example.com/hush"}
         )
         run = self._running(job=job)
-        run._record(failure(retryable=False))
+        self._report(run, failure(retryable=False))
         self.dispatcher._watch_runs()
         self.assertTrue(self.env["backup.alert"].search([("state", "=", "pending")]))
         self.env.flush_all()

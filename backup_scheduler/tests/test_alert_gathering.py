@@ -83,7 +83,7 @@ class TestGathering(IncidentCase):
 
     def test_a_message_that_somebody_has_begun_to_send_stays_as_it_is(self):
         self._fail()
-        first = self.Alert._claim_notices()
+        first = self._order_alerts()[0]
         self.assertEqual(len(first), 1)
         self._fail(database="stock")
         self.assertEqual(len(first.incident_ids), 1)
@@ -137,16 +137,15 @@ class TestGathering(IncidentCase):
         (first,) = self._send_due()
         self._fail(database="stock")
         self._make_all_due()
-        alerts, notices = self.Alert._notice_orders()
+        alerts, notices = self._order_alerts()
         told = [f"{notice['body']}" for notice in notices if "Backed up again" in notice["body"]]
         self.assertEqual(first.incident_ids.database_name, "sales")
         self.assertEqual(len(told), 1)
         self.assertIn("tenant_0", told[0])
         self.assertNotIn("stock", told[0])
         self._fail(database="tenant_0")
-        alerts._release_notices()
-        self._sql("UPDATE backup_alert SET lease_until = NULL, lease_token = NULL")
+        self.Task._of("notify")._give_back()
         self._make_all_due()
-        self.Alert._notice_orders()
+        self._order_alerts()
         over = alerts.filtered(lambda alert: alert.event == "recovered")
         self.assertRecordValues(over, [{"state": "dropped"}])

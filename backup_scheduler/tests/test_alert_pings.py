@@ -58,10 +58,10 @@ class TestPings(IncidentCase):
         second = self._begin("stock")
         self._look()
         self.assertEqual(self._pings().mapped("event"), [START])
-        first._record(self._done(first))
+        self._report(first, self._done(first))
         self._look()
         self.assertEqual(self._pings().mapped("event"), [START])
-        second._record(self._done(second))
+        self._report(second, self._done(second))
         self._look()
         self.assertEqual(self._pings().mapped("event"), [START, GOOD])
 
@@ -69,7 +69,7 @@ class TestPings(IncidentCase):
         first, second = self._begin(), self._begin("stock")
         for run in (first, second):
             run._log("It was tried.")
-            run._record(failure(retryable=False))
+            self._report(run, failure(retryable=False))
             self._look()
         self.assertEqual(self._pings().mapped("event"), [START, BAD])
         for part in ("It did not work.", "It was tried."):
@@ -77,17 +77,17 @@ class TestPings(IncidentCase):
 
     def test_a_run_that_is_mended_by_hand_makes_its_fire_a_good_one(self):
         run = self._begin()
-        run._record(failure(retryable=False))
+        self._report(run, failure(retryable=False))
         self._look()
         run.retry()
         self._claim()
-        run._record(self._done(run))
+        self._report(run, self._done(run))
         self._look()
         self.assertEqual(self._pings().mapped("event"), [START, BAD, GOOD])
 
     def test_start_and_end_of_a_fire_carry_the_same_id_and_another_fire_another(self):
         run = self._begin()
-        run._record(self._done(run))
+        self._report(run, self._done(run))
         self._look()
         one = self._pings()
         self.assertEqual(len(set(one.mapped("fire_key"))), 1)
@@ -99,23 +99,23 @@ class TestPings(IncidentCase):
     def test_a_ping_goes_where_the_protocol_says(self):
         self._begin()
         self._look()
-        notices = self.Alert._notice_orders()[1]
+        notices = self._order_alerts()[1]
         fire = self._pings().fire_key
         self.assertEqual(notices[0]["secret_url"], f"{ADDRESS}/start?rid={fire}")
 
     def test_a_start_that_could_not_be_sent_is_not_sent_after_the_end(self):
         run = self._begin()
         self._look()
-        token = self.Alert._notice_orders()[0].sudo().lease_token
+        self._order_alerts()
         start = self._pings()
         busy = {"event": "notice", "id": start.id, "ok": False, "error": "Busy.", "hint": "",
                 "retryable": True, "retry_after": 0}  # fmt: skip
-        self.Alert._record_notices(busy, token)
+        self.Task._of("notify")._record(busy)
         self.assertEqual(self.job.ping_error, "Busy.")
-        run._record(self._done(run))
+        self._report(run, self._done(run))
         self._look()
         start.next_attempt_at = ago(seconds=1)
-        urls = [notice["secret_url"] for notice in self.Alert._notice_orders()[1]]
+        urls = [notice["secret_url"] for notice in self._order_alerts()[1]]
         self.assertEqual(len(urls), 1)
         self.assertNotIn("/start", urls[0])
         self.assertEqual(start.state, "dropped")
@@ -124,7 +124,7 @@ class TestPings(IncidentCase):
         self._begin()
         self._look()
         self._pings().expires_at = ago(minutes=1)
-        self.assertEqual(self.Alert._notice_orders()[1], [])
+        self.assertEqual(self._order_alerts()[1], [])
         self.assertEqual(self._pings().state, "dropped")
 
     def test_a_job_without_an_address_pings_nobody(self):

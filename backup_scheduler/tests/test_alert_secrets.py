@@ -42,7 +42,7 @@ class TestChannelSecrets(IncidentCase):
         self._fail()
         self.channel.url = ADDRESS
         with self.assertLogs(logging.getLogger("odoo.addons.backup_scheduler"), "WARNING") as log:
-            alerts, notices = self.Alert._notice_orders()
+            alerts, notices = self._order_alerts()
             alerts._mark_delayed("hooks.example.com answered 500.", "")
         self.assertEqual(notices[0]["secret_url"], ADDRESS)
         told = "".join(log.output) + str(alerts.read()) + str(self.channel.read())
@@ -51,7 +51,7 @@ class TestChannelSecrets(IncidentCase):
     def test_the_keys_of_an_order_name_what_is_secret(self):
         self.channel.url = ADDRESS
         self._fail()
-        secrets = secrets_of({"notices": self.Alert._notice_orders()[1]})
+        secrets = secrets_of({"notices": self._order_alerts()[1]})
         self.assertIn(ADDRESS, secrets)
         self.assertIn("services/T000/hush-hush", secrets)
 

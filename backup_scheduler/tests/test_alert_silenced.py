@@ -23,7 +23,7 @@ class TestSilencedMeanwhile(IncidentCase):
 
     def _sent(self):
         self.env.flush_all()
-        return "".join(notice["body"] for notice in self.Alert._notice_orders()[1])
+        return "".join(notice["body"] for notice in self._order_alerts()[1])
 
     def test_all_of_it_is_sent_where_nothing_was_muted(self):
         sent = self._sent()
@@ -89,7 +89,7 @@ class TestUnmuted(IncidentCase):
 
     def _sent(self):
         self.env.flush_all()
-        return "".join(notice["body"] for notice in self.Alert._notice_orders()[1])
+        return "".join(notice["body"] for notice in self._order_alerts()[1])
 
     def test_what_is_still_wrong_when_a_mute_is_ended_is_told_at_once(self):
         tomorrow = fields.Datetime.now() + datetime.timedelta(days=1)

@@ -34,24 +34,24 @@ class FaultCase(BackupCase):
 
     def _asked(self, run, level=None):
         run.verify(level)
-        self.assertEqual(self.Run._claim_work("reader"), run)
-        return run._work_order()
+        self.assertEqual(self._take("reader"), run)
+        return self._order(run)
 
     def _read(self, run, **result):
         copies = [{"id": copy.id, "ok": True, "report": None, **result} for copy in run.copy_ids]
-        run._record_work({"event": "done", "copies": copies})
+        self._report(run, {"event": "done", "copies": copies})
 
     def _with_finding(self, job=None):
         run = self._running(job=job)
         copies = [{"id": copy.id, "stored": True, **AT_REST} for copy in run.copy_ids]
-        run._record({"event": "done", **archive(2), "finding": FINDING, "copies": copies})
+        self._report(run, {"event": "done", **archive(2), "finding": FINDING, "copies": copies})
         return run
 
     def _with_two_copies(self):
         second = self._make_destination("Second")
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         run = self._running(job=job)
-        run._record(self._done(run, failed=run.copy_ids[1]))
+        self._report(run, self._done(run, failed=run.copy_ids.sorted("id")[1]))
         return run
 
 
@@ -62,9 +62,10 @@ class TestNothingStopsTheOthers(FaultCase):
         restore = self.env["backup.restore"].browse(run.restore("back", self.instance.id))
         waiting = self._make_run("stock")
         executor = self._executor()
-        self.assertEqual(executor.claim().kind, "broken")
-        self.assertEqual(executor.claim().run_id, waiting.id)
+        self.assertEqual(executor.claim().kind, "")
+        self.assertEqual(executor.claim().kind, "")
         self.env.invalidate_all()
+        self.assertEqual(waiting.status, "failed", "It was taken next, for the same reason")
         self.assertEqual(restore.status, "failed")
         self.assertIn("secret", restore.error)
 
@@ -74,27 +75,20 @@ class TestNothingStopsTheOthers(FaultCase):
         restore = self.env["backup.restore"].browse(run.restore("back", other.id))
         other.unlink()
         executor = self._executor()
-        self.assertEqual(executor.claim().kind, "broken")
+        self.assertEqual(executor.claim().kind, "")
         self.assertIsNone(executor.claim())
         self.env.invalidate_all()
         self.assertEqual(restore.status, "failed")
         self.assertIn("deleted", restore.error)
 
-    def test_work_that_was_withdrawn_unseen_is_none(self):
-        run = self._stored()
-        run.work_at = ago(minutes=1)
-        self.assertIsNone(self._executor().claim())
-        self.env.invalidate_all()
-        self.assertRecordValues(run, [{"work_at": False, "lease_token": False}])
-
     def test_a_copy_whose_order_cannot_be_made_is_put_off(self):
         run = self._with_two_copies()
-        bad = run.copy_ids[1]
+        bad = run.copy_ids.sorted("id")[1]
         bad.retry()
         executor = self._executor()
         place = type(bad.destination_id)
         with patch.object(place, "_settings", side_effect=UserError("Its secret is unreadable.")):
-            self.assertEqual(executor.claim().kind, "broken")
+            self.assertEqual(executor.claim().kind, "")
             self.assertIsNone(executor.claim())
         self.env.invalidate_all()
         self.assertIn("unreadable", bad.error)
@@ -105,29 +99,29 @@ class TestNothingStopsTheOthers(FaultCase):
         missed = run.copy_ids.filtered(lambda copy: copy.status == "failed")
         missed.retry()
         executor = self._executor()
-        executor.release(executor.claim())
+        executor.give_back(executor.claim())
         self.env.invalidate_all()
         self.assertRecordValues(missed, [{"status": "failed"}])
-        self.assertGreater(run.work_at, fields.Datetime.now())
+        self.assertGreater(run.task_ids.due_at, fields.Datetime.now())
 
     def test_an_archive_that_was_deleted_before_it_was_read_is_read_no_more(self):
         run = self._stored()
         run.verify()
         run.delete_archives("sales")
-        self.Run._claim_work("w")
-        gone = [{"id": each["id"], "ok": True} for each in run._work_order()["copies"]]
-        run._record_work({"event": "done", "copies": gone})
-        self.assertEqual(self.Run._claim_work("w").work, "verification")
-        self.assertEqual(run._work_order()["copies"], [])
-        run._record_work({"event": "done", "copies": []})
-        self.assertRecordValues(run, [{"status": "verified", "work_at": False}])
+        self._take_task("delete", run)
+        gone = [{"id": each["id"], "ok": True} for each in self._order(run)["copies"]]
+        self._report(run, {"event": "done", "copies": gone})
+        self.assertEqual(self._take("w").work, "verify")
+        self.assertEqual(self._order(run)["copies"], [])
+        self._report(run, {"event": "done", "copies": []})
+        self.assertRecordValues(run, [{"status": "verified", "task_ids": []}])
 
     def test_clocks_that_are_apart_make_no_work_of_nothing(self):
         run = self._with_two_copies()
-        run.copy_ids[1].retry()
+        run.copy_ids.sorted("id")[1].retry()
         with patch.object(fields.Datetime, "now", return_value=ago(minutes=10)):
-            self.assertEqual(self.Run._claim_work("w"), run)
-            self.assertEqual(len(run._work_order()["destinations"]), 1)
+            self.assertEqual(self._take("w"), run)
+            self.assertEqual(len(self._order(run)["destinations"]), 1)
 
     def test_what_breaks_after_an_archive_was_stored_costs_no_archive(self):
         run = self._running()
@@ -135,7 +129,7 @@ class TestNothingStopsTheOthers(FaultCase):
             patch.object(type(self.Job), "_apply_retention", side_effect=KeyError("x")),
             patch.object(type(run), "_size_warning", side_effect=ValueError("%")),
         ):
-            run._record(self._done(run))
+            self._report(run, self._done(run))
         self.assertEqual((run.status, run.copy_ids.status), ("verified", "stored"))
 
     def test_a_run_beyond_its_own_record_leaves_nothing_asked_for(self):
@@ -143,10 +137,10 @@ class TestNothingStopsTheOthers(FaultCase):
         restore = self.env["backup.restore"].browse(run.restore("back"))
         run.verify()
         self.env.flush_all()
-        run._mark_unrecordable(KeyError("x"))
+        run.task_ids[0]._end_unrecordable(KeyError("x"))
         self.env.invalidate_all()
         self.assertFalse(run.copy_ids.reading_requested)
-        self.assertEqual((restore.status, run.work_at), ("failed", False))
+        self.assertEqual((restore.status, run.task_ids), ("failed", self.Task))
 
 
 class TestNothingTurnsGreen(FaultCase):
@@ -220,19 +214,19 @@ class TestNothingTurnsGreen(FaultCase):
 
     def test_damage_that_is_found_on_the_way_to_another_copy_is_marked(self):
         run = self._with_two_copies()
-        run.copy_ids[1].retry()
-        self.Run._claim_work("w")
-        run._work_order()
-        run._record_work({"event": "unreadable", "id": run.copy_ids[0].id, **DAMAGED})
-        run._record_work({"event": "failed", **DAMAGED})
-        self.assertEqual(run.copy_ids[0].status, "failed")
+        run.copy_ids.sorted("id")[1].retry()
+        self._take("w")
+        self._order(run)
+        self._report(run, {"event": "unreadable", "id": run.copy_ids.sorted("id")[0].id, **DAMAGED})
+        self._report(run, {"event": "failed", **DAMAGED})
+        self.assertEqual(run.copy_ids.sorted("id")[0].status, "failed")
 
     def test_a_restore_that_finds_damage_has_the_copies_read(self):
         run = self._stored()
         run.restore("back")
-        self.Run._claim_work("w")
-        run._work_order()
-        run._record_work({"event": "failed", **DAMAGED})
+        self._take("w")
+        self._order(run)
+        self._report(run, {"event": "failed", **DAMAGED})
         self.assertTrue(run.copy_ids.reading_requested)
 
     def test_what_is_found_is_told_to_people(self):
@@ -246,7 +240,7 @@ class TestNothingIsLost(FaultCase):
     def test_an_archive_that_is_being_deleted_cannot_be_pinned(self):
         run = self._stored()
         run.delete_archives("sales")
-        self.Run._claim_work("w")
+        self._take("w")
         with self.assertRaisesRegex(UserError, "being deleted"):
             run.pin()
 
@@ -260,25 +254,25 @@ class TestNothingIsLost(FaultCase):
 
     def test_copies_that_are_damaged_or_were_missed_are_deleted_too(self):
         run = self._with_two_copies()
-        run.copy_ids[0]._mark_damaged("damaged", "x")
+        run.copy_ids.sorted("id")[0]._mark_damaged("damaged", "x")
         run.delete_archives("sales")
-        self.Run._claim_work("w")
-        order = run._work_order()
+        self._take("w")
+        order = self._order(run)
         there = run.copy_ids.filtered("path")
         self.assertEqual({each["id"] for each in order["copies"]}, set(there.ids))
         results = [{"id": copy.id, "ok": True} for copy in there]
-        run._record_work({"event": "done", "copies": results})
+        self._report(run, {"event": "done", "copies": results})
         self.assertFalse(run.copy_ids.filtered("path"))
-        self.assertFalse(run.work_at, "And nothing is copied there again")
+        self.assertFalse(run.task_ids, "And nothing is copied there again")
 
     def test_encryption_that_is_switched_on_leaves_no_plain_copy_behind(self):
         run = self._with_two_copies()
-        missed = run.copy_ids[1]
+        missed = run.copy_ids.sorted("id")[1]
         missed.path = "Shop/sales/old.zip"
         with patch.object(type(missed.destination_id), "_recipients", lambda self: ["age1x"]):
             missed.retry()
-            self.Run._claim_work("w")
-            order = run._work_order()
+            self._take("w")
+            order = self._order(run)
         (place,) = order["destinations"]
         self.assertTrue(place["archive_path"].endswith(".zip.age"))
         self.assertTrue(missed.deletion_requested_at, "What may lie under the old name goes")
@@ -286,19 +280,19 @@ class TestNothingIsLost(FaultCase):
     def test_what_takes_the_place_of_a_lost_database_keeps_its_identity(self):
         run = self._stored()
         run.restore("back", neutralize=False)
-        self.Run._claim_work("w")
-        self.assertEqual(run._work_order()["target"]["uuid"], "")
-        run._record_work({"event": "failed", "error_code": "x", "error": "x", "retryable": False})
+        self._take("w")
+        self.assertEqual(self._order(run)["target"]["uuid"], "")
+        self._report(run, {"event": "failed", "error_code": "x", "error": "x", "retryable": False})
         run.restore("again", self.instance.id, neutralize=False)
-        self.Run._claim_work("w")
-        self.assertIs(run._work_order()["target"]["copy"], False)
+        self._take("w")
+        self.assertIs(self._order(run)["target"]["copy"], False)
 
     def test_a_second_request_joins_the_first(self):
         run = self._stored()
         run.verify(4, "AGE-SECRET-KEY-1ABC")
         run.verify(2)
-        self.Run._claim_work("w")
-        order = run._work_order()
+        self._take("w")
+        order = self._order(run)
         self.assertEqual(order["verify_level"], 4)
         self.assertTrue(order["copies"][0]["identity"])
         with self.assertRaisesRegex(UserError, "right now"):

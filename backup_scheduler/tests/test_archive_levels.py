@@ -2,7 +2,9 @@
 
 from odoo.exceptions import UserError
 
-from .common import AT_REST, SIZE, BackupCase, ago, archive
+from .common import AT_REST, SIZE, BackupCase, ago, archive, failure
+
+LOST = {"event": "lost", "exit_code": -9, "tail": ""}
 
 FINDING = {
     "error_code": "inconsistent",
@@ -14,12 +16,12 @@ FINDING = {
 class TestLevels(BackupCase):
     def _asked(self, run, level=None, identity=None):
         run.verify(level, identity)
-        self.assertEqual(self.Run._claim_work("reader"), run)
-        return run._work_order()
+        self.assertEqual(self._take("reader"), run)
+        return self._order(run)
 
     def _read(self, run, **result):
         copies = [{"id": copy.id, "ok": True, "report": None, **result} for copy in run.copy_ids]
-        run._record_work({"event": "done", "copies": copies})
+        self._report(run, {"event": "done", "copies": copies})
 
     def test_what_is_asked_for_is_the_level_of_the_job_unless_told_else(self):
         run = self._stored()
@@ -36,21 +38,36 @@ class TestLevels(BackupCase):
         run = self._stored()
         order = self._asked(run, 4)
         self.assertTrue(order["scratch_server"].keys() & {"host", "user"})
-        self.assertTrue(run.scratch_at, "A killed drill leaves a database")
         self._read(run, report={"level": 4})
-        self.assertRecordValues(run, [{"verification_level": "4", "scratch_at": False}])
+        self.assertRecordValues(run, [{"verification_level": "4"}])
         self.assertTrue(run.drilled_at)
 
     def test_what_a_killed_drill_left_is_cleaned_up(self):
         run = self._stored()
         self._asked(run, 4)
         self._expire_lease(run)
-        self.Run._reap()
-        self.assertEqual(self.Run._claim_work("cleaner").work, "sweep")
-        order = run._work_order()
+        self.Task._reap()
+        sweep = self._take_task("sweep")
+        order = sweep._engine_order()
         self.assertEqual((order["action"], len(order["servers"])), ("sweep", 1))
-        run._record_work({"event": "done"})
-        self.assertFalse(run.work_at)
+        sweep._record({"event": "done"})
+        self.assertFalse(sweep.exists())
+
+    def test_a_server_that_cannot_be_swept_is_asked_again(self):
+        self.env["backup.restore"]._request_sweep()
+        for event in (failure("database_server_failed"), LOST):
+            sweep = self._take_task("sweep")
+            sweep._record(event)
+            self.assertGreater(sweep.due_at, ago(minutes=-10))
+            sweep.due_at = ago(minutes=1)
+
+    def test_what_is_to_be_swept_meanwhile_is_swept_after_it(self):
+        self.env["backup.restore"]._request_sweep()
+        sweep = self._take_task("sweep")
+        sweep.begun_at = ago(minutes=1)
+        self.env["backup.restore"]._request_sweep()
+        sweep._record({"event": "done"})
+        self.assertRecordValues(sweep, [{"is_at_work": False}])
 
     def test_the_drill_server_of_the_settings_is_used(self):
         settings = self.env["res.config.settings"].create(
@@ -94,29 +111,29 @@ class TestLevels(BackupCase):
             run.verify(4)
         order = self._asked(run, 4, "AGE-SECRET-KEY-1ABC")
         self.assertEqual(order["copies"][0]["identity"], "AGE-SECRET-KEY-1ABC")
-        self.assertFalse(run.sudo().identity_sealed)
-        run._return_work()
+        self.assertFalse(self._held(run).identity_sealed)
+        self._held(run)._give_back()
         self.assertNotIn("SECRET", str(run.read()))
 
     def test_an_identity_is_sealed_while_it_waits(self):
         run = self._stored()
         run.verify(3, "AGE-SECRET-KEY-1ABC")
-        self.assertNotIn("SECRET", run.sudo().identity_sealed)
+        self.assertNotIn("SECRET", run.task_ids.identity_sealed)
 
     def test_one_copy_can_be_read_alone(self):
         second = self._make_destination("Second")
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         run = self._stored(job=job)
         run.copy_ids[1].verify()
-        self.Run._claim_work("reader")
-        self.assertEqual([each["id"] for each in run._work_order()["copies"]], run.copy_ids[1].ids)
+        self._take("reader")
+        self.assertEqual([each["id"] for each in self._order(run)["copies"]], run.copy_ids[1].ids)
 
 
 class TestFindings(BackupCase):
     def _with_finding(self):
         run = self._running()
         copies = [{"id": copy.id, "stored": True, **AT_REST} for copy in run.copy_ids]
-        run._record(
+        self._report(run,
             {"event": "done", **archive(2), "finding": FINDING, "copies": copies}
         )
         return run
@@ -140,7 +157,7 @@ class TestFindings(BackupCase):
         good = self._stored(job=job)
         run = self._running(job=job)
         copies = [{"id": copy.id, "stored": True, **AT_REST} for copy in run.copy_ids]
-        run._record({"event": "done", **archive(2), "finding": FINDING, "copies": copies})
+        self._report(run, {"event": "done", **archive(2), "finding": FINDING, "copies": copies})
         self.assertFalse(good.copy_ids.deletion_requested_at)
         newer = self._stored(job=job)
         self.assertTrue(good.copy_ids.deletion_requested_at)
@@ -149,26 +166,26 @@ class TestFindings(BackupCase):
     def test_a_finding_of_a_later_reading_makes_the_run_verify_failed(self):
         run = self._stored()
         run.verify()
-        self.Run._claim_work("reader")
+        self._take("reader")
         result = {"id": run.copy_ids.id, "ok": True, "report": {"level": 2}, "finding": FINDING}
-        run._record_work({"event": "done", "copies": [result]})
+        self._report(run, {"event": "done", "copies": [result]})
         self.assertRecordValues(run, [{"status": "verify_failed", "error": FINDING["error"]}])
         self.assertEqual(run.copy_ids.status, "stored", "Its bytes are what was stored")
 
     def test_an_archive_that_does_not_restore_is_no_good_one(self):
         run = self._stored()
         run.verify(4)
-        self.Run._claim_work("reader")
+        self._take("reader")
         failure = {"error_code": "restore_failed", "error": "relation exists", "hint": "Look."}
         result = {"id": run.copy_ids.id, "ok": True, "report": {"level": 3}, "finding": failure}
-        run._record_work({"event": "done", "copies": [result]})
+        self._report(run, {"event": "done", "copies": [result]})
         self.assertRecordValues(run, [{"status": "verify_failed", "error_code": "restore_failed"}])
 
 
 class TestSmallArchives(BackupCase):
     def _of_size(self, size, **job):
         run = self._running(job=self.job)
-        run._record({**self._done(run), "size": size})
+        self._report(run, {**self._done(run), "size": size})
         return run
 
     def setUp(self):
@@ -277,7 +294,7 @@ class TestDrills(BackupCase):
     def _drills(self):
         self.env["ir.config_parameter"].set_param("backup_scheduler.housekeeping_at", False)
         self._dispatch()
-        return self.Run.search([("requested_level", "=", "4")])
+        return self.Task.search([("kind", "=", "verify"), ("level", "=", "4")]).run_id
 
     def test_the_newest_archive_of_each_database_is_drilled(self):
         self._stored(job=self.job)
@@ -297,7 +314,7 @@ class TestDrills(BackupCase):
     def test_a_drill_that_came_to_nothing_is_asked_for_again_the_next_day(self):
         run = self._stored(job=self.job)
         self._drills()
-        run.write({"verification_requested_at": False, "requested_level": False})
+        run.task_ids.unlink()
         self.assertFalse(self._drills())
         run.drill_requested_at = ago(hours=25)
         self.assertTrue(self._drills())

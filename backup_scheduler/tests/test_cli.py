@@ -53,12 +53,12 @@ class TestVerify(CommandCase):
         copies = self.run_.copy_ids.sorted(lambda copy: copy.destination_id.name)
 
         def work():
-            self.assertEqual(self.Run._claim_work("worker"), self.run_)
-            self.run_._work_order()
+            self.assertEqual(self._take("worker"), self.run_)
+            self._order(self.run_)
             told = [
                 {"id": copy.id, **result} for copy, result in zip(copies, results, strict=False)
             ]
-            self.run_._record_work(event or {"event": "done", "copies": told})
+            self._report(self.run_, event or {"event": "done", "copies": told})
 
         return self._command("verify", work, run=self.run_.id, level=None, identity=None)
 

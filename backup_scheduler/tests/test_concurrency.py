@@ -43,6 +43,11 @@ class ConcurrencyCase(BaseCase):
             env["backup.job"].browse(self.job_id).unlink()
             env["backup.instance"].browse(self.instance_id).unlink()
 
+    def _run_of(self, task):
+        """Return the id of the run that a claimed task is about."""
+        with self._environment() as env:
+            return env["backup.task"].browse(task.id).run_id.id
+
     def _job(self, env):
         return env["backup.job"].browse(self.job_id)
 
@@ -61,11 +66,11 @@ class TestConcurrency(ConcurrencyCase):
     def test_two_transactions_never_claim_the_same_run(self):
         first, second = self._queue(2)
         with self._environment() as one:
-            self.assertEqual(one["backup.run"]._claim("one").id, first)
+            self.assertEqual(one["backup.task"]._claim("one").run_id.id, first)
             with self._environment() as two:
-                self.assertFalse(two["backup.run"]._claim("two"), "One claims at a time")
+                self.assertFalse(two["backup.task"]._claim("two"), "One claims at a time")
         with self._environment() as two:
-            self.assertEqual(two["backup.run"]._claim("two").id, second)
+            self.assertEqual(two["backup.task"]._claim("two").run_id.id, second)
 
     def test_a_claim_on_an_outdated_view_fails_instead_of_claiming_twice(self):
         first, second = self._queue(2)
@@ -73,16 +78,16 @@ class TestConcurrency(ConcurrencyCase):
         with two as env, mute_logger("odoo.sql_db"):
             env.cr.execute("SELECT 1 FROM backup_run LIMIT 1")  # its view begins here
             with self._environment() as one:
-                self.assertEqual(one["backup.run"]._claim("one").id, first)
+                self.assertEqual(one["backup.task"]._claim("one").run_id.id, first)
             with self.assertRaises(psycopg2.errors.SerializationFailure):
-                env["backup.run"]._claim("two")
+                env["backup.task"]._claim("two")
             env.cr.rollback()
-            self.assertEqual(env["backup.run"]._claim("two").id, second)
+            self.assertEqual(env["backup.task"]._claim("two").run_id.id, second)
 
     def test_two_executors_share_the_queue_without_taking_a_run_twice(self):
         queued = self._queue(6)
         executors = [Executor(self.registry, name) for name in ("one", "two")]
-        claimed = [executors[number % 2].claim().run_id for number in range(6)]
+        claimed = [self._run_of(executors[number % 2].claim()) for number in range(6)]
         self.assertEqual(sorted(claimed), queued)
 
     def test_a_job_that_another_dispatcher_plans_is_left_to_it(self):
@@ -147,9 +152,9 @@ class TestConcurrency(ConcurrencyCase):
         task = Executor(self.registry, "one").claim()
         with self._environment() as env:
             env.cr.execute(
-                "UPDATE backup_run SET lease_until = '2001-01-01' WHERE id = %s", (task.run_id,)
+                "UPDATE backup_task SET lease_until = '2001-01-01' WHERE id = %s", (task.id,)
             )
-        return task.run_id
+        return self._run_of(task)
 
     def _assert_lost_once(self, run_id):
         with self._environment() as env:
@@ -160,10 +165,10 @@ class TestConcurrency(ConcurrencyCase):
     def test_a_run_is_reaped_by_one_of_two(self):
         run_id = self._lose_a_run()
         with self._environment() as one:
-            self.assertEqual(one["backup.run"]._reap(), 1)
+            self.assertEqual(one["backup.task"]._reap(), 1)
             one.flush_all()
             with self._environment() as two:
-                self.assertEqual(two["backup.run"]._reap(), 0)
+                self.assertEqual(two["backup.task"]._reap(), 0)
         self._assert_lost_once(run_id)
 
     def test_a_dispatcher_goes_on_when_a_worker_has_reaped_meanwhile(self):
@@ -171,7 +176,7 @@ class TestConcurrency(ConcurrencyCase):
         with self._environment() as two:
             two.cr.execute("SELECT 1 FROM backup_run LIMIT 1")  # its view begins here
             with self._environment() as one:
-                self.assertEqual(one["backup.run"]._reap(), 1)
+                self.assertEqual(one["backup.task"]._reap(), 1)
             with mute_logger("odoo.sql_db"):
                 two["backup.dispatcher"]._reap()
             self.assertTrue(two["backup.dispatcher"]._due_jobs(fields.Datetime.now()))

@@ -2,9 +2,10 @@ import posixpath
 
 from freezegun import freeze_time
 
+from odoo import fields
 from odoo.tools import mute_logger
 
-from .common import AT_REST, RUN_LOGGER, BackupCase, ago
+from .common import AT_REST, RUN_LOGGER, BackupCase, failure
 
 LOST = {"event": "lost", "exit_code": -9, "tail": ""}
 
@@ -53,7 +54,7 @@ class TestPaths(BackupCase):
     def test_a_later_attempt_keeps_the_path_to_replace_what_was_left_there(self):
         run = self._running()
         path = run.copy_ids.path
-        run._record(LOST)
+        self._report(run, LOST)
         self.assertEqual(self._claim(), run)
         self.assertRecordValues(run.copy_ids, [{"path": path, "attempt": 2}])
 
@@ -70,7 +71,7 @@ class TestPaths(BackupCase):
 class TestOrder(BackupCase):
     def test_the_order_has_what_the_engine_needs(self):
         run = self._running(job=self._make_job(time_limit=2))
-        order = run._engine_order()
+        order = self._order(run)
         self.assertEqual(order["source"]["master_password"], "correct horse battery staple")
         self.assertEqual(order["time_limit"], 120)
         self.assertEqual(order["verify_level"], 3)
@@ -83,15 +84,15 @@ class TestOrder(BackupCase):
             self._stored().size = 700
         with freeze_time("2026-03-11 12:00:00"):
             self._stored().size = 800
-        self.assertEqual(self._running()._engine_order()["expected_size"], 800)
-        self.assertEqual(self._running("stock")._engine_order()["expected_size"], 0)
+        self.assertEqual(self._order(self._running())["expected_size"], 800)
+        self.assertEqual(self._order(self._running("stock"))["expected_size"], 0)
 
     def test_each_attempt_has_a_spool_file_of_its_own(self):
         run = self._running()
-        first = run._engine_order()["token"]
-        run._record(LOST)
+        first = self._order(run)["token"]
+        self._report(run, LOST)
         self._claim()
-        self.assertNotEqual(run._engine_order()["token"], first)
+        self.assertNotEqual(self._order(run)["token"], first)
 
     def test_what_is_stored_already_is_not_sent_again(self):
         job = self._make_job(
@@ -100,7 +101,7 @@ class TestOrder(BackupCase):
         run = self._make_run(job=job)
         run.copy_ids[0]._mark_stored(AT_REST)
         self._claim()
-        sent = [order["id"] for order in run._engine_order()["destinations"]]
+        sent = [order["id"] for order in self._order(run)["destinations"]]
         self.assertEqual(sent, run.copy_ids[1].ids)
 
 
@@ -111,34 +112,36 @@ class TestAbandoned(BackupCase):
 
     def _lost(self, **values):
         run = self._running(job=self._make_job(max_attempts=1), **values)
-        run._record(LOST)
+        self._report(run, LOST)
         self.assertEqual((run.status, run.copy_ids.status), ("failed", "uploading"))
         return run
 
     def test_what_a_lost_attempt_may_have_left_is_found_once_the_run_has_ended(self):
         run = self._running()
-        run._record(LOST)
+        self._report(run, LOST)
         self.assertEqual(run.status, "queued")
-        self.assertFalse(self.Run._abandoned(), "The next attempt replaces it")
+        self.assertFalse(self._abandoned(), "The next attempt replaces it")
         run.cancel()
-        self.assertEqual(self.Run._abandoned(), run)
+        self.assertEqual(self._abandoned(), run)
 
     def test_the_order_to_discard_names_place_and_owner(self):
         run = self._lost()
-        order = run._discard_order()
+        order = self._take_task("discard", run)._engine_order()
         self.assertEqual(order["action"], "discard")
         self.assertEqual(order["copies"][0]["archive_path"], run.copy_ids.path)
         self.assertTrue(order["owner"].endswith(f"/{run.id}"))
 
     def test_what_was_discarded_is_not_found_again(self):
         run = self._lost()
-        run._record_discard({"event": "done", "copies": [{"id": run.copy_ids.id, "ok": True}]})
+        self._take_task("discard", run)._record(
+            {"event": "done", "copies": [{"id": run.copy_ids.id, "ok": True}]}
+        )
         self.assertRecordValues(run.copy_ids, [{"status": "failed", "path": False}])
-        self.assertFalse(self.Run._abandoned())
+        self.assertFalse(self._abandoned())
 
     def test_what_cannot_be_discarded_is_tried_again_later(self):
         events = (
-            lambda run: {"event": "failed", "error": "No answer."},
+            lambda run: failure(error="No answer."),
             lambda run: LOST,
             lambda run: {
                 "event": "done",
@@ -148,32 +151,48 @@ class TestAbandoned(BackupCase):
         for event in events:
             run = self._lost()
             with self.subTest(event(run)["event"]):
-                run._record_discard(event(run))
+                self._take_task("discard", run)._record(event(run))
                 self.assertEqual(run.copy_ids.status, "uploading")
-                self.assertNotIn(run, self.Run._abandoned())
-                run.copy_ids.next_attempt_at = ago(minutes=1)
-                self.assertIn(run, self.Run._abandoned())
+                self.assertGreater(self.Task._of("discard", run).due_at, fields.Datetime.now())
                 run.copy_ids._mark_failed("x", "x")
+                run._plan_tasks()
+                self.assertFalse(self._abandoned())
 
     def test_a_run_that_is_tried_again_meanwhile_keeps_what_it_has(self):
         run = self._lost()
-        run.retry()
         path = run.copy_ids.path
-        run._record_discard({"event": "done", "copies": [{"id": run.copy_ids.id, "ok": True}]})
+        discard = self._take_task("discard", run)
+        run.retry()
+        self.assertFalse(self._claim(), "Not while what the lost attempt left is removed")
+        discard._record({"event": "done", "copies": [{"id": run.copy_ids.id, "ok": True}]})
         self.assertRecordValues(run.copy_ids, [{"status": "uploading", "path": path}])
+        self.assertEqual(self._claim(), run)
 
-    def test_an_archive_that_was_stored_for_a_run_given_up_is_disowned(self):
+    def test_a_discard_that_waits_is_withdrawn_by_the_next_attempt(self):
+        run = self._lost()
+        run.retry()
+        self.assertFalse(self._abandoned())
+        self.assertEqual(self._claim(), run)
+
+    def test_a_discovery_that_is_lost_leaves_nothing_to_be_discarded(self):
+        run = self._make_run("", self._make_job(max_attempts=1))
+        self.assertEqual(self._claim(), run)
+        self._report(run, LOST)
+        self.assertRecordValues(run, [{"status": "failed", "task_ids": []}])
+        self.assertEqual(run.copy_ids.status, "failed")
+
+    def test_an_archive_that_was_stored_for_a_run_given_up_is_discarded(self):
         run = self._lost()
         path = run.copy_ids.path
         run.copy_ids._mark_failed("worker_lost", "Forgotten already.")
-        run._disown_archive([{"id": run.copy_ids.id, "stored": True, "path": path}])
-        self.assertEqual(self.Run._abandoned(), run)
+        self.Run._discard_orphans([{"id": run.copy_ids.id, "stored": True, "path": path}])
+        self.assertEqual(self._abandoned(), run)
         self.assertEqual(run.copy_ids.path, path)
 
-    def test_an_archive_of_a_good_run_is_never_disowned(self):
+    def test_an_archive_of_a_good_run_is_never_discarded(self):
         run = self._stored()
-        run._disown_archive(
+        self.Run._discard_orphans(
             [{"id": run.copy_ids.id, "stored": True, "path": run.copy_ids.path}]
         )
         self.assertEqual(run.copy_ids.status, "stored")
-        self.assertFalse(self.Run._abandoned())
+        self.assertFalse(self._abandoned())

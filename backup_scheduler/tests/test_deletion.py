@@ -12,11 +12,11 @@ class TestDeletion(BackupCase):
 
     def _delete(self, run, **result):
         """Let an executor do what was asked for; return its order."""
-        self.assertEqual(self.Run._claim_work("executor"), run)
-        self.assertEqual(run.work, "deletion")
-        order = run._work_order()
+        self.assertEqual(self._take("executor"), run)
+        self.assertEqual(run.work, "delete")
+        order = self._order(run)
         copies = [{"id": each["id"], "ok": True, **result} for each in order["copies"]]
-        run._record_work({"event": "done", "copies": copies})
+        self._report(run, {"event": "done", "copies": copies})
         return order
 
     def test_an_archive_that_was_deleted_leaves_its_run_as_history(self):
@@ -30,7 +30,7 @@ class TestDeletion(BackupCase):
         self.assertRecordValues(run.copy_ids, [{"status": "deleted", "path": False}])
         self.assertRecordValues(run, [{"status": "verified", "stored_copies": 0}])
         self.assertIn("Deleted in Vault", run.log)
-        self.assertFalse(run.work_at)
+        self.assertFalse(run.task_ids)
 
     def test_the_last_good_archive_of_a_database_goes_only_by_its_name(self):
         run = self._stored(job=self.job)
@@ -63,7 +63,7 @@ class TestDeletion(BackupCase):
         run.delete_archives("sales")
         run.pin()
         self.assertFalse(run.copy_ids.deletion_requested_at)
-        self.assertFalse(self.Run._claim_work("executor"))
+        self.assertFalse(self._take("executor"))
 
     def test_a_run_without_an_archive_has_nothing_to_delete(self):
         with self.assertRaisesRegex(UserError, "no stored archive"):
@@ -83,20 +83,20 @@ class TestDeletion(BackupCase):
         self.assertRecordValues(
             run.copy_ids, [{"status": "stored", "path": path, "error": "Read-only."}]
         )
-        self.assertFalse(self.Run._claim_work("executor"), "Not at once")
+        self.assertFalse(self._take("executor"), "Not at once")
         run.copy_ids.next_attempt_at = ago(minutes=1)
-        run._plan_work()
+        run._plan_tasks()
         self._delete(run)
         self.assertEqual(run.copy_ids.status, "deleted")
 
     def test_a_deletion_that_was_cut_short_is_tried_again(self):
         run = self._stored(job=self.job)
         run.delete_archives("sales")
-        self.Run._claim_work("executor")
+        self._take("executor")
         self._expire_lease(run)
-        self.Run._reap()
+        self.Task._reap()
         self.assertEqual(run.copy_ids.status, "stored")
-        self.assertTrue(run.work_at)
+        self.assertTrue(run.task_ids)
 
     def test_the_wizard_asks_for_the_name_only_where_it_matters(self):
         run, other = self._stored(job=self.job), self._stored("stock", job=self.job)
@@ -123,8 +123,8 @@ class TestRetentionAtWork(BackupCase):
     def test_a_good_backup_puts_the_ones_too_many_on_the_list(self):
         self.assertTrue(self.old.copy_ids.deletion_requested_at)
         self.assertFalse(self.new.copy_ids.deletion_requested_at)
-        self.assertEqual(self.Run._claim_work("executor"), self.old)
-        self.assertEqual(len(self.old._work_order()["copies"]), 1)
+        self.assertEqual(self._take("executor"), self.old)
+        self.assertEqual(len(self._order(self.old)["copies"]), 1)
 
     def test_what_was_decided_is_decided_again_before_a_file_goes(self):
         changes = {
@@ -134,13 +134,13 @@ class TestRetentionAtWork(BackupCase):
             "the policy was widened": lambda: self.job.write({"retention_value": 2}),
             "its job was deleted": lambda: self.job.unlink(),
         }
-        self.Run._claim_work("executor")
+        self._take("executor")
         for change, make in changes.items():
             with self.subTest(change):
                 savepoint = self.env.cr.savepoint(flush=True)
                 make()
-                self.assertEqual(self.old._work_order()["copies"], [])
-                self.old._record_work({"event": "done", "copies": []})
+                self.assertEqual(self._order(self.old)["copies"], [])
+                self._report(self.old, {"event": "done", "copies": []})
                 self.assertFalse(self.old.copy_ids.deletion_requested_at)
                 self.assertEqual(self.old.copy_ids.status, "stored")
                 savepoint.close(rollback=True)

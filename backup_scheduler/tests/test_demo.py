@@ -27,7 +27,7 @@ class TestDemo(BackupCase):
             self.assertEqual((job.next_run_at.month, job.next_run_at.day), (2, 29))
         before = self.Run.search_count([])
         self._dispatch()
-        self.assertFalse(self.Run._claim("tester"))
+        self.assertFalse(self._claim("tester"))
         self.assertEqual(self.Run.search_count([]), before)
         self.assertFalse(self.env["backup.copy"].search([("deletion_requested_at", "!=", False)]))
 

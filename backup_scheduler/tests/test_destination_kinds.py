@@ -135,7 +135,7 @@ class TestKinds(BackupCase):
         config = "[drive]\ntype = drive\ntoken = new\n"
         copies = [{"id": run.copy_ids.id, "stored": True, **AT_REST,
                    "changed_settings": {"config": config}}]  # fmt: skip
-        run._record({**self._done(run), "copies": copies})
+        self._report(run, {**self._done(run), "copies": copies})
         self.assertEqual(destination._settings()["config"], config)
 
 
@@ -292,17 +292,17 @@ class TestLocksAndParts(BackupCase):
         run = self._stored()
         run.copy_ids.immutable_until = ago(days=-3)
         run.delete_archives("sales")
-        self.assertEqual(run.work_at, run.copy_ids.immutable_until)
-        self.assertFalse(self.Run._claim_work("w"))
+        self.assertEqual(run.task_ids.due_at, run.copy_ids.immutable_until)
+        self.assertFalse(self._take("w"))
         run.copy_ids.immutable_until = ago(minutes=1)
-        run._plan_work()
-        self.assertEqual(self.Run._claim_work("w").work, "deletion")
+        run._plan_tasks()
+        self.assertEqual(self._take("w").work, "delete")
 
     def test_what_a_destination_tells_of_an_archive_is_recorded_and_told_back(self):
         run = self._running()
         details = {"version": "v7", "immutable_until": "2030-01-01T00:00:00+00:00"}
         copies = [{"id": run.copy_ids.id, "stored": True, **AT_REST, "details": details}]
-        run._record({**self._done(run), "copies": copies})
+        self._report(run, {**self._done(run), "copies": copies})
         self.assertEqual(run.copy_ids.version, "v7")
         self.assertEqual(str(run.copy_ids.immutable_until), "2030-01-01 00:00:00")
         self.assertEqual(run.copy_ids._engine_orders()[0]["version"], "v7")
@@ -311,23 +311,23 @@ class TestLocksAndParts(BackupCase):
         second = self._make_destination("Slow")
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         ends = {
-            "killed": lambda run: run._record({"event": "lost", "exit_code": -9, "tail": ""}),
-            "failed": lambda run: run._record(
+            "killed": lambda run: self._report(run, {"event": "lost", "exit_code": -9, "tail": ""}),
+            "failed": lambda run: self._report(run,
                 {"event": "failed", "error_code": "timeout", "error": "Slow.", "retryable": True}
             ),
-            "worker gone": lambda run: (self._expire_lease(run), self.Run._reap()),
-            "told to stop": lambda run: run._mark_interrupted(),
+            "worker gone": lambda run: (self._expire_lease(run), self.Task._reap()),
+            "told to stop": lambda run: self._held(run)._give_back(),
         }
         for name, end in ends.items():
             with self.subTest(name):
                 run = self._running(job=job)
                 done = self._done(run)
-                run._record({**done, "event": "ready"})
-                run._record({"event": "stored", "copies": done["copies"][:1]})
+                self._report(run, {**done, "event": "ready"})
+                self._report(run, {"event": "stored", "copies": done["copies"][:1]})
                 self.assertEqual((run.status, run.stored_copies), ("running", 1))
                 end(run)
                 self.assertRecordValues(
-                    run, [{"status": "verified", "verification_level": "2", "lease_token": False}]
+                    run, [{"status": "verified", "verification_level": "2"}]
                 )
                 missed = run.copy_ids - run.copy_ids.browse(done["copies"][0]["id"])
                 self.assertEqual(missed.status, "failed")

@@ -99,20 +99,20 @@ class TestHours(BackupCase):
 
         with patch.object(type(night), "_opens_at", opens_at):
             run = self._running(job=job)
-            order = run._engine_order()
+            order = self._order(run)
             self.assertEqual(len(order["destinations"]), 1)
             copies = [{"id": order["destinations"][0]["id"], "stored": True, **AT_REST}]
-            run._record({**self._done(run), "copies": copies})
+            self._report(run, {**self._done(run), "copies": copies})
             waiting = run.copy_ids.filtered(lambda copy: copy.destination_id == night)
             self.assertEqual((run.status, waiting.status), ("verified", "pending"))
-            self.assertEqual(run.work_at, opening)
+            self.assertEqual(run.task_ids.due_at, opening)
         waiting.next_attempt_at = ago(minutes=1)
-        run._plan_work()
-        self.assertEqual(self.Run._claim_work("w").work, "replication")
+        run._plan_tasks()
+        self.assertEqual(self._take("w").work, "replicate")
 
     def test_a_run_waits_until_the_first_of_its_destinations_is_open(self):
         opening = fields.Datetime.now() + datetime.timedelta(hours=5)
         with patch.object(type(self.destination), "_opens_at", lambda place, moment: opening):
             run = self._make_run()
         self.assertEqual(run.retry_at, opening)
-        self.assertFalse(self.Run._claim("w"))
+        self.assertFalse(self._claim("w"))

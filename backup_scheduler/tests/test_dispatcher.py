@@ -161,7 +161,7 @@ class Verbose(BackupCase):
     def test_a_good_run_leaves_one_info_line_with_what_matters(self):
         run = self._running()
         with self.assertLogs(LOGGER, logging.INFO) as logs:
-            run._record(self._done(run))
+            self._report(run, self._done(run))
         self.assertEqual(len(logs.output), 1)
         self.assertEqual(logs.records[0].levelno, logging.INFO)
         for fact in ("verified", "Nightly", "Shop", "sales", str(run.scheduled_at), "5000 bytes"):
@@ -170,7 +170,7 @@ class Verbose(BackupCase):
     def test_a_failed_run_leaves_one_warning_with_its_cause(self):
         run = self._running()
         with self.assertLogs(LOGGER, logging.INFO) as logs:
-            run._record(failure("wrong_master_password", retryable=False))
+            self._report(run, failure("wrong_master_password", retryable=False))
         self.assertEqual([record.levelno for record in logs.records], [logging.WARNING])
         self.assertIn("wrong_master_password: It did not work.", logs.output[0])
 
@@ -203,7 +203,7 @@ class Verbose(BackupCase):
     def test_no_line_holds_a_secret(self):
         run = self._running()
         with self.assertLogs(LOGGER, logging.DEBUG) as logs:
-            run._record(failure(retryable=False))
+            self._report(run, failure(retryable=False))
         self.assertNotIn("correct horse", "".join(logs.output))
 
 
@@ -223,26 +223,26 @@ class Testable(BackupCase):
 
     def test_each_kind_of_work_starts_a_worker_and_nothing_else_does(self):
         run = self._stored()
+        self.assertFalse(self.Task._is_any_due())
+        later, due = ago(minutes=-5), ago(minutes=5)
         cases = (
-            ({"status": "running"}, True),
-            ({"status": "queued"}, True),
-            ({"status": "queued", "retry_at": ago(minutes=-5)}, False),
-            ({"status": "queued", "retry_at": ago(minutes=5)}, True),
-            ({"status": "verified", "work_at": ago(minutes=1)}, True),
-            ({"status": "failed"}, False),
-            ({"status": "skipped"}, False),
+            ("verify", {"due_at": due}, True),
+            ("verify", {"due_at": later}, False),
+            ("verify", {"due_at": later, "lease_token": "x"}, True),
+            ("delete", {"due_at": due}, True),
         )
-        nothing = {"retry_at": False, "work_at": False}
-        for values, expected in cases:
-            with self.subTest(**values):
-                run.write({**nothing, **values})
-                self.assertEqual(self.dispatcher._has_work(), expected)
+        for kind, values, expected in cases:
+            with self.subTest(kind, **values):
+                task = self.Task._plan(kind, later, run)
+                task.write(values)
+                self.assertEqual(self.Task._is_any_due(), expected)
+                task.unlink()
 
     def test_remains_of_a_lost_attempt_are_work(self):
         run = self._running(job=self._make_job(max_attempts=1))
         with mute_logger(RUN_LOGGER):
-            run._record({"event": "lost", "exit_code": -9, "tail": ""})
-        self.assertTrue(self.dispatcher._has_work())
+            self._report(run, {"event": "lost", "exit_code": -9, "tail": ""})
+        self.assertTrue(self.Task._is_any_due())
 
     def test_nothing_is_handed_over_before_it_is_committed(self):
         self._make_due(self._make_job(), ago(minutes=1))
@@ -264,6 +264,6 @@ class Testable(BackupCase):
         self._dispatch()
         for _run in job.run_ids:
             run = self._claim()
-            run._record(self._done(run))
+            self._report(run, self._done(run))
         self.assertEqual(set(job.run_ids.mapped("status")), {"verified"})
         self.assertEqual(set(job.run_ids.mapped("sha256")), {archive()["sha256"]})

@@ -144,7 +144,7 @@ class Overlap(BackupCase):
         before, (sales, stock) = self._fire_over_a_running_run("queue")
         self.assertEqual(self._claim(), stock)
         self.assertFalse(self._claim())
-        before._record(self._done(before))
+        self._report(before, self._done(before))
         self.assertEqual(self._claim(), sales)
 
     def test_a_skipping_job_runs_again_once_the_one_before_is_done(self):

@@ -79,9 +79,7 @@ class TestDoctor(BackupCase):
     def test_a_run_that_waits_without_a_worker_is_told(self):
         run = self._make_run()
         self.env.flush_all()
-        self.env.cr.execute(
-            "UPDATE backup_run SET create_date = %s WHERE id = %s", (ago(minutes=10), run.id)
-        )
+        run.task_ids.write({"requested_at": ago(minutes=10), "due_at": ago(minutes=10)})
         self.assertEqual(self._checks(), ["worker"])
 
     def test_folders_that_cannot_be_used_are_told(self):
@@ -124,7 +122,7 @@ class TestDoctor(BackupCase):
 
     def test_clocks_that_are_apart_are_told(self):
         ahead = fields.Datetime.now() + datetime.timedelta(minutes=5)
-        with patch.object(type(self.env["backup.run"]), "_clock", return_value=ahead):
+        with patch.object(type(self.Task), "_clock", return_value=ahead):
             self.assertEqual(self._checks(), ["clock"])
 
     def test_settings_show_when_the_dispatcher_ran_and_what_is_wrong(self):

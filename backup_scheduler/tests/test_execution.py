@@ -3,7 +3,7 @@ import datetime
 from odoo import fields
 from odoo.tools import mute_logger
 
-from ..models.run.backup_run_execution import LEASE
+from ..models.task.backup_task import LEASE
 from .common import RUN_LOGGER, BackupCase, ago
 
 
@@ -37,7 +37,7 @@ class TestClaim(BackupCase):
     def test_a_run_waits_for_the_time_of_its_next_attempt(self):
         run = self._make_run(retry_at=ago(minutes=-5))
         self.assertFalse(self._claim())
-        run.retry_at = ago(minutes=5)
+        run.task_ids.due_at = ago(minutes=5)
         self.assertEqual(self._claim(), run)
 
     def test_a_waiting_run_does_not_hold_up_the_others(self):
@@ -60,7 +60,7 @@ class TestClaim(BackupCase):
         first, second = self._make_run(scheduled_at=ago(days=1)), self._make_run("stock")
         self.assertEqual(self._claim(), first)
         self.assertFalse(self._claim())
-        first._record(self._done(first))
+        self._report(first, self._done(first))
         self.assertEqual(self._claim(), second)
 
     def test_a_busy_instance_does_not_hold_up_another_one(self):
@@ -76,7 +76,7 @@ class TestClaim(BackupCase):
         second = self._make_run("sales", job, scheduled_at=ago(minutes=2))
         other = self._make_run("stock", job, scheduled_at=ago(minutes=1))
         self.assertEqual([self._claim(), self._claim(), self._claim()], [first, other, self.Run])
-        first._record(self._done(first))
+        self._report(first, self._done(first))
         self.assertEqual(self._claim(), second)
 
     def test_runs_in_order_wait_also_for_one_that_will_be_tried_again(self):
@@ -92,79 +92,78 @@ class TestClaim(BackupCase):
 
 
 class TestLease(BackupCase):
+    def setUp(self):
+        super().setUp()
+        self.run_record = self._running()
+        self.task = self._held(self.run_record)
+
     def test_a_claim_takes_a_lease_on_the_clock_of_the_database(self):
-        run = self._running()
-        left = run.lease_until - self.Run._clock()
+        left = self.task.lease_until - self.Task._clock()
         self.assertLessEqual(left, datetime.timedelta(seconds=LEASE))
         self.assertGreater(left, datetime.timedelta(seconds=LEASE - 10))
 
-    def test_only_the_holder_of_the_token_holds_the_run(self):
-        run = self._running()
+    def test_only_the_holder_of_the_token_holds_the_task(self):
+        task, token = self.task, self.task.lease_token
         cases = (
-            (run.id, run.lease_token, run),
-            (run.id, "0" * 32, self.Run),
-            (run.id, "", self.Run),
-            (run.id, None, self.Run),
-            (run.id + 1, run.lease_token, self.Run),
+            (task.id, token, task),
+            (task.id, "0" * 32, self.Task),
+            (task.id, "", self.Task),
+            (task.id, None, self.Task),
+            (task.id + 1, token, self.Task),
         )
-        for run_id, token, expected in cases:
-            with self.subTest(run_id=run_id, token=token):
-                self.assertEqual(self.Run._held(run_id, token), expected)
+        for task_id, given, expected in cases:
+            with self.subTest(task_id=task_id, token=given):
+                self.assertEqual(self.Task._held(task_id, given), expected)
 
-    def test_an_ended_run_is_held_by_nobody(self):
-        run = self._running()
-        token = run.lease_token
-        run._record(self._done(run))
-        run.flush_recordset()
-        self.assertFalse(self.Run._held(run.id, token))
-        self.assertFalse(self.Run._held(run.id, None))
+    def test_a_task_that_has_ended_is_held_by_nobody(self):
+        task_id, token = self.task.id, self.task.lease_token
+        self._report(self.run_record, self._done(self.run_record))
+        self.env.flush_all()
+        self.assertFalse(self.Task._held(task_id, token))
+        self.assertFalse(self.Task._held(task_id, None))
 
     def test_each_attempt_has_a_token_of_its_own(self):
-        run = self._running()
-        first = run.lease_token
-        run._mark_interrupted()
+        first = self.task.lease_token
+        self.task._give_back()
         self._claim()
-        self.assertNotEqual(run.lease_token, first)
+        self.assertNotEqual(self._held(self.run_record).lease_token, first)
 
     def test_renewing_moves_the_end_of_the_leases_that_are_held(self):
-        run = self._running()
-        self._expire_lease(run)
-        held = self.Run._renew_leases({run.id: run.lease_token})
-        self.assertEqual(held, {run.id: False})
-        self.assertGreater(run.lease_until, self.Run._clock())
+        self._expire_lease(self.run_record)
+        held = self.Task._renew_leases([self.task.lease_token])
+        self.assertEqual(held, {self.task.id: False})
+        self.assertGreater(self.task.lease_until, self.Task._clock())
 
-    def test_renewing_tells_which_runs_are_to_be_cancelled(self):
-        run = self._running()
-        run.cancel()
-        run.flush_recordset()
-        self.assertEqual(self.Run._renew_leases({run.id: run.lease_token}), {run.id: True})
+    def test_renewing_tells_which_tasks_are_to_be_cancelled(self):
+        self.run_record.cancel()
+        self.env.flush_all()
+        self.assertEqual(self.Task._renew_leases([self.task.lease_token]), {self.task.id: True})
 
     def test_renewing_leaves_out_what_is_no_longer_held(self):
-        mine, lost = self._running(), self._running("stock")
-        held = self.Run._renew_leases({mine.id: mine.lease_token, lost.id: "0" * 32})
-        self.assertEqual(held, {mine.id: False})
+        held = self.Task._renew_leases([self.task.lease_token, "0" * 32])
+        self.assertEqual(held, {self.task.id: False})
 
     def test_renewing_nothing_asks_nothing(self):
         with self.assertQueryCount(0):
-            self.assertEqual(self.Run._renew_leases({}), {})
+            self.assertEqual(self.Task._renew_leases([]), {})
 
 
 class TestReaper(BackupCase):
     def test_a_held_lease_is_left_alone(self):
         run = self._running()
-        self.assertEqual(self.Run._reap(), 0)
+        self.assertEqual(self.Task._reap(), 0)
         self.assertEqual(run.status, "running")
 
     def test_a_lost_run_is_queued_at_once_and_its_attempt_counts(self):
         run = self._running()
         self._expire_lease(run)
-        self.assertEqual(self.Run._reap(), 1)
+        self.assertEqual(self.Task._reap(), 1)
         self.assertRecordValues(
             run,
             [
                 {
                     "status": "queued", "attempt": 1, "error_code": "worker_lost",
-                    "lease_token": False, "lease_until": False, "worker": False,
+
                 }
             ],
         )  # fmt: skip
@@ -177,23 +176,23 @@ class TestReaper(BackupCase):
     def test_a_lost_run_without_attempts_left_ends_as_worker_lost(self):
         run = self._running(job=self._make_job(max_attempts=1))
         self._expire_lease(run)
-        self.Run._reap()
+        self.Task._reap()
         self.assertRecordValues(run, [{"status": "failed", "error_code": "worker_lost"}])
         self.assertEqual(run.copy_ids.status, "uploading", "Something may lie there")
-        self.assertEqual(self.Run._abandoned(), run)
+        self.assertEqual(self._abandoned(), run)
 
     def test_a_lost_run_that_was_to_be_cancelled_ends_as_cancelled(self):
         run = self._running()
         run.cancel()
         self._expire_lease(run)
-        self.Run._reap()
+        self.Task._reap()
         self.assertRecordValues(run, [{"status": "cancelled", "cancel_requested": False}])
-        self.assertEqual(self.Run._abandoned(), run)
+        self.assertEqual(self._abandoned(), run)
 
     def test_reaping_twice_counts_once(self):
         run = self._running()
         self._expire_lease(run)
-        self.assertEqual((self.Run._reap(), self.Run._reap()), (1, 0))
+        self.assertEqual((self.Task._reap(), self.Task._reap()), (1, 0))
         self.assertEqual(run.attempt, 1)
 
     def test_the_dispatcher_reaps(self):

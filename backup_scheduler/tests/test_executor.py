@@ -11,7 +11,7 @@ from odoo.tools import mute_logger
 from .. import executor as executor_module
 from ..executor import Executor
 from ..models.backup_secret_mixin import KEY_VARIABLE
-from .common import RUN_LOGGER, BackupCase, archive, failure
+from .common import RUN_LOGGER, BackupCase, archive
 
 EXECUTOR_LOGGER = executor_module.__name__
 READY = {"event": "ready", **archive()}
@@ -45,12 +45,15 @@ class TestExecutor(BackupCase):
         self.env.invalidate_all()
         return self.run_record
 
+    def _task(self):
+        return self._fresh().task_ids
+
     def test_a_task_holds_the_order_and_the_token_of_its_run(self):
         task = self.executor.claim()
-        self.assertEqual((task.run_id, task.kind), (self.run_record.id, "run"))
+        self.assertEqual((task.id, task.kind), (self._task().id, "backup"))
         self.assertEqual(task.order["action"], "backup")
-        self.assertEqual(task.token, self._fresh().lease_token)
-        self.assertTrue(self.run_record.worker.startswith("seat:"), "So that it can be told")
+        self.assertEqual(task.token, self._task().lease_token)
+        self.assertTrue(self._task().worker.startswith("seat:"), "So that it can be told")
 
     def test_there_is_no_task_where_nothing_is_queued(self):
         self.executor.claim()
@@ -60,7 +63,7 @@ class TestExecutor(BackupCase):
         self._stored("stock").verify()
         self.env.flush_all()
         kinds = [self.executor.claim().kind for _time in range(2)]
-        self.assertEqual(kinds, ["run", "work"])
+        self.assertEqual(kinds, ["backup", "verify"])
 
     def test_what_is_recorded_is_the_run_of_the_task(self):
         task = self.executor.claim()
@@ -78,10 +81,10 @@ class TestExecutor(BackupCase):
 
     def test_a_lost_lease_is_not_renewed(self):
         task = self.executor.claim()
-        self.assertEqual(self.executor.renew([task]), {task.run_id: False})
+        self.assertEqual(self.executor.renew_leases([task]), [task])
         self._expire_lease(self.run_record)
         self.executor.reap()
-        self.assertEqual(self.executor.renew([task]), {})
+        self.assertEqual(self.executor.renew_leases([task]), [])
 
     def _engine_of(self, task):
         task.engine = FakeEngine()
@@ -90,9 +93,9 @@ class TestExecutor(BackupCase):
     def test_an_archive_gets_its_name_while_the_run_is_ours_and_wanted(self):
         task = self.executor.claim()
         engine = self._engine_of(task)
-        self.executor.heed(task, {"event": "stage", "stage": "download"})
+        self.executor.handle_event(task, {"event": "stage", "stage": "download"})
         self.assertEqual(engine.told, [])
-        self.executor.heed(task, READY)
+        self.executor.handle_event(task, READY)
         self.assertEqual(engine.told, ["publish"])
 
     def test_an_archive_of_a_run_that_was_cancelled_gets_no_name(self):
@@ -100,11 +103,11 @@ class TestExecutor(BackupCase):
         engine = self._engine_of(task)
         self._fresh().cancel()
         self.env.flush_all()
-        self.executor.heed(task, READY)
+        self.executor.handle_event(task, READY)
         self.assertEqual(engine.told, ["cancel"])
 
     @mute_logger(EXECUTOR_LOGGER, RUN_LOGGER)
-    def test_an_archive_that_came_too_late_is_disowned_also_when_the_database_went_away(self):
+    def test_an_archive_that_came_too_late_is_discarded_also_when_the_database_went_away(self):
         self.run_record.max_attempts = 1
         self.env.flush_all()
         task = self.executor.claim()
@@ -116,22 +119,25 @@ class TestExecutor(BackupCase):
         self.run_record.copy_ids._mark_damaged("worker_lost", "Lost.")
         self.env.flush_all()
         with (
-            patch.object(Executor, "disown", side_effect=psycopg2.OperationalError),
+            patch.object(type(self.Run), "_discard_orphans", side_effect=psycopg2.OperationalError),
             self.assertRaises(psycopg2.OperationalError),
         ):
-            self.executor.heed(task, done)
-        self.executor.heed(task, done)
+            self.executor.handle_event(task, done)
+        self.executor.handle_event(task, done)
         self.assertEqual(self._fresh().copy_ids.status, "uploading", "To be discarded")
         self.assertEqual(set(engine.told), {"cancel"})
 
     @mute_logger(RUN_LOGGER)
-    def test_what_is_kept_goes_on_and_the_rest_is_stopped(self):
-        task, discard = self.executor.claim(), executor_module.Task(0, "discard", "", {})
-        engines = self._engine_of(task), self._engine_of(discard)
-        self.assertEqual(self.executor.keep([task, discard]), [task, discard])
+    def test_what_is_held_goes_on_and_the_rest_is_stopped(self):
+        other = self._make_run("stock")
+        self.env.flush_all()
+        tasks = [self.executor.claim(), self.executor.claim()]
+        engines = [self._engine_of(task) for task in tasks]
+        self.assertEqual(self.executor.renew_leases(tasks), tasks)
         self._expire_lease(self.run_record)
         self.executor.reap()
-        self.assertEqual(self.executor.keep([task, discard]), [discard])
+        self.assertEqual(other.status, "running")
+        self.assertEqual(self.executor.renew_leases(tasks), tasks[1:])
         self.assertEqual([engine.told for engine in engines], [["cancel"], []])
 
     def test_whoever_takes_the_seat_ends_the_attempts_of_whoever_had_it(self):
@@ -146,23 +152,14 @@ class TestExecutor(BackupCase):
         )
 
     def test_an_executor_that_was_told_to_stop_gives_its_run_back(self):
-        self.executor.release(self.executor.claim())
+        self.executor.give_back(self.executor.claim())
         self.assertRecordValues(self._fresh(), [{"status": "queued", "attempt": 0}])
 
     def test_an_executor_gives_back_only_what_it_holds(self):
         task = self.executor.claim()
         task.token = "0" * 32
-        self.executor.release(task)
+        self.executor.give_back(task)
         self.assertEqual(self._fresh().status, "running")
-
-    def test_a_run_that_another_one_sees_to_is_not_discarded(self):
-        task = self.executor.claim()
-        with mute_logger(RUN_LOGGER):
-            self.executor.record(task, failure(retryable=False))
-        self._fresh().copy_ids._mark_uploading()
-        self.env.flush_all()
-        self.assertEqual(self.executor.discards(busy={task.run_id}), [])
-        self.assertEqual([task.kind for task in self.executor.discards(busy=())], ["discard"])
 
     def test_the_number_of_parallel_runs_is_that_of_the_settings(self):
         for value, expected in ((False, 2), ("5", 5), ("0", 1)):
@@ -174,8 +171,8 @@ class TestExecutor(BackupCase):
     @mute_logger(RUN_LOGGER)
     def test_a_secret_that_cannot_be_read_ends_the_run_with_what_to_do(self):
         with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
-            self.assertEqual(self.executor.claim().kind, "broken")
-        self.assertRecordValues(self._fresh(), [{"status": "failed", "lease_token": False}])
+            self.assertEqual(self.executor.claim().kind, "")
+        self.assertRecordValues(self._fresh(), [{"status": "failed", "task_ids": []}])
         self.assertIn("enter the secret again", self.run_record.error)
         self.assertNotIn("defect", self.run_record.hint or "")
         self.assertEqual(self.run_record.copy_ids.status, "failed", "Nothing was written")
@@ -204,7 +201,7 @@ class TestCollisions(BackupCase):
         for error in errors:
             with self.subTest(error.__name__), self.enter_registry_test_mode():
                 step, calls = self._step(2, error())
-                self.assertEqual(self.executor._transaction(step), "done")
+                self.assertEqual(self.executor.transaction(step), "done")
                 self.assertEqual(len(calls), 3)
 
     def test_a_step_that_always_collides_is_given_up(self):
@@ -213,7 +210,7 @@ class TestCollisions(BackupCase):
             self.enter_registry_test_mode(),
             self.assertRaises(psycopg2.errors.SerializationFailure),
         ):
-            self.executor._transaction(step)
+            self.executor.transaction(step)
         self.assertEqual(len(calls), executor_module.TRIES)
 
     def test_an_absent_database_is_the_business_of_the_caller(self):
@@ -221,7 +218,7 @@ class TestCollisions(BackupCase):
         with self.enter_registry_test_mode():
             task = self.executor.claim()
             self.patch(
-                type(self.Run), "_held", lambda *_arguments: self._raise(psycopg2.OperationalError)
+                type(self.Task), "_held", lambda *_arguments: self._raise(psycopg2.OperationalError)
             )
             with (
                 self.assertRaises(psycopg2.OperationalError),

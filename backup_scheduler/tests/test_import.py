@@ -115,8 +115,8 @@ class TestImport(BackupCase):
         run = self._imported()
         self.assertEqual(run._owner(), OWNER)
         run.delete_archives("books")
-        self.Run._claim_work("executor")
-        self.assertEqual(run._work_order()["owner"], OWNER)
+        self._take("executor")
+        self.assertEqual(self._order(run)["owner"], OWNER)
 
     def test_an_encrypted_archive_keeps_what_is_known_of_its_bytes(self):
         path = PATH + ".age"
@@ -213,11 +213,11 @@ class TestImport(BackupCase):
         self.place._request_readings(fields.Datetime.now())
         self.assertTrue(run.verification_requested_at)
         self.assertFalse(other.verification_requested_at)
-        self.assertEqual(self.Run._claim_work("reader"), run)
-        order = run._work_order()
+        self.assertEqual(self._take("reader"), run)
+        order = self._order(run)
         self.assertEqual((order["verify_level"], order["sha256"]), (3, DIGEST))
         result = {"id": run.copy_ids.id, "ok": True, "report": {"level": 3}}
-        run._record_work({"event": "done", "copies": [result]})
+        self._report(run, {"event": "done", "copies": [result]})
         self.assertRecordValues(run, [{"status": "verified", "verification_level": "3"}])
 
     def test_an_archive_of_another_size_is_none_of_ours(self):

@@ -2,6 +2,7 @@ from unittest.mock import patch
 
 from odoo.tools import mute_logger
 
+from ..models.task.kinds import ASIDE
 from .common import BackupCase, ago, failure
 
 INCIDENT_LOGGER = "odoo.addons.backup_scheduler.models.alert.backup_incident"
@@ -37,9 +38,25 @@ class IncidentCase(BackupCase):
                 dispatcher._cron_watch()
         self.env.invalidate_all()
 
+    def _take_notify(self):
+        """Return the task that sends alerts, which an executor takes, if any are due."""
+        self.Alert._plan_tasks()
+        return self.Task._claim("tester", (ASIDE,))
+
+    def _order_alerts(self):
+        """Let an executor begin to send what is due; return ``(alerts, notices)``.
+
+        An executor that had some of it before is gone, and with it what it knew.
+        """
+        self.Task._of("notify").unlink()
+        self.Alert.search([("sending", "=", True)]).sending = False
+        task = self._take_notify()
+        notices = task._engine_order()["notices"] if task else []
+        return self.Alert.search([("sending", "=", True)]), notices
+
     def _fail(self, job=None, database="sales", look=True, **values):
         run = self._running(database, job or self.job)
-        run._record(failure(retryable=False, **values))
+        self._report(run, failure(retryable=False, **values))
         if look:
             self._look()
         return run
@@ -58,6 +75,7 @@ class IncidentCase(BackupCase):
         alerts = self.Alert.search([("state", "=", "pending"), ("over_network", "=", True)])
         for alert in alerts:
             alert._mark_sent()
+        self.Alert._plan_tasks()
         return alerts
 
     def _make_all_due(self):
@@ -98,7 +116,7 @@ class TestIncidents(IncidentCase):
     def test_an_attempt_that_is_tried_again_is_no_incident(self):
         job = self._make_job(max_attempts=2)
         run = self._running(job=job)
-        run._record(failure())
+        self._report(run, failure())
         self._look()
         self.assertEqual(run.status, "queued")
         self.assertFalse(self._open())
@@ -195,7 +213,7 @@ class TestIncidents(IncidentCase):
         self._sql("UPDATE backup_incident SET last_at = last_at - interval '1 minute'")
         first.retry()
         self.assertEqual(self._claim(), first)
-        first._record(self._done(first))
+        self._report(first, self._done(first))
         self._look()
         self.assertFalse(self._open())
 
@@ -289,14 +307,14 @@ class TestIncidents(IncidentCase):
         run = self._running(job=self.job)
         triggers = self.env["ir.cron.trigger"].search([])
         triggers.unlink()
-        run._record(failure(retryable=False))
+        self._report(run, failure(retryable=False))
         cron = self.env.ref("backup_scheduler.ir_cron_dispatch")
         self.assertIn(cron, triggers.search([]).cron_id)
 
     def test_a_run_fails_as_it_should_where_the_cron_was_deleted(self):
         run = self._running(job=self.job)
         self.env.ref("backup_scheduler.ir_cron_dispatch").unlink()
-        run._record(failure(retryable=False))
+        self._report(run, failure(retryable=False))
         self.assertEqual(run.status, "failed")
 
     def test_what_is_over_for_a_year_is_forgotten(self):

@@ -32,7 +32,7 @@ class TestInline(BackupCase):
         control.enter("connect")
         control.tell("source", version="19.0", databases=["sales", "stock"])
         control.enter("download")
-        control.ask_to_publish(**archive())
+        control.ask_permission(**archive())
         copies = [
             {"id": copy["id"], "stored": True, **AT_REST, "path": copy["archive_path"]}
             for copy in order["destinations"]
@@ -92,14 +92,14 @@ class TestInline(BackupCase):
         run = self._make_only_run()
 
         def lose(order, control):
-            self._sql("UPDATE backup_run SET lease_token = 'another' WHERE id = %s", run.id)
+            self._sql("UPDATE backup_task SET lease_token = 'another' WHERE run_id = %s", run.id)
             control.enter("download")
             return self._backup(order, control)
 
         with mute_logger(INLINE_LOGGER):
             self._execute(backup=lose)
         self.assertRecordValues(
-            run, [{"status": "running", "lease_token": "another", "stage": False, "sha256": False}]
+            run, [{"status": "running", "stage": False, "sha256": False}]
         )
         self.assertNotIn("stored", run.copy_ids.mapped("status"))
 
@@ -107,11 +107,11 @@ class TestInline(BackupCase):
         run = self._make_only_run()
 
         def cancel(order, control):
-            self._sql("UPDATE backup_run SET cancel_requested = TRUE WHERE id = %s", run.id)
+            self._sql("UPDATE backup_task SET cancel_requested = TRUE WHERE run_id = %s", run.id)
             return self._backup(order, control)
 
         self._execute(backup=cancel)
-        self.assertRecordValues(run, [{"status": "cancelled", "lease_token": False}])
+        self.assertRecordValues(run, [{"status": "cancelled", }])
         self.assertNotIn("stored", run.copy_ids.mapped("status"))
 
     def test_an_archive_that_was_stored_for_a_run_given_up_is_removed_again(self):
@@ -119,17 +119,20 @@ class TestInline(BackupCase):
 
         def stored_too_late(order, control):
             result = self._backup(order, control)
-            self._sql(
-                "UPDATE backup_run SET status = 'cancelled', lease_token = NULL WHERE id = %s",
-                run.id,
-            )
+            self._sql("UPDATE backup_run SET status = 'cancelled' WHERE id = %s", run.id)
+            self._sql("DELETE FROM backup_task WHERE run_id = %s", run.id)
             self._sql("UPDATE backup_copy SET status = 'pending' WHERE run_id = %s", run.id)
             return result
 
+        def discard(order, control):
+            discarded.extend(copy["archive_path"] for copy in order["copies"])
+            return {"copies": [{"id": copy["id"], "ok": True} for copy in order["copies"]]}
+
+        discarded = []
         with mute_logger(INLINE_LOGGER):
-            self._execute(backup=stored_too_late)
-        self.assertEqual(run.status, "cancelled")
-        self.assertEqual(self.Run._abandoned(), run)
+            self._execute(backup=stored_too_late, discard=discard)
+        self.assertEqual((run.status, run.copy_ids.status), ("cancelled", "failed"))
+        self.assertEqual(len(discarded), 1)
 
     def test_stored_archives_are_read_again(self):
         run = self._stored(level=1)
@@ -144,7 +147,7 @@ class TestInline(BackupCase):
     @mute_logger(RUN_LOGGER)
     def test_remains_of_lost_attempts_are_discarded_first(self):
         run = self._running(job=self._make_job(max_attempts=1))
-        run._record({"event": "lost", "exit_code": -9, "tail": ""})
+        self._report(run, {"event": "lost", "exit_code": -9, "tail": ""})
         self._execute(
             discard=lambda order, control: {"copies": [{"id": run.copy_ids.id, "ok": True}]}
         )

@@ -2,7 +2,8 @@ import json
 
 from odoo import fields
 
-from ..models.run.backup_run_live import NOTIFICATION, TELLING_PAUSE
+from ..models.run.backup_run_live import NOTIFICATION
+from ..models.task.backup_task import NOTIFY_PAUSE
 from .common import BackupCase, ago
 
 
@@ -46,8 +47,8 @@ class TestLive(BackupCase):
         changes = (
             lambda: run.pin(),
             lambda: run.verify(),
-            lambda: self.assertEqual(self.Run._claim_work("tester"), run),
-            lambda: run._record_work({"event": "stage", "stage": "read", "done": 0}),
+            lambda: self.assertEqual(self._take("tester"), run),
+            lambda: self._report(run, {"event": "stage", "stage": "read", "done": 0}),
             lambda: run.copy_ids._mark_damaged("damaged", "Not the same."),
         )
         for number, change in enumerate(changes):
@@ -69,27 +70,27 @@ class TestLive(BackupCase):
     def test_what_nobody_sees_is_not_told(self):
         run = self._running()
         self._told()
-        self.Run._renew_leases({run.id: run.lease_token})
+        self.Task._renew_leases([self._held(run).lease_token])
         run._log("A line of the log.")
         self.assertEqual(self._told(), [])
 
     def test_progress_is_told_now_and_then(self):
         run = self._running()
-        run._record({"event": "stage", "stage": "download"})
+        self._report(run, {"event": "stage", "stage": "download"})
         self._told()
-        progress = {"event": "progress", "done": 10, "total": 100}
-        run._record(progress)
+        progress = {"event": "progress", "stage": "download", "done": 10, "total": 100}
+        self._report(run, progress)
         self.assertEqual(self._told(), [], "It was told a moment ago")
-        run.told_at -= TELLING_PAUSE
-        run._record(progress)
+        self._held(run).notified_at -= NOTIFY_PAUSE
+        self._report(run, progress)
         self.assertEqual(self._told(), [run.ids])
-        run._record(progress)
+        self._report(run, progress)
         self.assertEqual(self._told(), [])
 
     def test_a_change_of_status_is_told_at_once(self):
         run = self._running()
         self._told()
-        run._record(self._done(run))
+        self._report(run, self._done(run))
         self.assertEqual(self._told(), [run.ids])
 
     def test_a_run_that_is_ended_without_its_record_is_told_too(self):

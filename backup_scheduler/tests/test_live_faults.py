@@ -3,17 +3,18 @@ from unittest.mock import patch
 import psycopg2
 from psycopg2.pool import PoolError
 
-from odoo import sql_db
+from odoo import fields, sql_db
 from odoo.tests import tagged
 from odoo.tests.common import get_db_name
 from odoo.tools import mute_logger
 
 from ..executor import Executor
+from ..runner import Runner
 from ..worker import Worker
 from .common import DIGEST, SIZE
 from .test_concurrency import ConcurrencyCase
 
-WORKER_LOGGER = "odoo.addons.backup_scheduler.worker"
+TASK_LOGGER = "odoo.addons.backup_scheduler.models.task.backup_task_execution"
 LOGGER = "odoo.addons.backup_scheduler.after_commit"
 FAULTS = (
     psycopg2.OperationalError('no such database "postgres"'),
@@ -29,13 +30,21 @@ class TestAlertFaults(ConcurrencyCase):
         (run_id,) = self._queue(1)
         worker = Worker(get_db_name())
         worker.executor = Executor(self.registry, "one")
-        broken = patch.object(Executor, "claim_notices", side_effect=KeyError("broken"))
-        engine = patch("odoo.addons.backup_scheduler.worker.EngineProcess")
-        with broken, engine, self.assertLogs(WORKER_LOGGER, "ERROR") as logged:
+        worker.runner = Runner(worker.executor)
+        with self._environment() as env:
+            notify = env["backup.task"]._plan("notify", fields.Datetime.now())
+        alerts = type(env["backup.alert"])
+        broken = patch.object(alerts, "_order_notify", side_effect=KeyError("broken"))
+        beyond = patch.object(alerts, "_record_notify", side_effect=KeyError("beyond"))
+        engine = patch("odoo.addons.backup_scheduler.runner.EngineProcess")
+        with broken, beyond, engine, self.assertLogs(TASK_LOGGER, "ERROR") as logged:
             worker._take_on()
             worker._take_on()
-        self.assertIn(run_id, [task.run_id for task in worker.tasks.values()])
-        self.assertEqual(len(logged.records), 1, "It is told now and then")
+        self.assertEqual([self._run_of(task) for task in worker.runner.tasks.values()], [run_id])
+        self.assertEqual(len(logged.records), 1, "It is looked at again after a while")
+        with self._environment() as env:
+            self.assertGreater(env["backup.task"].browse(notify.id).due_at, fields.Datetime.now())
+            env["backup.task"].browse(notify.id).unlink()
 
 
 @tagged("post_install", "-at_install")
@@ -58,8 +67,8 @@ class TestLiveFaults(ConcurrencyCase):
                 (run_id,) = self._queue(1)
                 executor = Executor(self.registry, "one")
                 with self._unreachable(fault), mute_logger(LOGGER):
-                    task = executor.claim(run_id)
-                    self.assertEqual(task.run_id, run_id)
+                    task = executor.claim(run_id=run_id)
+                    self.assertEqual(self._run_of(task), run_id)
                     copies = [
                         {"id": copy["id"], "stored": True, "size": SIZE, "sha256": DIGEST,
                          "encryption": ""}

@@ -16,11 +16,11 @@ class TestNeutralize(BackupCase):
         self.running = self._running(job=self.job)
         lost = self._running(job=self._make_job(max_attempts=1))
         with mute_logger(RUN_LOGGER):
-            lost._record({"event": "lost", "exit_code": -9, "tail": ""})
-        self.assertTrue(self.Run._abandoned())
+            self._report(lost, {"event": "lost", "exit_code": -9, "tail": ""})
+        self.assertTrue(self._abandoned())
         self.copied, self.copy = self._in_the_middle_of_a_copy()
         self.pending = self._missing_a_copy()
-        self.pending.copy_ids[1]._mark_pending()
+        self.pending.copy_ids.sorted("id")[1]._mark_pending()
         self._keep_secrets()
         self.job.ping_url = "https://a.example/secret"
         self.env.flush_all()
@@ -33,16 +33,16 @@ class TestNeutralize(BackupCase):
         second = self._make_destination("Second")
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         run = self._running("copied", job)
-        run._record(self._done(run, failed=run.copy_ids[1]))
-        self.assertTrue(run.copy_ids[1].next_attempt_at)
+        self._report(run, self._done(run, failed=run.copy_ids.sorted("id")[1]))
+        self.assertTrue(run.copy_ids.sorted("id")[1].next_attempt_at)
         return run
 
     def _in_the_middle_of_a_copy(self):
         run = self._missing_a_copy()
-        copy = run.copy_ids[1]
+        copy = run.copy_ids.sorted("id")[1]
         copy.retry()
-        self.assertEqual(self.Run._claim_work("worker", run.id), run)
-        run._work_order()
+        self._take_task("replicate", run)
+        self._order(run)
         # What a copy under way leaves where somebody has asked for it once more.
         copy.next_attempt_at = self.env.cr.now()
         self.assertEqual(copy.status, "uploading")
@@ -75,19 +75,19 @@ class TestNeutralize(BackupCase):
     def test_no_run_is_queued_or_running_or_held(self):
         self.assertEqual((self.queued + self.running).mapped("status"), ["cancelled"] * 2)
         self.assertFalse(self.Run.search([("status", "in", ("queued", "running"))]))
-        self.assertFalse(self.Run.search([("lease_token", "!=", False)]))
+        self.assertFalse(self.Task.search([]))
 
     def test_no_archive_is_read_or_removed(self):
         self.assertFalse(self.Run.search([("verification_requested_at", "!=", False)]))
-        self.assertFalse(self.Run._claim_work("worker"))
-        self.assertFalse(self.Run._abandoned())
+        self.assertFalse(self._take("worker"))
+        self.assertFalse(self._abandoned())
 
     def test_no_archive_is_copied_to_a_destination_of_production(self):
         for run in (self.copied, self.pending):
-            run._plan_work()
-            self.assertFalse(run.work_at)
+            run._plan_tasks()
+            self.assertFalse(run.task_ids)
         self.assertRecordValues(self.copy, [{"status": "failed", "next_attempt_at": False}])
-        self.assertFalse(self.Run._claim_work("worker"))
+        self.assertFalse(self._take("worker"))
 
     def test_no_column_that_holds_a_secret_was_forgotten(self):
         for model in self.env.registry.models.values():
@@ -111,8 +111,8 @@ class TestNeutralize(BackupCase):
         self.assertEqual(self.instance._source_order()["master_password"], "")
 
     def test_a_worker_that_is_started_by_hand_has_nothing_to_do(self):
-        self.assertFalse(self.dispatcher._has_work())
-        self.assertFalse(self.Run._claim("worker"))
+        self.assertFalse(self.Task._is_any_due())
+        self.assertFalse(self._claim("worker"))
 
     def test_the_history_stays(self):
         self.assertEqual(self.good.status, "verified")

@@ -1,6 +1,6 @@
 from odoo.tools import mute_logger
 
-from .common import DIGEST, RUN_LOGGER, SIZE, BackupCase, ago, failure
+from .common import DIGEST, RUN_LOGGER, SIZE, BackupCase, ago, archive, failure
 
 
 def source(*databases, version="19.0"):
@@ -13,8 +13,8 @@ def discovered(*databases):
 
 class TestRecording(BackupCase):
     def test_a_stage_is_shown_and_logged(self):
-        run = self._running(progress=40)
-        run._record({"event": "stage", "stage": "verify"})
+        run = self._running()
+        self._report(run, {"event": "stage", "stage": "verify"})
         self.assertRecordValues(run, [{"stage": "verify", "progress": 0}])
         self.assertIn("Stage: verify", run.log)
 
@@ -22,19 +22,19 @@ class TestRecording(BackupCase):
         run = self._running()
         for done, total, expected in ((0, 0, 0), (500, 1000, 50), (1500, 1000, 99), (7, 0, 0)):
             with self.subTest(done=done, total=total):
-                run._record({"event": "progress", "stage": "x", "done": done, "total": total})
+                self._report(run, {"event": "progress", "stage": "verify", "done": done, "total": total})
                 self.assertEqual(run.progress, expected)
 
     def test_only_the_download_counts_as_received(self):
         run = self._running()
         for stage, done, received in (("download", 900, 900), ("verify", 10, 900)):
-            run._record({"event": "stage", "stage": stage})
-            run._record({"event": "progress", "stage": stage, "done": done, "total": 0})
+            self._report(run, {"event": "stage", "stage": stage})
+            self._report(run, {"event": "progress", "stage": stage, "done": done, "total": 0})
             self.assertEqual(run.received, received)
 
     def test_the_archive_is_known_once_it_is_ready(self):
         run = self._running()
-        run._record({"event": "ready", "size": SIZE, "sha256": DIGEST, "report": {"level": 2}})
+        self._report(run, {"event": "ready", **archive()})
         self.assertRecordValues(run, [{"size": SIZE, "sha256": DIGEST, "status": "running"}])
 
     def test_a_stored_archive_is_stored_in_each_copy(self):
@@ -48,21 +48,21 @@ class TestRecording(BackupCase):
         )
         run = self._running(job=job)
         good, bad = run.copy_ids
-        run._record(self._done(run, failed=bad))
+        self._report(run, self._done(run, failed=bad))
         self.assertEqual(run.status, "verified")
         self.assertEqual(good.status, "stored")
         self.assertRecordValues(
             bad, [{"status": "failed", "error_code": "no_space", "error": "Disk full."}]
         )
         self.assertIn("Not stored in", run.log)
-        self.assertFalse(self.Run._abandoned())
+        self.assertFalse(self._abandoned())
 
 
 class TestSource(BackupCase):
     def test_the_databases_of_the_instance_are_refreshed(self):
         run = self._running(job=self._make_job(database_scope="selected",
                                                database_ids=self.instance.database_ids.ids))
-        run._record(source("sales", "new", version="18.0"))
+        self._report(run, source("sales", "new", version="18.0"))
         present = {database.name: database.present for database in self.instance.database_ids}
         self.assertEqual(present, {"sales": True, "stock": False, "new": True})
         self.assertRecordValues(
@@ -80,7 +80,7 @@ class TestSource(BackupCase):
     def test_a_job_of_all_databases_gains_the_runs_of_new_ones_in_the_same_fire(self):
         run = self._running(trigger="schedule")
         for _time in range(2):
-            run._record(source("sales", "stock", "new"))
+            self._report(run, source("sales", "stock", "new"))
         runs = run.job_id.run_ids
         self.assertEqual(sorted(runs.mapped("database_name")), ["new", "sales", "stock"])
         self.assertEqual(set(runs.mapped("scheduled_at")), {run.scheduled_at})
@@ -90,13 +90,13 @@ class TestSource(BackupCase):
             database_scope="selected", database_ids=self.instance.database_ids[0].ids
         )
         run = self._running(job=job)
-        run._record(source("sales", "stock", "new"))
+        self._report(run, source("sales", "stock", "new"))
         self.assertEqual(job.run_ids, run)
 
     def test_a_run_of_a_deleted_job_gains_none(self):
         run = self._running()
         run.job_id.unlink()
-        run._record(source("sales", "stock", "new"))
+        self._report(run, source("sales", "stock", "new"))
         self.assertEqual(self.instance.run_ids, run)
 
 
@@ -109,39 +109,39 @@ class TestDiscovery(BackupCase):
         return run
 
     def test_a_run_without_database_is_ordered_to_discover(self):
-        self.assertEqual(self._discovering()._engine_order()["action"], "discover")
+        self.assertEqual(self._order(self._discovering())["action"], "discover")
 
     def test_it_becomes_one_run_for_each_database_that_is_found(self):
         run = self._discovering()
-        run._record(discovered("b", "a", "c"))
+        self._report(run, discovered("b", "a", "c"))
         self.assertEqual(sorted(run.job_id.run_ids.mapped("database_name")), ["a", "b", "c"])
         self.assertEqual(set(run.job_id.run_ids.mapped("status")), {"queued"})
-        self.assertRecordValues(run, [{"database_name": "a", "attempt": 0, "lease_token": False}])
+        self.assertRecordValues(run, [{"database_name": "a", "attempt": 0, }])
         self.assertEqual(set(run.job_id.run_ids.copy_ids.mapped("status")), {"pending"})
 
     def test_the_databases_are_known_afterwards(self):
         run = self._discovering()
-        run._record(discovered("a", "b"))
+        self._report(run, discovered("a", "b"))
         self.assertEqual(run.instance_id.database_ids.mapped("name"), ["a", "b"])
 
     @mute_logger(RUN_LOGGER)
     def test_a_server_without_database_ends_it_as_no_database(self):
         run = self._discovering()
-        run._record(discovered())
+        self._report(run, discovered())
         self.assertRecordValues(run, [{"status": "failed", "error_code": "no_database"}])
-        self.assertFalse(self.Run._abandoned(), "Nothing was written anywhere")
+        self.assertFalse(self._abandoned(), "Nothing was written anywhere")
 
     @mute_logger(RUN_LOGGER)
     def test_it_is_skipped_where_each_database_has_its_run_already(self):
         run = self._discovering()
         self.Run._create_for(run.job_id, ["a", "b"], run.scheduled_at, "schedule")
-        run._record(discovered("a", "b"))
+        self._report(run, discovered("a", "b"))
         self.assertEqual(run.status, "skipped")
         self.assertEqual(len(run.job_id.run_ids), 3)
 
     def test_a_server_that_cannot_be_reached_is_asked_again_later(self):
         run = self._discovering()
-        run._record(failure())
+        self._report(run, failure())
         self.assertRecordValues(run, [{"status": "queued", "attempt": 1, "database_name": ""}])
 
     @mute_logger(RUN_LOGGER)
@@ -152,7 +152,7 @@ class TestDiscovery(BackupCase):
         job._record_missed(ago(days=365), 3, ago(days=367))
         job.run_ids.retry()
         run = self._claim()
-        run._record(discovered("sales", "stock", "secret"))
+        self._report(run, discovered("sales", "stock", "secret"))
         self.assertEqual(job.run_ids.mapped("database_name"), ["sales"])
 
     def test_a_run_of_a_deleted_job_is_not_taken_for_one_of_another_deleted_job(self):
@@ -160,5 +160,5 @@ class TestDiscovery(BackupCase):
         run = self._discovering()
         self.Run._create_for(other, ["a"], run.scheduled_at, "schedule")
         (other + run.job_id).unlink()
-        run._record(discovered("a"))
+        self._report(run, discovered("a"))
         self.assertRecordValues(run, [{"status": "queued", "database_name": "a"}])

@@ -28,8 +28,8 @@ class RestoreCase(BackupCase):
 
     def _claimed(self, **values):
         restore = self._restore(**values)
-        self.assertEqual(self.Run._claim_work("restorer"), self.archive)
-        self.order = self.archive._work_order()
+        self.assertEqual(self._take("restorer"), self.archive)
+        self.order = self._order(self.archive)
         return restore
 
 
@@ -61,10 +61,10 @@ class TestRestore(RestoreCase):
 
     def test_a_restore_that_is_done_is_told_everywhere(self):
         restore = self._claimed(instance_id=self.instance.id)
-        self.archive._record_work({"event": "stage", "stage": "restore"})
-        self.archive._record_work({"event": "progress", "stage": "restore", "done": 1, "total": 4})
+        self._report(self.archive, {"event": "stage", "stage": "restore"})
+        self._report(self.archive, {"event": "progress", "stage": "restore", "done": 1, "total": 4})
         self.assertEqual(restore.progress, 25)
-        self.archive._record_work(DONE)
+        self._report(self.archive, DONE)
         self.assertRecordValues(
             restore, [{"status": "done", "checked": DONE["checked"], "notes": DONE["notes"][0]}]
         )
@@ -72,11 +72,11 @@ class TestRestore(RestoreCase):
         self.assertIn("sales-back", self.instance.message_ids[0].body)
         self.assertIn("sales-back", self.instance.database_ids.mapped("name"))
         self.assertEqual(restore.url, f"{self.instance.url}/web?db=sales-back")
-        self.assertFalse(self.archive.work_at)
+        self.assertFalse(self.archive.task_ids)
 
     def test_a_restore_that_failed_says_why_and_leaves_the_archive_as_good_as_it_was(self):
         restore = self._claimed()
-        self.archive._record_work(
+        self._report(self.archive,
             {"event": "failed", "error_code": "database_exists", "error": "It is there.",
              "hint": "Choose another name.", "retryable": False}
         )  # fmt: skip
@@ -85,35 +85,35 @@ class TestRestore(RestoreCase):
             [{"status": "failed", "error_code": "database_exists", "hint": "Choose another name."}],
         )
         self.assertEqual(self.archive.status, "verified")
-        self.assertFalse(self.archive.work_at)
+        self.assertFalse(self.archive.task_ids)
 
     def test_a_restore_that_was_lost_is_not_begun_again_by_itself(self):
         restore = self._claimed()
         self._expire_lease(self.archive)
-        self.Run._reap()
+        self.Task._reap()
         self.assertRecordValues(restore, [{"status": "failed", "error_code": "worker_lost"}])
-        self.assertEqual(self.Run._claim_work("next").work, "sweep", "What it left goes")
+        self.assertTrue(self._take_task("sweep"), "What it left goes")
 
     def test_a_restore_comes_before_the_backups(self):
         waiting = self._make_run("stock")
         self._restore()
-        self.assertFalse(self.Run._claim_work("w", waiting.id, urgent=True))
-        self.assertEqual(self.Run._claim_work("w", urgent=True), self.archive)
+        self.assertEqual(self._take(), self.archive)
+        self.assertEqual(self._take(), waiting)
 
     def test_two_restores_of_one_archive_come_one_after_the_other(self):
         first, second = self._restore("one"), self._restore("two")
-        self.Run._claim_work("w")
-        self.archive._work_order()
+        self._take("w")
+        self._order(self.archive)
         self.assertEqual((first.status, second.status), ("running", "queued"))
-        self.archive._record_work({**DONE, "database": "one"})
-        self.assertEqual(self.Run._claim_work("w"), self.archive)
-        self.archive._work_order()
+        self._report(self.archive, {**DONE, "database": "one"})
+        self.assertEqual(self._take("w"), self.archive)
+        self._order(self.archive)
         self.assertEqual(second.status, "running")
 
     def test_an_archive_is_not_deleted_while_it_is_restored(self):
         self._claimed()
         self.archive.delete_archives("sales")
-        self.assertFalse(self.Run._claim_work("other"))
+        self.assertFalse(self._take("other"))
 
     def test_the_copy_that_was_chosen_is_read_first(self):
         second = self._make_destination("Second")
@@ -128,11 +128,11 @@ class TestRestore(RestoreCase):
         restore = self._restore()
         restore.cancel()
         self.assertEqual(restore.status, "cancelled")
-        self.assertFalse(self.archive.work_at)
+        self.assertFalse(self.archive.task_ids)
         running = self._claimed()
         running.cancel()
         self.assertTrue(self.archive.cancel_requested)
-        self.archive._record_work(
+        self._report(self.archive,
             {"event": "failed", "error_code": "cancelled", "error": "Cancelled.",
              "hint": "", "retryable": False}
         )  # fmt: skip
@@ -221,17 +221,17 @@ class TestCopyRetries(BackupCase):
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         run = self._running(job=job)
         good, bad = run.copy_ids
-        run._record(self._done(run, failed=bad))
+        self._report(run, self._done(run, failed=bad))
         self.assertEqual((run.status, bad.status), ("verified", "failed"))
         self.assertTrue(bad.next_attempt_at, "By itself, later")
-        self.assertFalse(self.Run._claim_work("w"))
+        self.assertFalse(self._take("w"))
         bad.retry()
-        self.assertEqual(self.Run._claim_work("w").work, "replication")
-        order = run._work_order()
+        self.assertEqual(self._take("w").work, "replicate")
+        order = self._order(run)
         self.assertEqual([each["id"] for each in order["destinations"]], bad.ids)
         self.assertTrue(bad.path, "Recorded before a byte is written there")
         self.assertEqual(bad.status, "uploading")
-        run._record_work({"event": "done", "copies": [{"id": bad.id, "stored": True, **AT_REST}]})
+        self._report(run, {"event": "done", "copies": [{"id": bad.id, "stored": True, **AT_REST}]})
         self.assertRecordValues(bad, [{"status": "stored", "next_attempt_at": False}])
         self.assertEqual(good.status, "stored")
 

@@ -119,7 +119,7 @@ class TestApplyRetention(RetentionCase):
         self.job.write(LAST_TWO)
         nights = self._nights(4)
         run = self._running("sales", self.job)
-        run._record(
+        self._report(run,
             {"event": "failed", "error_code": "timeout", "error": "Too late.", "retryable": False}
         )
         self.assertEqual(run.status, "failed")

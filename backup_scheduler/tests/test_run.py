@@ -16,19 +16,21 @@ class TestTransitions(BackupCase):
         self.assertEqual(run.copy_ids.destination_id, self.destination + other)
 
     def test_running_counts_an_attempt_and_takes_a_lease(self):
-        run = self._make_run(retry_at=ago(minutes=1), progress=50)
+        run = self._make_run(retry_at=ago(minutes=1))
         self._claim("host:1")
         self.assertRecordValues(
             run,
             [
                 {
-                    "status": "running", "attempt": 1, "worker": "host:1", "retry_at": False,
-                    "progress": 0, "finished_at": False,
+                    "status": "running", "attempt": 1, "retry_at": False, "progress": 0,
+                    "finished_at": False,
                 }
             ],
         )  # fmt: skip
         self.assertTrue(run.started_at)
-        self.assertTrue(run.lease_token)
+        self.assertRecordValues(
+            self._held(run), [{"kind": "backup", "worker": "host:1", "attempt": 1}]
+        )
 
     def test_a_stored_archive_ends_the_run_as_what_it_was_checked_to_be(self):
         for level, status in ((1, "success"), (2, "verified")):
@@ -41,7 +43,7 @@ class TestTransitions(BackupCase):
                         {
                             "status": status, "size": SIZE, "sha256": DIGEST,
                             "verification_level": str(level), "progress": 100,
-                            "lease_token": False, "worker": False, "cancel_requested": False,
+                            "cancel_requested": False,
                         }
                     ],
                 )  # fmt: skip
@@ -50,10 +52,10 @@ class TestTransitions(BackupCase):
 
     def test_the_error_of_an_earlier_attempt_is_gone_once_the_archive_is_stored(self):
         run = self._running()
-        run._record(failure(traceback="Traceback"))
-        run.retry_at = False
+        self._report(run, failure(traceback="Traceback"))
+        run.task_ids.due_at = ago(minutes=1)
         self._claim()
-        run._record(self._done(run))
+        self._report(run, self._done(run))
         self.assertRecordValues(
             run, [{"error_code": False, "error": False, "hint": False, "traceback": False}]
         )
@@ -63,13 +65,13 @@ class TestTransitions(BackupCase):
         with freeze_time("2026-03-10 12:00:00") as clock:
             run = self._running()
             clock.move_to("2026-03-10 12:01:30")
-            run._record(self._done(run))
+            self._report(run, self._done(run))
         self.assertEqual(run.duration, 90)
 
     def test_a_run_that_ends_in_the_queue_took_no_time(self):
         with freeze_time("2026-03-10 12:00:00") as clock, mute_logger(RUN_LOGGER):
             run = self._running()
-            run._record(failure())
+            self._report(run, failure())
             clock.move_to("2026-03-10 15:00:00")
             run.cancel()
         self.assertEqual(run.duration, 0)
@@ -78,7 +80,7 @@ class TestTransitions(BackupCase):
         run = self._running()
         run._mark_interrupted()
         self.assertRecordValues(
-            run, [{"status": "queued", "attempt": 0, "lease_token": False, "worker": False}]
+            run, [{"status": "queued", "attempt": 0, }]
         )
 
     @mute_logger(RUN_LOGGER)
@@ -111,15 +113,15 @@ class TestActions(BackupCase):
 
     def test_cancelling_what_waits_for_its_next_attempt_has_its_remains_removed(self):
         run = self._running()
-        run._record({"event": "lost", "exit_code": -9, "tail": ""})
+        self._report(run, {"event": "lost", "exit_code": -9, "tail": ""})
         run.cancel()
         self.assertEqual(run.status, "cancelled")
-        self.assertIn(run, self.Run._abandoned())
+        self.assertIn(run, self._abandoned())
 
     @mute_logger(RUN_LOGGER)
     def test_a_retry_queues_the_run_with_a_fresh_count_of_attempts(self):
         run = self._running()
-        run._record(failure("wrong_master_password", retryable=False))
+        self._report(run, failure("wrong_master_password", retryable=False))
         self.assertEqual((run.status, run.copy_ids.status), ("failed", "failed"))
         run.retry()
         self.assertRecordValues(
@@ -205,7 +207,7 @@ class TestFacts(BackupCase):
         with freeze_time("2026-03-11 12:00:00"):
             newest = self._stored("sales")
         with freeze_time("2026-03-12 12:00:00"), mute_logger(RUN_LOGGER):
-            self._running("sales")._record(failure(retryable=False))
+            self._report(self._running("sales"), failure(retryable=False))
         self.assertEqual(sales.last_good_run_id, newest)
         self.assertEqual(sales.last_good_at, newest.finished_at)
         self.assertFalse(stock.last_good_run_id)

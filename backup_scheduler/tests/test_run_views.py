@@ -4,7 +4,7 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tools.safe_eval import safe_eval
 
-from .common import SIZE, BackupCase
+from .common import SIZE, BackupCase, failure
 
 
 class TestRunViews(BackupCase):
@@ -26,11 +26,11 @@ class TestRunViews(BackupCase):
         job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
         run = self._running(job=job)
         missed = run.copy_ids[0]
-        run._record(self._done(run, failed=missed))
+        self._report(run, self._done(run, failed=missed))
         self.assertEqual(run.copy_ids.filtered("can_retry"), missed)
         missed.retry()
         failed = self._running("stock", job=job)
-        failed._record({"event": "failed", "error_code": "x", "error": "No.", "retryable": False})
+        self._report(failed, failure(retryable=False))
         self.assertEqual(set(failed.copy_ids.mapped("status")), {"failed"})
         self.assertFalse(any(failed.copy_ids.mapped("can_retry")))
         with self.assertRaises(UserError):

@@ -58,7 +58,7 @@ class TestSettings(BackupCase):
 
     def test_the_spool_folder_of_the_settings_is_used_with_a_part_for_each_database(self):
         self._save(backup_spool_folder="/var/spool/odoo-backups")
-        folder = self.Run._spool_folder()
+        folder = self.Task._spool_folder()
         self.assertEqual(folder, f"/var/spool/odoo-backups/{self.env.cr.dbname}")
 
     def test_the_executor_of_the_settings_decides_who_makes_the_backups(self):

@@ -30,7 +30,7 @@ class TestTours(HttpCase, BackupCase):
 
     def _failed(self):
         run = self._running()
-        run._record(failure(retryable=False))
+        self._report(run, failure(retryable=False))
         return run
 
     def test_a_failed_run_leads_to_its_cause_and_is_tried_again(self):

@@ -2,13 +2,43 @@
 
 import importlib.util
 
-from odoo.tools import file_path
+from odoo.tools import file_path, mute_logger
 
-from .common import DIGEST, BackupCase, ago
+from .common import DIGEST, RUN_LOGGER, BackupCase, ago
+
+LOST = {"event": "lost", "exit_code": -9, "tail": ""}
 
 
 class UpgradeCase(BackupCase):
     version = before = None
+
+    # What has since become tasks, as the version before had it.
+    old_columns = {
+        "backup_run": {
+            "worker": "varchar", "lease_token": "varchar", "lease_until": "timestamp",
+            "cancel_requested": "boolean", "work": "varchar", "work_at": "timestamp",
+            "scratch_at": "timestamp", "verification_requested_at": "timestamp",
+            "verification_awaited": "boolean", "requested_level": "varchar",
+            "identity_sealed": "varchar", "stage": "varchar", "stage_at": "timestamp",
+            "bytes_at": "timestamp", "progress": "float8", "received": "float8",
+            "retry_at": "timestamp", "told_at": "timestamp",
+        },
+        "backup_restore": {"progress": "float8"},
+        "backup_alert": {"lease_token": "varchar", "lease_until": "timestamp"},
+    }  # fmt: skip
+
+    def setUp(self):
+        super().setUp()
+        for table, columns in self.old_columns.items():
+            for name, kind in columns.items():
+                self._sql(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")  # noqa: S608
+
+    def _old(self, run, *names):
+        """Return the values of columns that the run had."""
+        self.env.flush_all()
+        columns = ", ".join(names)
+        self.env.cr.execute(f"SELECT {columns} FROM backup_run WHERE id = %s", (run.id,))  # noqa: S608
+        return self.env.cr.fetchone()
 
     def _upgrade(self, **options):
         """Update from the version ``before``; with ``version=None`` install."""
@@ -62,8 +92,8 @@ class TestUpgrade(UpgradeCase):
         self._upgrade()
         self._dispatch()
         self.assertTrue(self.archive.verification_requested_at)
-        self.assertEqual(self.Run._claim_work("reader"), self.archive)
-        (order,) = self.archive._work_order()["copies"]
+        self.assertEqual(self._take("reader"), self.archive)
+        (order,) = self._order(self.archive)["copies"]
         self.assertEqual(order["stored_sha256"], DIGEST)
 
     def test_copies_that_are_not_stored_get_nothing(self):
@@ -78,31 +108,25 @@ class TestUpgrade(UpgradeCase):
             with self.subTest(lease=lease):
                 self._ask_as_before(self.archive, lease)
                 self._upgrade()
-                self.assertRecordValues(
-                    self.archive.sudo(),
-                    [
-                        {
-                            "verification_requested_at": False, "lease_token": False,
-                            "lease_until": False, "worker": False, "stage": False,
-                            "status": "verified",
-                        }
-                    ],
-                )  # fmt: skip
+                columns = ("verification_requested_at", "lease_token", "worker", "stage")
+                self.assertEqual(self._old(self.archive, *columns), (None,) * 4)
+                self.assertEqual(self.archive.status, "verified")
                 self.assertIn("ask for it again", self.archive.log.splitlines()[-1])
                 self.archive.verify()
-                self.assertEqual(self.Run._claim_work("reader"), self.archive)
-                self.archive._lose_work()
+                self.assertEqual(self._take("reader"), self.archive)
+                self._lose(self.archive)
 
     def test_runs_that_are_made_go_on(self):
         running = self._running(job=self.job)
-        token = running.sudo().lease_token
+        self._sql("UPDATE backup_run SET lease_token = 'held' WHERE id = %s", running.id)
         self._upgrade()
-        self.assertEqual((running.status, running.sudo().lease_token), ("running", token))
+        self.assertEqual(running.status, "running")
+        self.assertEqual(self._old(running, "lease_token"), ("held",))
 
     def test_a_new_installation_is_left_alone(self):
         self._ask_as_before(self.archive)
         self._upgrade(version=None)
-        self.assertTrue(self.archive.verification_requested_at)
+        self.assertTrue(self._old(self.archive, "verification_requested_at")[0])
 
 
 class TestUpgradeOfPromises(UpgradeCase):
@@ -151,3 +175,123 @@ class TestUpgradeOfPromises(UpgradeCase):
     def test_a_new_installation_is_left_alone(self):
         self._upgrade(version=None)
         self.assertEqual(self.sales.protection, "pending")
+
+
+class TestUpgradeToTasks(UpgradeCase):
+    """From 19.0.3.0.0, in the middle of work, which was kept on the records that it was about."""
+
+    version = "19.0.4.0.0"
+    before = "19.0.3.0.0"
+
+    def setUp(self):
+        super().setUp()
+        second = self._make_destination("Second")
+        self.job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
+
+    def _before(self, run, **columns):
+        """Leave the run without tasks, and with columns of the version before."""
+        self._sql("DELETE FROM backup_task WHERE run_id = %s", run.id)
+        for name, value in columns.items():
+            self._sql(f"UPDATE backup_run SET {name} = %s WHERE id = %s", value, run.id)  # noqa: S608
+        return run
+
+    def _tasks(self, run):
+        return run.task_ids.sorted("kind").mapped("kind")
+
+    def test_runs_that_wait_are_tasks_with_the_time_of_their_next_attempt(self):
+        fresh = self._before(self._make_run("sales"))
+        later = ago(hours=-2)
+        retried = self._before(self._make_run("stock", attempt=1), retry_at=later)
+        unknown = self._before(self._make_run(""))
+        self._upgrade()
+        self.assertRecordValues(
+            (fresh + retried + unknown).task_ids.sorted(lambda task: task.run_id.id),
+            [
+                {"kind": "backup", "due_at": fresh.scheduled_at, "attempt": 0},
+                {"kind": "backup", "due_at": later, "attempt": 1},
+                {"kind": "discover", "due_at": unknown.scheduled_at, "attempt": 0},
+            ],
+        )
+        self.assertEqual(self._claim(), fresh)
+
+    def test_a_run_that_was_made_is_queued_again_and_its_attempt_does_not_count(self):
+        run = self._before(self._running(job=self.job), lease_token="x", worker="gone")  # noqa: S106
+        path = run.copy_ids[0].path
+        self._upgrade()
+        self.assertRecordValues(run, [{"status": "queued", "attempt": 0}])
+        self.assertIn("update", run.log)
+        self.assertEqual(self._claim(), run)
+        self.assertEqual(run.copy_ids[0].path, path, "What lies there is replaced")
+        self._report(run, self._done(run))
+        self.assertEqual(run.status, "verified")
+
+    def test_a_verification_keeps_who_waits_for_it_its_level_and_its_identity(self):
+        run = self._before(
+            self._stored(job=self.job),
+            verification_requested_at=ago(hours=1),
+            verification_awaited=True,
+            requested_level="3",
+            identity_sealed=self.env["backup.secret.mixin"]._seal("AGE-SECRET-KEY-1ABC"),
+        )
+        run.copy_ids.reading_requested = True
+        self._upgrade()
+        self.assertRecordValues(run.task_ids, [{"kind": "verify", "level": "3", "priority": 30}])
+        self.assertEqual(self._take(), run)
+        order = self._order(run)
+        self.assertEqual(order["copies"][0]["identity"], "AGE-SECRET-KEY-1ABC")
+
+    def test_what_is_to_become_of_copies_is_planned(self):
+        deleted = self._stored("deleted", self.job)
+        deleted.copy_ids.deletion_requested_at = ago(hours=1)
+        missed = self._running("missed", self.job)
+        self._report(missed, self._done(missed, failed=missed.copy_ids[1]))
+        cases = (deleted, "delete"), (missed, "replicate")
+        for run, _kind in cases:
+            self._before(run, lease_token="x", work="replication")  # noqa: S106
+        missed.copy_ids.filtered(lambda copy: copy.status == "failed")._mark_uploading()
+        self._upgrade()
+        for run, kind in cases:
+            self.assertEqual(self._tasks(run), [kind])
+        self.assertEqual(set(missed.copy_ids.mapped("status")), {"stored", "failed"})
+
+    @mute_logger(RUN_LOGGER)
+    def test_what_a_lost_attempt_left_is_discarded_and_a_discovery_left_nothing(self):
+        lost = self._running(job=self._make_job(max_attempts=1))
+        self._report(lost, LOST)
+        discovery = self._make_run("", self._make_job(max_attempts=1))
+        discovery.write({"status": "failed", "finished_at": ago(hours=1)})
+        discovery.copy_ids.status = "uploading"
+        self._before(lost)
+        self._before(discovery)
+        self._upgrade()
+        self.assertEqual(self._tasks(lost), ["discard"])
+        self.assertFalse(discovery.task_ids)
+        self.assertEqual(discovery.copy_ids.status, "failed")
+
+    def test_restores_that_wait_are_tasks_and_one_that_ran_has_ended(self):
+        run = self._stored(job=self.job)
+        restores = self.env["backup.restore"]
+        waiting = restores.browse(run.restore("one"))
+        running = restores.browse(run.restore("two"))
+        running._mark_running()
+        self._before(run, work="restore", lease_token="x", scratch_at=ago(hours=1))  # noqa: S106
+        self._upgrade()
+        self.assertRecordValues(run.task_ids, [{"kind": "restore", "restore_id": waiting.id}])
+        self.assertRecordValues(running, [{"status": "failed", "error_code": "worker_lost"}])
+        self.assertTrue(self.Task._of("sweep"), "A process may have left a database")
+
+    def test_the_old_columns_go(self):
+        self._upgrade()
+        for table, columns in self.old_columns.items():
+            self.env.cr.execute(
+                "SELECT column_name FROM information_schema.columns "
+                "WHERE table_name = %s AND column_name IN %s",
+                (table, tuple(columns)),
+            )
+            self.assertEqual(self.env.cr.fetchall(), [])
+
+    def test_a_second_time_changes_nothing(self):
+        run = self._before(self._make_run())
+        self._upgrade()
+        self._upgrade()
+        self.assertEqual(len(run.task_ids), 1)

@@ -16,11 +16,11 @@ class BackupDispatcher(models.AbstractModel):
     _inherit = "backup.dispatcher"
 
     @api.model
-    def _has_work(self):
-        """A run that waits for its next attempt gets its queue job at once, with the time."""
-        if super()._has_work():
+    def _is_any_to_hand_over(self):
+        """An attempt that waits for its time gets its queue job at once."""
+        if super()._is_any_to_hand_over():
             return True
-        return self._executor() == EXECUTOR and bool(self.env["backup.run"]._tickets(limit=1))
+        return self._executor() == EXECUTOR and bool(self.env["backup.task"]._tickets(limit=1))
 
     @api.model
     def _hand_over(self):
@@ -30,40 +30,35 @@ class BackupDispatcher(models.AbstractModel):
 
     @api.model
     def _enqueue_all(self):
-        """See to it that each run that waits has one queue job.
+        """See to it that each task that waits has one queue job.
 
         Stops when the cron's time is up; what is left is done by the call that follows at once.
         """
-        run = self.env["backup.run"]
         if not self._runner_is_at_work():
             _logger.warning(
                 "Backups wait for a job runner of queue_job, and none is at work on %s: load "
                 "queue_job server-wide, or choose another executor in Settings",
                 self.env.cr.dbname,
             )
-        if self.env["backup.alert"]._has_notices():
-            self._enqueue(self.env["backup.alert"]._enqueue_notices)
-        if run._abandoned():
-            self._enqueue(run._enqueue_discards)
-        tickets = run._tickets()
+        tickets = self.env["backup.task"]._tickets()
         self.env["ir.cron"]._commit_progress(remaining=len(tickets))
-        for run_id, ticket in tickets:
+        for task_id, ticket in tickets:
             # One by one: a commit empties the cache.
-            self._enqueue(run.browse(run_id)._enqueue, ticket)
+            self._enqueue(self.env["backup.task"].browse(task_id), ticket)
             if not self.env["ir.cron"]._commit_progress(1):
                 return
 
     @api.model
-    def _enqueue(self, enqueue, *arguments):
+    def _enqueue(self, task, ticket):
         """Make one queue job; what breaks stays with it, and the next minute tries again."""
         try:
             with self.env.cr.savepoint():
-                enqueue(*arguments)
+                task._enqueue(ticket)
         except psycopg2.errors.SerializationFailure:
             # An executor or another dispatcher is at it: this transaction can see no more.
             self.env.cr.rollback()
         except Exception:
-            _logger.exception("A backup cannot be handed over to queue_job: %s", arguments)
+            _logger.exception("%s cannot be handed over to queue_job", ticket)
 
     @api.model
     def _runner_is_at_work(self):

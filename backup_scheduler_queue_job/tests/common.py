@@ -11,7 +11,7 @@ from unittest.mock import patch
 from odoo.addons.backup_scheduler.tests.common import BackupCase
 from odoo.addons.queue_job.job import Job
 
-from ..models.dispatcher.backup_dispatcher import BackupDispatcher
+from ..models.backup_dispatcher import BackupDispatcher
 
 ADDON = "odoo.addons.backup_scheduler_queue_job"
 
@@ -54,8 +54,11 @@ class QueueCase(BackupCase):
             made = []
 
         Engine.script = script
-        for name, stand_in in (("EngineProcess", Engine), ("lift_limits", lambda pid: None)):
-            put_in = patch(f"{ADDON}.execution.{name}", stand_in)
+        for name, stand_in in (
+            ("odoo.addons.backup_scheduler.runner.EngineProcess", Engine),
+            (f"{ADDON}.execution.lift_limits", lambda pid: None),
+        ):
+            put_in = patch(name, stand_in)
             put_in.start()
             self.addCleanup(put_in.stop)
         return Engine
@@ -100,6 +103,9 @@ class ScriptedEngine:
     def _hear(self, command):
         self.commands.append(command)
         self._heard.put(command)
+
+    def abandon(self):
+        pass
 
     def end(self):
         self.commands.append("end")

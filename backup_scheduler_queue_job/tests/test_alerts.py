@@ -13,10 +13,11 @@ class TestAlerts(QueueCase):
         channels.create(
             {"name": "Hook", "kind": "webhook", "url": "https://hooks.example.com/hush"}
         )
-        self._running(job=self._make_job(max_attempts=1))._record(failure(retryable=False))
+        run = self._running(job=self._make_job(max_attempts=1))
+        self._report(run, failure(retryable=False))
 
     def _notice_jobs(self):
-        return self.env["queue.job"].search([("method_name", "=", "_execute_notices")])
+        return self.env["queue.job"].search([("channel", "=", "root.backup_alert")])
 
     def test_what_waits_gets_one_queue_job_that_does_not_wait_behind_backups(self):
         self._dispatch()

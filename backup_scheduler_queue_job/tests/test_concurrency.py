@@ -25,7 +25,7 @@ class TestConcurrency(BaseCase):
             job = env["backup.job"].create({"name": "Concurrent", "instance_id": self.instance_id})
             moment = fields.Datetime.to_datetime("2001-01-01 00:00:00")
             runs = env["backup.run"]._create_for(job, ["one", "two"], moment, "manual")
-            self.job_id, self.run_ids = job.id, runs.ids
+            self.job_id, self.run_ids, self.task_ids = job.id, runs.ids, runs.task_ids.ids
 
     def _environment(self):
         return Transaction(self.registry)
@@ -38,30 +38,28 @@ class TestConcurrency(BaseCase):
             env["backup.instance"].browse(self.instance_id).unlink()
 
     def _queue_jobs(self, env):
-        tickets = [f"backup_run:{run_id}:0" for run_id in self.run_ids]
+        tickets = [f"backup_task:{task_id}:0" for task_id in self.task_ids]
         return env["queue.job"].search([("identity_key", "in", tickets)])
 
     def test_two_dispatchers_at_once_make_one_queue_job_of_each_run(self):
         with self._environment() as two, mute_logger("odoo.sql_db"):
-            tickets = [each for each in two["backup.run"]._tickets() if each[0] in self.run_ids]
+            tickets = [each for each in two["backup.task"]._tickets() if each[0] in self.task_ids]
             self.assertEqual(len(tickets), 2)
             with self._environment() as one:
-                for run_id, ticket in tickets:
-                    one["backup.dispatcher"]._enqueue(
-                        one["backup.run"].browse(run_id)._enqueue, ticket
-                    )
+                for task_id, ticket in tickets:
+                    one["backup.dispatcher"]._enqueue(one["backup.task"].browse(task_id), ticket)
             # Its view began before the other one's queue jobs were there.
             self.assertFalse(self._queue_jobs(two))
-            run_id, ticket = tickets[0]
-            two["backup.dispatcher"]._enqueue(two["backup.run"].browse(run_id)._enqueue, ticket)
+            task_id, ticket = tickets[0]
+            two["backup.dispatcher"]._enqueue(two["backup.task"].browse(task_id), ticket)
             self.assertEqual(len(self._queue_jobs(two)), 2, "It gave up its view")
 
     def test_tickets_of_one_instance_keep_to_its_limit(self):
         executors = [QueueExecutor(self.registry) for _run in self.run_ids]
         with patch("odoo.addons.backup_scheduler_queue_job.execution.CLAIM_PAUSE", 0):
             tasks = [
-                executor.claim_ticket(run_id, f"backup_run:{run_id}:0")
-                for executor, run_id in zip(executors, self.run_ids, strict=True)
+                executor.claim_ticket(task_id, f"backup_task:{task_id}:0")
+                for executor, task_id in zip(executors, self.task_ids, strict=True)
             ]
         self.assertEqual([bool(task) for task in tasks], [True, False])
-        self.assertTrue(executors[1].waits(self.run_ids[1], f"backup_run:{self.run_ids[1]}:0"))
+        self.assertTrue(executors[1].waits(f"backup_task:{self.task_ids[1]}:0"))

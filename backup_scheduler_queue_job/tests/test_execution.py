@@ -113,7 +113,7 @@ class TestExecution(QueueCase):
         engine = self._with_engine(done)
         run, job = self._only_run(max_attempts=3, retry_delay=30)
         self._claim()
-        run._record(failure())
+        self._report(run, failure())
         self.assertEqual(self._perform(job), "queued connection_failed")
         self.assertFalse(engine.made)
 
@@ -122,14 +122,14 @@ class TestExecution(QueueCase):
         run, job = self._only_run()
         self._claim("another")
         self.assertEqual(self._perform(job), "running")
-        self.assertEqual(run.worker, "another")
+        self.assertEqual(self._held(run).worker, "another")
         self.assertFalse(engine.made)
 
     def test_a_cancel_stops_the_engine_within_a_heartbeat(self):
         run, job = self._only_run()
 
         def ask(order):
-            self._sql("UPDATE backup_run SET cancel_requested = TRUE WHERE id = %s", run.id)
+            self._sql("UPDATE backup_task SET cancel_requested = TRUE WHERE run_id = %s", run.id)
             return {"event": "stage", "stage": "download"}
 
         engine = self._with_engine(ask, "never")
@@ -138,13 +138,13 @@ class TestExecution(QueueCase):
         self.assertEqual(engine.made[0].commands, ["cancel", "end"])
 
     @mute_logger(LOGGER, RUN_LOGGER)
-    def test_whoever_lost_the_lease_writes_nothing_and_disowns_the_archive(self):
+    def test_whoever_lost_the_lease_writes_nothing_and_discards_the_archive(self):
         run, job = self._only_run(max_attempts=1)
 
         def lose(order):
             self._expire_lease(run)
-            self.Run._reap()
-            # Not as it was left by the lost attempt, so that the disowning shows.
+            self.Task._reap()
+            # Not as it was left by the lost attempt, so that it shows.
             run.copy_ids._mark_damaged("worker_lost", "Lost.")
             self.env.flush_all()
             return done(order)

@@ -7,7 +7,7 @@ from odoo.tools import mute_logger
 
 from .common import QueueCase
 
-DISPATCHER_LOGGER = "odoo.addons.backup_scheduler_queue_job.models.dispatcher.backup_dispatcher"
+DISPATCHER_LOGGER = "odoo.addons.backup_scheduler_queue_job.models.backup_dispatcher"
 
 
 class TestHandOver(QueueCase):
@@ -17,7 +17,7 @@ class TestHandOver(QueueCase):
         runs = self._make_run("sales") | self._make_run("stock")
         self._dispatch()
         jobs = self._jobs()
-        self.assertEqual([job.records.id for job in jobs], runs.ids)
+        self.assertEqual([job.args[0] for job in jobs], runs.task_ids.ids)
         self.assertEqual(set(jobs.mapped("method_name")), {"_execute_ticket"})
         self.assertEqual(set(jobs.mapped("state")), {"pending"})
         self.assertEqual(set(jobs.mapped("max_retries")), {0}, "Without end")
@@ -41,19 +41,19 @@ class TestHandOver(QueueCase):
         new = self._enqueued(run)
         self.assertEqual(run.attempt, 1)
         self.assertNotEqual(new, old)
-        self.assertEqual(new.identity_key, f"backup_run:{run.id}:1")
+        self.assertEqual(new.identity_key, f"backup_task:{run.task_ids.id}:1")
 
     def test_a_run_that_was_given_back_is_handed_over_again(self):
         run = self._make_run()
         old = self._enqueued(run)
         self._claim()
-        run._mark_interrupted()
+        self._held(run)._give_back()
         old.state = "done"
         self.assertNotEqual(self._enqueued(run), old)
 
     def test_the_next_attempt_waits_in_the_queue_for_its_time(self):
         run = self._running(max_attempts=3, retry_delay=30)
-        run._record(failure())
+        self._report(run, failure())
         job = self._enqueued(run)
         self.assertEqual(job.eta, run.retry_at)
         self.assertGreater(job.eta, fields.Datetime.now() + datetime.timedelta(minutes=29))
@@ -82,16 +82,17 @@ class TestHandOver(QueueCase):
         job = self._enqueued(run)
         self._dispatch()
         self.assertEqual(self._jobs(), job)
-        self.assertTrue(job.identity_key.startswith(f"backup_work:{run.id}:"))
+        self.assertEqual(job.identity_key, f"backup_task:{run.task_ids.id}:0")
 
     @mute_logger(RUN_LOGGER)
-    def test_what_lost_attempts_left_gets_one_queue_job(self):
-        for database in ("sales", "stock"):
-            run = self._running(database, max_attempts=1)
+    def test_what_lost_attempts_left_gets_one_queue_job_each(self):
+        runs = [self._running(name, max_attempts=1) for name in ("sales", "stock")]
+        for run in runs:
             self._expire_lease(run)
         self._dispatch()
         self._dispatch()
-        self.assertEqual(self._jobs().mapped("method_name"), ["_execute_discards"])
+        tasks = [job.args[0] for job in self._jobs()]
+        self.assertEqual(set(tasks), {run.task_ids.id for run in runs})
 
     def test_a_queue_job_that_was_cancelled_is_made_again(self):
         run = self._make_run()
@@ -110,16 +111,16 @@ class TestHandOver(QueueCase):
     @mute_logger(DISPATCHER_LOGGER)
     def test_one_that_cannot_be_enqueued_stops_no_other(self):
         broken, sound = self._make_run("sales"), self._make_run("stock")
-        describe = type(self.Run)._ticket_description
+        describe = type(self.Task)._ticket_description
 
-        def describe_or_break(run, is_run):
-            if run == broken:
+        def describe_or_break(task):
+            if task.run_id == broken:
                 raise ValueError("broken")
-            return describe(run, is_run)
+            return describe(task)
 
-        with patch.object(type(self.Run), "_ticket_description", describe_or_break):
+        with patch.object(type(self.Task), "_ticket_description", describe_or_break):
             self._dispatch()
-        self.assertEqual([job.records for job in self._jobs()], [sound])
+        self.assertEqual([job.args[0] for job in self._jobs()], sound.task_ids.ids)
         self.assertEqual(broken.status, "queued")
 
     def test_a_missing_job_runner_is_told_in_the_log(self):

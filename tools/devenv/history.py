@@ -104,15 +104,14 @@ job = shop.job_ids.sorted("id")[:1]
 began = now - datetime.timedelta(seconds=41)
 running = env["backup.run"].create({
     **run_of(job, "webshop", began, "running", 0), "trigger": "manual", "scheduled_at": began,
-    "started_at": began, "finished_at": False, "duration": 0, "stage": "download",
-    "progress": 62, "received": 8.5 * MEGABYTE, "wanted_level": "3",
+    "started_at": began, "finished_at": False, "duration": 0, "wanted_level": "3",
     "log": f"{began:%H:%M:%S} Attempt 1 of 3.",
     "copy_ids": [(0, 0, {"destination_id": place.id, "status": "uploading"})],
 })
-running.flush_recordset()
-env.cr.execute(
-    "UPDATE backup_run SET lease_token = 'picture', lease_until = now() + interval '1 day' "
-    "WHERE id = %s", [running.id]
+env["backup.task"]._plan(
+    "backup", now + datetime.timedelta(days=1), running, stage="download", stage_at=began,
+    progress=62, received=8.5 * MEGABYTE, attempt=1, begun_at=began, worker="picture",
+    lease_token="picture", lease_until=now + datetime.timedelta(days=1),
 )
 # The promises are as old as the history: what is late is late.
 env.flush_all()

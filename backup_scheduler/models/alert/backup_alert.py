@@ -4,7 +4,6 @@ import logging
 import uuid
 
 from odoo import api, fields, models
-from odoo.tools import SQL
 
 from ..dispatcher.backup_dispatcher import isolated
 from .backup_alert_channel import OVER_NETWORK
@@ -21,8 +20,7 @@ EVENTS = [
     ("ping_fail", "Ping: Fail"),
 ]
 STATES = [("pending", "Waiting"), ("sent", "Sent"), ("failed", "Failed"), ("dropped", "Dropped")]
-# Seconds. Longer than a full batch of notices may take, each with its own limit.
-LEASE = 600
+# Messages that one task sends, at most.
 BATCH = 10
 # Whoever sent it was killed in the middle: it is sent again so often.
 LOST_LIMIT = 1
@@ -76,8 +74,7 @@ class BackupAlert(models.Model):
     )  # fmt: skip
     error = fields.Text(readonly=True)
     hint = fields.Text(readonly=True)
-    lease_token = fields.Char(readonly=True, groups=fields.NO_ACCESS)
-    lease_until = fields.Datetime(readonly=True, groups=fields.NO_ACCESS)
+    sending = fields.Boolean(readonly=True, copy=False, help="An executor has it.")
 
     _waiting = models.Index("(next_attempt_at, id) WHERE state = 'pending'")
     _ping_unique = models.UniqueIndex(
@@ -118,7 +115,7 @@ class BackupAlert(models.Model):
         return bundles.items()
 
     @api.model
-    def _queue(self, channel, event, incidents, company, begin):
+    def _queue_new(self, channel, event, incidents, company, begin):
         """Queue one message; return it, or none where it cannot be made."""
         alert = self.browse()
         with self._isolated_on(channel):
@@ -172,57 +169,36 @@ class BackupAlert(models.Model):
     # --- handing over ---------------------------------------------------------------------------
 
     @api.model
-    def _has_notices(self):
-        """Return whether something is to be sent over the network now."""
-        domain = [
+    def _plan_tasks(self):
+        """Plan when the next of those that go over the network are sent: by one task, whose lease
+        holds all of them."""
+        waiting = [("state", "=", "pending"), ("over_network", "=", True), ("sending", "=", False)]
+        first = self.sudo().search(waiting, order="next_attempt_at, id", limit=1)
+        task = self.env["backup.task"]._of("notify")
+        if task.lease_token:
+            # What follows is seen at its end.
+            return
+        if first:
+            self.env["backup.task"]._plan("notify", first.next_attempt_at)
+        else:
+            task.unlink()
+
+    def _take_next(self):
+        """Return the next messages to be sent, which are marked as being sent."""
+        waiting = [
             ("state", "=", "pending"),
             ("over_network", "=", True),
-            ("next_attempt_at", "<=", fields.Datetime.now()),
+            ("next_attempt_at", "<=", self.env["backup.task"]._clock()),
         ]
-        return bool(self.sudo().search_count(domain, limit=1))
+        alerts = self.search(waiting, order="next_attempt_at, id", limit=BATCH)
+        for alert in alerts:
+            alert.write({"attempts": alert.attempts + 1, "sending": True})
+        return alerts
 
-    @api.model
-    def _claim_notices(self):
-        """Take the next messages that are to be sent over the network, under a lease.
-
-        What somebody was killed with is sent once more, and then given up: it may have arrived.
-        """
-        self.flush_model()
-        clock = self.env["backup.run"]._clock().replace(microsecond=0)
-        self.env.cr.execute(
-            SQL(
-                """
-                UPDATE backup_alert alert
-                   SET lost = COALESCE(lost, 0) + (lease_token IS NOT NULL)::int,
-                       attempts = COALESCE(attempts, 0) + 1,
-                       lease_token = %(token)s, lease_until = %(until)s
-                 WHERE id IN (
-                    SELECT id FROM backup_alert
-                     WHERE state = 'pending' AND over_network AND next_attempt_at <= %(clock)s
-                       AND (lease_until IS NULL OR lease_until < %(clock)s)
-                     ORDER BY next_attempt_at, id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
-                 )
-                RETURNING id
-                """,
-                token=uuid.uuid4().hex,
-                clock=clock,
-                until=clock + datetime.timedelta(seconds=LEASE),
-                batch=BATCH,
-            )
-        )
-        alerts = self.browse(sorted(row[0] for row in self.env.cr.fetchall()))
-        alerts.invalidate_recordset()
-        lost = alerts.filtered(lambda alert: alert.lost > LOST_LIMIT)
-        for alert in lost:
-            alert._mark_failed(self.env._("Whoever sent it was killed in the middle, twice."), "")
-        return alerts - lost
-
-    def _release_notices(self):
-        """Give back what was not sent: this executor was told to stop."""
-        for alert in self.filtered(lambda alert: alert.state == "pending"):
-            alert.write(
-                {"attempts": alert.attempts - 1, "lease_token": False, "lease_until": False}
-            )
+    def _give_back_notify(self, task):
+        """Give back what was not sent."""
+        for alert in self.search([("sending", "=", True)]):
+            alert.write({"attempts": alert.attempts - 1, "sending": False})
 
     # --- the transitions ------------------------------------------------------------------------
 
@@ -253,14 +229,13 @@ class BackupAlert(models.Model):
                 "next_attempt_at": following,
                 "error": error,
                 "hint": hint,
-                "lease_token": False,
-                "lease_until": False,
+                "sending": False,
             }
         )
         self._tell_error("delayed", error, hint)
 
     def _end(self, state, **values):
-        self.write({"state": state, "lease_token": False, "lease_until": False, **values})
+        self.write({"state": state, "sending": False, **values})
 
     def _tell_error(self, what, error, hint):
         where = self.channel_id.name or self.job_id.name
@@ -273,8 +248,12 @@ class BackupAlert(models.Model):
     # --- what is over ---------------------------------------------------------------------------
 
     def _is_stale(self):
-        """Return why there is nothing to say any more, or nothing."""
+        """Return why there is nothing to say any more, or nothing; leave out what is silenced."""
         self.ensure_one()
+        if self._leave_out_silenced():
+            return self.env._("It was muted or switched off before it was told of.")
+        if reason := self._is_stale_ping():
+            return reason
         if self._is_too_late():
             return self.env._("It could not be sent in time.")
         if self.channel_id and not self.channel_id.active:

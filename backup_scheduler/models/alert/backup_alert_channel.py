@@ -273,7 +273,7 @@ class BackupAlertChannel(models.Model):
         return any(
             alert.channel_id == self
             and alert.event == "opened"
-            and (alert.state == "sent" or alert.told_ids or alert.sudo().lease_token)
+            and (alert.state == "sent" or alert.told_ids or alert.sending)
             for alert in incident.alert_ids
         )
 

@@ -176,12 +176,11 @@ class BackupAlertDelivery(models.Model):
     # --- over the network -----------------------------------------------------------------------
 
     @api.model
-    def _notice_orders(self):
-        """Take what is due, and return ``(alerts, the notices of an engine's order)``, with their
-        secrets; what has nothing to say, or cannot be put into words, ends here."""
-        alerts = self._claim_notices()
-        notices = [notice for alert in alerts if (notice := alert._try_notice())]
-        return alerts.filtered("lease_token"), notices
+    def _order_notify(self, task):
+        """Return the notices that are due, with their secrets; what has nothing to say, or cannot
+        be put into words, ends here."""
+        notices = [notice for alert in self._take_next() if (notice := alert._try_notice())]
+        return {"action": "notify", "notices": notices}
 
     def _try_notice(self):
         try:
@@ -220,25 +219,26 @@ class BackupAlertDelivery(models.Model):
         }
 
     @api.model
-    def _record_notices(self, event, token):
-        """Write down one event of an engine that sends. What is not held any more stays as it is,
-        and the engine goes on with the others."""
+    def _record_notify(self, task, event):
+        """Write down one event of an engine that sends."""
         if event["event"] == "notice":
-            self._record_notice(event, token)
-        if event["event"] in ("failed", "lost"):
+            self._record_notice(event)
+        elif event["event"] in ("failed", "lost"):
             error = event.get("error") or self.env._("The process that sent it was killed.")
-            for alert in self.search([("lease_token", "=", token)]):
-                # Whether it arrived is not known.
-                alert.lost += 1
-                if alert.lost > LOST_LIMIT:
-                    alert._mark_failed(error, "")
-                else:
-                    alert._mark_delayed(error, "")
-        return True
+            for alert in self.search([("sending", "=", True)]):
+                alert._record_unknown(error)
+
+    def _record_unknown(self, error):
+        """Whether it arrived is not known: it is sent again, but not often."""
+        self.lost += 1
+        if self.lost > LOST_LIMIT:
+            self._mark_failed(error, "")
+        else:
+            self._mark_delayed(error, "")
 
     @api.model
-    def _record_notice(self, event, token):
-        alert = self.search([("id", "=", event["id"]), ("lease_token", "=", token)])
+    def _record_notice(self, event):
+        alert = self.search([("id", "=", event["id"]), ("sending", "=", True)])
         if not alert:
             return
         if event["ok"]:

@@ -26,7 +26,7 @@ class BackupAlertGathering(models.Model):
             return last
         if last:
             begin = max(begin, last.next_attempt_at + GATHERING)
-        return super()._queue(channel, event, incidents, company, begin)
+        return self._queue_new(channel, event, incidents, company, begin)
 
     @api.model
     def _last_like(self, channel, event, kind, company, begin):

@@ -148,7 +148,7 @@ class BackupAlertPing(models.Model):
     def _ping_notice(self):
         return notice_of(self.job_id, self.event, self.fire_key, self.body, self.id, self.key)
 
-    def _is_stale(self):
+    def _is_stale_ping(self):
         if self.job_id and not self.job_id.sudo().ping_url_sealed:
             return self.env._("The job has no ping address any more.")
         if self.event == "ping_start" and self.attempts > 1:
@@ -156,7 +156,7 @@ class BackupAlertPing(models.Model):
             if ends:
                 # Now it would say that the fire has begun once more.
                 return self.env._("The fire has ended meanwhile.")
-        return super()._is_stale()
+        return ""
 
 
 def due_pings(statuses):

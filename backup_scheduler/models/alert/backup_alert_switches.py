@@ -109,9 +109,3 @@ class BackupAlertSilence(models.Model):
         for quiet, incidents in later.items():
             self._queue(self.channel_id, self.event, incidents, self.company_id, quiet)
         return not self._told_incidents()
-
-    def _is_stale(self):
-        """Return why there is nothing to say any more, or nothing; leave out what is silenced."""
-        if self._leave_out_silenced():
-            return self.env._("It was muted or switched off before it was told of.")
-        return super()._is_stale()

@@ -9,6 +9,7 @@ from ... import inline
 from ..dispatcher.backup_dispatcher import COLLISIONS, isolated
 from ..run.backup_run import GOOD
 from ..run.backup_run_alerts import BATCH
+from ..task.kinds import ASIDE
 
 _logger = logging.getLogger(__name__)
 
@@ -27,17 +28,16 @@ class BackupIncidentWatch(models.AbstractModel):
 
     @api.model
     def _watch(self):
-        """See which runs have ended, and tell those who want to know; return whether something of
-        it is to be handed over."""
-        seen = False
+        """See which runs have ended, and tell those who want to know."""
         while count := self._watch_step(self._watch_runs):
-            seen = True
             if count < BATCH:
+                self._deliver_here()
                 break
             if not self.env["ir.cron"]._commit_progress():
-                return self.env["backup.alert"]._has_notices()
-        self._deliver_here()
-        return seen and self.env["backup.alert"]._has_notices()
+                break
+        else:
+            self._deliver_here()
+        self._watch_step(self.env["backup.alert"]._plan_tasks)
 
     @api.model
     def _deliver_here(self):
@@ -132,18 +132,7 @@ class BackupIncidentWatch(models.AbstractModel):
         return alerts._announce(still, "opened") + alerts._announce(recovered, "recovered")
 
     @api.model
-    def _hand_over(self):
-        if self._executor() == "inline" and self.env["backup.alert"]._has_notices():
-            # In a thread of its own: the one of the backups may be busy for hours.
-            self.env.ref("backup_scheduler.ir_cron_notify").sudo()._trigger()
-        return super()._hand_over()
-
-    @api.model
     def _cron_notify(self):
         """Send the alerts that wait right here: ``executor = inline``."""
         if self._executor() == "inline":
-            inline.notify_all(self.env.registry)
-
-    @api.model
-    def _has_work(self):
-        return super()._has_work() or self.env["backup.alert"]._has_notices()
+            inline.execute_all(self.env.registry, (ASIDE,))

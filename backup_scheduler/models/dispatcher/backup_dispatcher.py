@@ -9,6 +9,8 @@ from odoo import api, fields, models
 
 from ... import inline, launcher
 from ...after_commit import forgive
+from ..run.backup_run_live import GATHERED
+from ..task.kinds import ASIDE, BACKUP, SPARE
 
 _logger = logging.getLogger(__name__)
 
@@ -62,9 +64,11 @@ class BackupDispatcher(models.AbstractModel):
         self._housekeep(now)
         # Whoever it is handed over to sees what is committed.
         self.env["ir.cron"]._commit_progress()
-        if self._has_work():
+        had_alerts = self.env["backup.task"]._is_any_due((ASIDE,))
+        if self._is_any_to_hand_over():
             self._hand_over()
-        if self._watch():
+        self._watch()
+        if not had_alerts and self.env["backup.task"]._is_any_due((ASIDE,)):
             self._hand_over()
 
     @api.model
@@ -75,7 +79,7 @@ class BackupDispatcher(models.AbstractModel):
     @api.model
     def _reap(self):
         try:
-            self.env["backup.run"]._reap()
+            self.env["backup.task"]._reap()
             self.env["ir.cron"]._commit_progress()
         except COLLISIONS:
             # A worker was at the same runs.
@@ -96,7 +100,17 @@ class BackupDispatcher(models.AbstractModel):
         """Plan each job that is due; return how many there were.
 
         Stops when the cron's time is up; what is left is done by the call that follows at once.
+        Web clients are notified once: each notification waits for the disk.
         """
+        run_ids = set()
+        planned = self.with_context(**{GATHERED: run_ids})._plan_in_batches(now)
+        if run_ids:
+            self.env["backup.run"].browse(run_ids)._notify_clients()
+            self.env["ir.cron"]._commit_progress()
+        return planned
+
+    @api.model
+    def _plan_in_batches(self, now):
         due = self._due_jobs(now).ids
         self.env["ir.cron"]._commit_progress(remaining=len(due))
         # Planning changes no tracked field: the chatter need not compare what is written.
@@ -203,32 +217,32 @@ class BackupDispatcher(models.AbstractModel):
     # --- handing over ---------------------------------------------------------------------------
 
     @api.model
-    def _has_work(self):
-        """Return whether an executor is needed: for runs, or to see to those it left."""
-        run = self.env["backup.run"]
-        domains = (
-            [("status", "=", "running")],
-            [("status", "=", "queued"), "|", ("retry_at", "=", False),
-             ("retry_at", "<=", fields.Datetime.now())],
-            [("work_at", "<=", fields.Datetime.now())],
-        )
-        return any(run.search_count(domain, limit=1) for domain in domains) or bool(
-            run._abandoned()
-        )
+    def _is_any_to_hand_over(self):
+        """Return whether an executor is needed."""
+        return self.env["backup.task"]._is_any_due()
 
     @api.model
     def _hand_over(self):
         """See to it that somebody executes the queued runs. The one seam between what happens
         when, and who does it."""
         if self._executor() == "inline":
-            self.env.ref("backup_scheduler.ir_cron_execute").sudo()._trigger()
-            self.env["ir.cron"]._commit_progress()
+            self._trigger_inline()
             return
         try:
             launcher.ensure_worker(self.env.cr.dbname)
         except OSError as error:
             # The runs stay queued, and the next minute tries again.
             _logger.error("The backup worker cannot be started: %s", error)
+
+    @api.model
+    def _trigger_inline(self):
+        tasks = self.env["backup.task"]
+        if tasks._is_any_due((BACKUP, SPARE)):
+            self.env.ref("backup_scheduler.ir_cron_execute").sudo()._trigger()
+        if tasks._is_any_due((ASIDE,)):
+            # In a thread of its own: the one of the backups may be busy for hours.
+            self.env.ref("backup_scheduler.ir_cron_notify").sudo()._trigger()
+        self.env["ir.cron"]._commit_progress()
 
     @api.model
     def _executor(self):
@@ -240,4 +254,4 @@ class BackupDispatcher(models.AbstractModel):
     def _cron_execute(self):
         """Execute the queued runs right here, one after the other: ``executor = inline``."""
         if self._executor() == "inline":
-            inline.execute_all(self.env.registry)
+            inline.execute_all(self.env.registry, (BACKUP, SPARE))

@@ -104,7 +104,7 @@ class BackupDestinationReading(models.Model):
                 ("checked_at", "<", now - datetime.timedelta(days=self.reread_interval)),
                 ("reading_requested", "=", False),
                 ("deletion_requested_at", "=", False),
-                ("run_id.verification_requested_at", "=", False),
+                ("run_id.task_ids", "not any", [("kind", "=", "verify")]),
                 "|",
                 ("tried_at", "=", False),
                 ("tried_at", "<", now - BUDGET_PERIOD),

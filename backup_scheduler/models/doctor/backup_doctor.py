@@ -12,6 +12,7 @@ from ...engine.destinations import open_destination
 from ...engine.errors import BackupError
 from ...engine.spool import free_space
 from ..backup_secret_mixin import KEY_VARIABLE, key_path
+from ..task.kinds import ATTEMPTS
 
 # The cron is due every minute; Odoo polls every 60 to 70 seconds.
 LATE = datetime.timedelta(minutes=5)
@@ -144,13 +145,12 @@ class BackupDoctor(models.AbstractModel):
         """A run that waits although it is due, and no worker to take it."""
         due = fields.Datetime.now() - LATE
         domain = [
-            ("status", "=", "queued"),
-            ("create_date", "<", due),
-            "|",
-            ("retry_at", "=", False),
-            ("retry_at", "<", due),
+            ("kind", "in", ATTEMPTS),
+            ("lease_token", "=", False),
+            ("requested_at", "<", due),
+            ("due_at", "<", due),
         ]
-        waiting = self.env["backup.run"].sudo().search_count(domain)
+        waiting = self.env["backup.task"].sudo().search_count(domain)
         if not waiting or self.env["backup.dispatcher"]._executor() != "process":
             return []
         with launcher.worker_seat(self.env.cr.dbname) as seat:
@@ -166,7 +166,7 @@ class BackupDoctor(models.AbstractModel):
 
     @api.model
     def _examine_spool(self):
-        folder = self.env["backup.run"]._spool_folder()
+        folder = self.env["backup.task"]._spool_folder()
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             writable = os.access(folder, os.W_OK | os.X_OK)
@@ -288,7 +288,7 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _examine_clock(self):
         here = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
-        apart = abs((here - self.env["backup.run"]._clock()).total_seconds())
+        apart = abs((here - self.env["backup.task"]._clock()).total_seconds())
         if apart <= CLOCK_TOLERANCE:
             return []
         return [

@@ -79,16 +79,16 @@ class BackupOverview(models.AbstractModel):
         found = self._rows(
             query.select(
                 SQL("DISTINCT ON (backup_run.instance_id, database_name) backup_run.instance_id"),
-                "database_name, backup_run.id, status, stage, progress, received",
-                "attempt, retry_at",
+                "database_name, backup_run.id",
             )
         )
+        seen = ("status", "stage", "progress", "received", "attempt", "retry_at")
+        read = runs.browse(run["id"] for run in found).sudo().read(seen, load=False)
+        values = {row.pop("id"): row for row in read}
         for run in found:
             run["database"] = run.pop("database_name") or ""
+            run.update(values[run["id"]])
             run["retry_at"] = moment(run["retry_at"])
-            run["stage"] = run["stage"] or False
-            run["received"] = run["received"] or 0
-            run["progress"] = run["progress"] or 0
         return {
             "active": found,
             "running": counts.get("running", 0),

@@ -1,4 +1,5 @@
 import contextlib
+import datetime
 import logging
 import os
 import re
@@ -10,6 +11,9 @@ from odoo.modules.module import get_modules
 from odoo.sql_db import connection_info_for
 from odoo.tools import file_open
 
+from ..task.backup_task import STAGES
+from ..task.backup_task_execution import failure_of
+
 _logger = logging.getLogger(__name__)
 
 OPEN = ("queued", "running")
@@ -20,6 +24,9 @@ NAME_LIMIT = 63
 # What libpq is told of a PostgreSQL server.
 SERVER_KEYS = ("host", "port", "user", "password", "sslmode")
 SCRATCH_PREFIX = "backup_scheduler.scratch_"
+# What a restore may end with that is true of the archive.
+BAD_ARCHIVE = ("truncated", "not_an_archive", "damaged", "archive_missing", "inconsistent")
+SWEEP_PAUSE = datetime.timedelta(minutes=15)
 
 
 class BackupRestore(models.Model):
@@ -66,8 +73,11 @@ class BackupRestore(models.Model):
         readonly=True,
         default="queued",
     )
-    stage = fields.Selection(related="run_id.stage")
-    progress = fields.Float(readonly=True, help="Percent of the present stage.")
+    task_ids = fields.One2many("backup.task", "restore_id")
+    stage = fields.Selection(STAGES, compute="_compute_task", compute_sudo=True)
+    progress = fields.Float(
+        compute="_compute_task", compute_sudo=True, help="Percent of the present stage."
+    )
     started_at = fields.Datetime("Started", readonly=True)
     finished_at = fields.Datetime("Finished", readonly=True)
     error_code = fields.Char(readonly=True)
@@ -84,6 +94,12 @@ class BackupRestore(models.Model):
     def _compute_display_name(self):
         for restore in self:
             restore.display_name = f"{restore.run_id.display_name} → {restore.database_name}"
+
+    @api.depends("status", "task_ids.stage", "task_ids.progress")
+    def _compute_task(self):
+        for restore in self:
+            restore.stage = restore.task_ids.stage
+            restore.progress = 100 if restore.status == "done" else restore.task_ids.progress
 
     @api.depends("target", "instance_id.url", "database_name", "status")
     def _compute_url(self):
@@ -105,9 +121,9 @@ class BackupRestore(models.Model):
                     "cancelled",
                     self.env._("Cancelled by %(user)s.", user=self.env.user.name),
                 )
+                restore.task_ids.unlink()
             else:
-                restore.run_id.cancel_requested = True
-        self.sudo().run_id._plan_work()
+                restore.task_ids.cancel_requested = True
         return True
 
     @api.constrains("database_name")
@@ -125,14 +141,13 @@ class BackupRestore(models.Model):
     # --- the transitions ------------------------------------------------------------------------
 
     def _mark_running(self):
-        self.write({"status": "running", "started_at": fields.Datetime.now(), "progress": 0})
+        self.write({"status": "running", "started_at": fields.Datetime.now()})
 
     def _mark_done(self, result):
         self.write(
             {
                 "checked": result["checked"],
                 "notes": "\n".join(result.get("notes") or []) or False,
-                "progress": 100,
             }
         )
         self._end("done")
@@ -178,9 +193,71 @@ class BackupRestore(models.Model):
         for instance in self.run_id.instance_id | self.instance_id:
             instance.message_post(body=text)
 
+    # --- as a task ------------------------------------------------------------------------------
+
+    def _begin_restore(self, task):
+        self._mark_running()
+
+    def _record_restore(self, task, event):
+        """Write down one event of the engine."""
+        run = self.run_id
+        if event["event"] == "unreadable":
+            run._record_unreadable(run.copy_ids.browse(event["id"]), event)
+        elif event["event"] == "done":
+            self._mark_done(event)
+            if self.instance_id:
+                self.instance_id._record_database(event["database"])
+        elif event["event"] == "failed":
+            self._mark_failed(event["error_code"], event["error"], event.get("hint"))
+            if event["error_code"] in BAD_ARCHIVE:
+                # Which copies that is true of is found by reading them.
+                run._request_verification(run.copy_ids)
+        elif event["event"] == "lost":
+            self._record_loss(event)
+
+    def _record_loss(self, event):
+        code, error = failure_of(event)
+        hint = self.env._(
+            "On this server nothing of it remains. On an instance, look there: the database "
+            "%(name)s may be there half restored, and has to be dropped.",
+            name=self.database_name,
+        )
+        self._mark_failed(code, error, hint)
+        if self.target == "server":
+            self._request_sweep()
+
+    def _give_back_restore(self, task):
+        """What stands half restored on a server is nothing to begin anew by ourselves."""
+        task._record({"event": "lost", "exit_code": None, "tail": task._loss()})
+
+    def _withdraw_restore(self, task):
+        self.cancel()
+
+    def _plan_tasks(self):
+        """Nothing follows from the end of a restore."""
+
+    # --- what killed processes leave on PostgreSQL ----------------------------------------------
+
+    @api.model
+    def _request_sweep(self):
+        self.env["backup.task"]._plan("sweep", fields.Datetime.now())
+
+    @api.model
+    def _order_sweep(self, task):
+        return {"action": "sweep", "servers": self._servers()}
+
+    @api.model
+    def _record_sweep(self, task, event):
+        if event["event"] in ("failed", "lost"):
+            # A PostgreSQL that is away is asked again.
+            task._wait(fields.Datetime.now() + SWEEP_PAUSE)
+        elif event["event"] == "done" and task.due_at > task.begun_at:
+            # Requested again meanwhile.
+            task._wait(task.due_at)
+
     # --- what the engine is told ----------------------------------------------------------------
 
-    def _engine_order(self):
+    def _order_restore(self, task):
         copies = self.run_id.copy_ids._whole()
         first = copies & self.copy_id
         identity = self.env["backup.secret.mixin"]._unseal(self.identity_sealed)
@@ -196,7 +273,6 @@ class BackupRestore(models.Model):
             "report": self.run_id.verification_report or {},
             "identity": identity,
             "target": self._target_order(),
-            "time_limit": 0,
         }
 
     def _target_order(self):

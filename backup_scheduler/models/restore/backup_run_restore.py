@@ -2,9 +2,6 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.service.db import list_dbs
 
-# What a restore may end with that is true of the archive.
-BAD_ARCHIVE = ("truncated", "not_an_archive", "damaged", "archive_missing", "inconsistent")
-
 
 class BackupRunRestore(models.Model):
     """What a run has to do with its restores."""
@@ -44,10 +41,12 @@ class BackupRunRestore(models.Model):
                 user=self.env.user.name,
             )
         )
-        if run.work == "verification":
-            # Somebody waits for this; the reading can be asked for again.
-            run.cancel_requested = True
-        run._plan_work()
+        if run.work == "verify":
+            # Somebody waits for this; the verification can be requested again.
+            run._task_at_work().cancel_requested = True
+        self.env["backup.task"]._plan(
+            "restore", fields.Datetime.now(), restore, requested_by_id=self.env.uid
+        )
         return restore.id
 
     def _require_restorable(self, database_name, instance_id, copy_id, identity):
@@ -94,42 +93,3 @@ class BackupRunRestore(models.Model):
             "target": "new",
             "context": {"default_run_id": self.id},
         }
-
-    def _queued_restore(self):
-        queued = self.restore_ids.filtered(lambda restore: restore.status == "queued")
-        return queued.sorted("id")[:1]
-
-    def _running_restore(self):
-        return self.restore_ids.filtered(lambda restore: restore.status == "running")[:1]
-
-    def _restore_order(self):
-        restore = self._queued_restore()
-        restore._mark_running()
-        if restore.target == "server":
-            self.scratch_at = fields.Datetime.now()
-        return restore._engine_order()
-
-    def _record_restore(self, event):
-        # A queued one where not even its order could be made.
-        restore = self._running_restore() or self._queued_restore()
-        if not restore:
-            return
-        if event["event"] == "progress":
-            restore.progress = self.progress
-        elif event["event"] == "done":
-            restore._mark_done(event)
-            if restore.instance_id:
-                restore.instance_id._record_database(event["database"])
-        elif event["event"] == "failed":
-            restore._mark_failed(event["error_code"], event["error"], event.get("hint"))
-            if event["error_code"] in BAD_ARCHIVE:
-                # Which copies that is true of is found by reading them.
-                self._request_verification(self.copy_ids)
-        elif event["event"] == "lost":
-            code, error = self._failure_of(event)
-            hint = self.env._(
-                "On this server nothing of it remains. On an instance, look there: the database "
-                "%(name)s may be there half restored, and has to be dropped.",
-                name=restore.database_name,
-            )
-            restore._mark_failed(code, error, hint)

@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 
 from ...engine.naming import safe_name
 from ...engine.reading import moment_of
+from ..task.kinds import REQUESTED
 
 _logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class BackupCopy(models.Model):
         for copy in self.sudo():
             copy._require_another_copy()
             copy.write({"attempt": 0, "next_attempt_at": fields.Datetime.now()})
-        self.sudo().run_id._plan_work()
+        self.sudo().run_id._plan_tasks()
         return True
 
     def _require_another_copy(self):
@@ -135,8 +136,7 @@ class BackupCopy(models.Model):
     def verify(self, level=None, identity=None):
         """Have these copies read again, and no others of their runs: see ``backup.run.verify``."""
         for run in self.run_id:
-            run._request_verification(self & run.copy_ids, level, identity)
-            run.sudo().verification_awaited = True
+            run._request_verification(self & run.copy_ids, level, identity, REQUESTED)
         return True
 
     def action_open_run(self):
@@ -200,7 +200,15 @@ class BackupCopy(models.Model):
 
     def _mark_failed(self, code, error):
         """Nothing of the archive is in the destination."""
-        self.write({"status": "failed", "path": False, "error_code": code, "error": error})
+        self.write(
+            {
+                "status": "failed",
+                "path": False,
+                "error_code": code,
+                "error": error,
+                "next_attempt_at": False,
+            }
+        )
 
     def _mark_unread(self, code, error):
         """It could not be read, which says nothing about the archive: tried again another day."""
@@ -283,7 +291,7 @@ class BackupCopy(models.Model):
                 "next_attempt_at": False,
             }
         )
-        copies.run_id._plan_work()
+        copies.run_id._plan_tasks()
 
     def _withdraw_deletion(self, by_anybody=False):
         """Keep after all what the retention has put on the list.
@@ -301,7 +309,7 @@ class BackupCopy(models.Model):
                 "next_attempt_at": False,
             }
         )
-        copies.run_id._plan_work()
+        copies.run_id._plan_tasks()
 
     # --- downloads ------------------------------------------------------------------------------
 
@@ -344,6 +352,19 @@ class BackupCopy(models.Model):
         """Return when it is deleted: at once, after a pause, or when its lock ends."""
         moment = self.next_attempt_at or self.deletion_requested_at
         return max(moment, self.immutable_until) if self.immutable_until else moment
+
+    def _is_unwritten(self):
+        """Return whether nothing of it can be in the destination: no byte is written without its
+        path being recorded."""
+        return self.status == "pending" or (self.status == "uploading" and not self.path)
+
+    def _is_to_be_discarded(self):
+        """Return whether a lost attempt may have left something, of a run that has ended."""
+        is_lost = self.status == "uploading" and bool(self.path)
+        return is_lost and self.run_id.status in ("failed", "cancelled")
+
+    def _discard_moment(self):
+        return self.next_attempt_at or self.run_id.finished_at or self.run_id.create_date
 
     def _is_to_be_copied(self):
         missing = self.status in ("failed", "pending") and not self.deletion_requested_at

@@ -2,6 +2,9 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import LazyTranslate
 
+from ..task.backup_task import STAGES
+from ..task.kinds import ATTEMPTS
+
 _lt = LazyTranslate(__name__)
 STATUSES = [
     ("queued", "Queued"),
@@ -23,7 +26,31 @@ VERIFICATION_LEVELS = [
 LEVELS_AFTER_BACKUP = VERIFICATION_LEVELS[:3]
 GOOD = ("success", "verified")
 ACTIVE = ("queued", "running")
+# Those whose archive was stored.
+ARCHIVED = (*GOOD, "verify_failed")
+# What of its tasks is seen on a run.
+SEEN_ON_RUN = tuple(
+    f"task_ids.{name}"
+    for name in (
+        "kind", "lease_token", "due_at", "stage", "progress", "received", "cancel_requested",
+        "requested_at",
+    )
+)  # fmt: skip
 SUMMARY_LENGTH = 160
+
+
+def search_at_work(name):
+    """Return how runs are searched by a field of the task that is at work for them."""
+
+    def search(runs, operator, value):
+        at_work = [("begun_at", "!=", False)]
+        if operator == "in" and False in value:
+            return [("task_ids", "not any", [*at_work, (name, "!=", False)])]
+        if operator.startswith("not"):
+            return NotImplemented
+        return [("task_ids", "any", [*at_work, (name, operator, value)])]
+
+    return search
 
 
 class BackupRun(models.Model):
@@ -71,26 +98,7 @@ class BackupRun(models.Model):
         help="Success: the complete archive is stored. Verified: it was read to its end, to the "
         "level shown, before it was stored.",
     )
-    stage = fields.Selection(
-        [
-            ("connect", "Connecting"),
-            ("download", "Downloading"),
-            ("verify", "Verifying"),
-            ("store", "Storing"),
-            ("publish", "Publishing"),
-            ("read", "Reading"),
-            ("decrypt", "Decrypting"),
-            ("restore", "Restoring"),
-            ("check", "Checking"),
-        ],
-        readonly=True,
-    )
-    progress = fields.Float(
-        readonly=True, aggregator=None, help="Percent of the expected size that is through."
-    )
-    received = fields.Float(readonly=True, aggregator=None, help="Bytes received so far.")
     attempt = fields.Integer(readonly=True, aggregator=None)
-    retry_at = fields.Datetime("Next Attempt", readonly=True)
     size = fields.Float(readonly=True, aggregator="avg", help="Bytes of the archive.")
     sha256 = fields.Char("SHA-256", readonly=True)
     error_code = fields.Char(readonly=True)
@@ -145,22 +153,44 @@ class BackupRun(models.Model):
     retry_delay = fields.Integer(readonly=True, aggregator=None, help="Minutes.")
     time_limit = fields.Integer(readonly=True, aggregator=None, help="Minutes; 0 for no limit.")
 
-    # Who executes it. The lease ends on the database's clock.
-    worker = fields.Char(readonly=True)
-    lease_token = fields.Char(readonly=True, groups=fields.NO_ACCESS)
-    lease_until = fields.Datetime(readonly=True, groups=fields.NO_ACCESS)
-    cancel_requested = fields.Boolean(readonly=True)
-    verification_requested_at = fields.Datetime(readonly=True)
-    requested_level = fields.Selection(VERIFICATION_LEVELS, readonly=True)
-    identity_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
+    # What an executor does, or is to do, for it.
+    task_ids = fields.One2many("backup.task", "run_id")
+    work = fields.Selection(
+        lambda self: self.env["backup.task"]._fields["kind"]._description_selection(self.env),
+        compute="_compute_tasks",
+        compute_sudo=True,
+        help="What is being done with the archive now.",
+    )
+    stage = fields.Selection(
+        STAGES, compute="_compute_tasks", compute_sudo=True, search=search_at_work("stage")
+    )
+    progress = fields.Float(
+        compute="_compute_tasks",
+        compute_sudo=True,
+        search=search_at_work("progress"),
+        aggregator=None,
+        help="Percent of the expected size that is through.",
+    )
+    received = fields.Float(
+        compute="_compute_tasks",
+        compute_sudo=True,
+        search=search_at_work("received"),
+        aggregator=None,
+        help="Bytes received so far.",
+    )
+    cancel_requested = fields.Boolean(compute="_compute_tasks", compute_sudo=True)
+    retry_at = fields.Datetime("Next Attempt", compute="_compute_tasks", compute_sudo=True)
+    verification_requested_at = fields.Datetime(
+        compute="_compute_tasks",
+        compute_sudo=True,
+        search="_search_verification_requested_at",
+    )
 
     _fire_unique = models.UniqueIndex(
         "(job_id, scheduled_at, database_name) WHERE trigger = 'schedule'",
         "A fire of a job has one run for each database.",
     )
-    _queue = models.Index("(scheduled_at, id) WHERE status = 'queued'")
     _active = models.Index("(instance_id) WHERE status IN ('queued', 'running')")
-    _leased = models.Index("(lease_until) WHERE lease_token IS NOT NULL")
     _sizes = models.Index(
         "(instance_id, database_name, archive_format, finished_at DESC) "
         "WHERE status IN ('success', 'verified')"
@@ -182,6 +212,30 @@ class BackupRun(models.Model):
             stored = run.copy_ids.filtered(lambda copy: copy.status == "stored")
             run.stored_copies = len(stored)
 
+    @api.depends("status", "scheduled_at", *SEEN_ON_RUN)
+    def _compute_tasks(self):
+        for run in self:
+            task = run._task_at_work()
+            is_attempt = task.kind in ATTEMPTS
+            run.work = not is_attempt and task.kind
+            run.stage = task.stage
+            run.progress = task.progress if task else 100 * (run.status in ARCHIVED)
+            run.received = task.received
+            run.cancel_requested = task.cancel_requested
+            waiting = run._attempt_task() if run.status == "queued" else task.browse()
+            is_later = waiting and waiting.due_at > run.scheduled_at
+            run.retry_at = is_later and waiting.due_at
+            verification = run.task_ids.filtered(lambda task: task.kind == "verify")
+            run.verification_requested_at = verification.requested_at
+
+    def _search_verification_requested_at(self, operator, value):
+        if operator == "in" and False in value:
+            return [("task_ids", "not any", [("kind", "=", "verify")])]
+        if operator.startswith("not"):
+            return NotImplemented
+        requested = [("kind", "=", "verify"), ("requested_at", operator, value)]
+        return [("task_ids", "any", requested)]
+
     @api.depends("database_name", "instance_id.name", "scheduled_at")
     def _compute_display_name(self):
         for run in self:
@@ -195,11 +249,11 @@ class BackupRun(models.Model):
         """Stop queued runs at once and running ones within seconds; leave ended ones alone, but
         for what is being done with their archives right now."""
         self._require_operator()
-        for run in self.sudo().filtered(lambda run: run.status in ACTIVE or run.work):
+        for run in self.sudo():
             if run.status == "queued":
                 run._mark_cancelled(self.env._("Cancelled by %(user)s.", user=self.env.user.name))
             else:
-                run.cancel_requested = True
+                run._task_at_work().cancel_requested = True
         return True
 
     def retry(self):
@@ -223,7 +277,7 @@ class BackupRun(models.Model):
     def pin(self):
         """Keep the archives for good, whatever the retention says."""
         self._require_operator()
-        if deleted := self.sudo().filtered(lambda run: run.work == "deletion"):
+        if deleted := self.sudo().filtered(lambda run: run.work == "delete"):
             raise UserError(
                 self.env._("%(run)s is being deleted right now.", run=deleted[0].display_name)
             )
@@ -280,13 +334,14 @@ class BackupRun(models.Model):
             (place._opens_at(fields.Datetime.now()) for place in job.destination_ids),
             default=fields.Datetime.now(),
         )
-        if opening > fields.Datetime.now():
-            # None of its destinations may be used before that.
-            runs.retry_at = opening
         if overlapping:
             runs.filtered(lambda run: run.database_name in overlapping)._mark_skipped(
                 "overlap", self.env._("The run before it was not done yet.")
             )
+        tasks = self.env["backup.task"]._plan_attempts(runs)
+        if opening > fields.Datetime.now():
+            # None of its destinations may be used before that.
+            tasks.due_at = opening
         return runs
 
     @api.model

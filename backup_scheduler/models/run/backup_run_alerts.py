@@ -23,17 +23,17 @@ class BackupRunAlerts(models.Model):
 
     _alert_due_index = models.Index("(finished_at, id) WHERE alert_due")
 
-    def write(self, vals):
+    def _mark_for_alerts(self, vals):
+        """Return what to write: also the mark, where the status is one to be looked at."""
         status = vals.get("status")
-        pings = status in (*TOLD, *PINGED) and self._pings()
-        if status in TOLD or pings:
-            vals = {**vals, "alert_due": True}
-        result = super().write(vals)
-        if status in URGENT or pings:
-            self._wake_for_alerts()
-        return result
+        if status in TOLD or (status in PINGED and self._pings()):
+            return {**vals, "alert_due": True}
+        return vals
 
-    def _wake_for_alerts(self):
+    def _wake_for_alerts(self, vals):
+        urgent = vals.get("status") in URGENT or self._pings()
+        if not vals.get("alert_due") or not urgent:
+            return
         # Without the cron there is nobody to wake, which is no reason to fail here.
         if cron := self.env.ref("backup_scheduler.ir_cron_dispatch", raise_if_not_found=False):
             cron.sudo()._trigger()

@@ -1,6 +1,7 @@
-from odoo import api, fields, models
+from odoo import api, models
 from odoo.exceptions import UserError
 
+from ..task.backup_task_execution import failure_of
 from .backup_run import GOOD
 
 
@@ -12,7 +13,7 @@ class BackupRunArchive(models.Model):
 
     # --- another copy ---------------------------------------------------------------------------
 
-    def _replication_order(self):
+    def _order_replicate(self, task):
         copies = self._copies_due().browse()
         for copy in self._copies_due():
             copies |= copy._fit_to_recipients()
@@ -43,18 +44,24 @@ class BackupRunArchive(models.Model):
             catalogue["finding"] = failure
         return catalogue
 
-    def _record_replication(self, event):
+    def _record_replicate(self, task, event):
         copies = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
         if not copies and event["event"] == "failed":
             # Not even the order could be made: that is an attempt too.
             copies = self._copies_due()
             copies._mark_uploading()
-        if event["event"] == "done":
+        if event["event"] == "unreadable":
+            self._record_unreadable(self.copy_ids.browse(event["id"]), event)
+        elif event["event"] == "done":
             self._record_copies(event["copies"])
         elif event["event"] in ("failed", "lost"):
-            code, error = self._failure_of(event)
+            code, error = failure_of(event)
             self._log(f"The archive could not be copied: {code}: {error}")
             copies._mark_missed(code, error)
+
+    def _give_back_replicate(self, task):
+        """What is on its way to a destination is tried again as after any failure."""
+        task._record({"event": "lost", "exit_code": None, "tail": task._loss()})
 
     # --- deleting -------------------------------------------------------------------------------
 
@@ -118,7 +125,7 @@ class BackupRunArchive(models.Model):
             "context": {"default_run_ids": self.ids},
         }
 
-    def _deletion_order(self):
+    def _order_delete(self, task):
         """Decide once more, at the last moment, and name what is to go."""
         if self.job_id:
             self.job_id._reconsider_deletions([self.database_name])
@@ -131,13 +138,16 @@ class BackupRunArchive(models.Model):
         )
         return {"action": "discard", "owner": self._owner(), "copies": copies._engine_orders()}
 
-    def _record_deletion(self, event):
+    def _record_delete(self, task, event):
         if event["event"] == "done":
             for result in event["copies"]:
                 self._record_deleted_copy(self.copy_ids.browse(result["id"]), result)
         elif event["event"] in ("failed", "lost"):
-            _code, error = self._failure_of(event)
+            _code, error = failure_of(event)
             self.copy_ids.filtered(lambda copy: copy._is_to_be_deleted())._postpone(error)
+
+    def _withdraw_delete(self, task):
+        self.copy_ids._withdraw_deletion(by_anybody=True)
 
     def _record_deleted_copy(self, copy, result):
         place = copy.destination_id.name
@@ -150,38 +160,18 @@ class BackupRunArchive(models.Model):
 
     # --- what lost attempts leave ---------------------------------------------------------------
 
-    @api.model
-    def _abandoned(self):
-        """Return ended runs of which a lost attempt may have left something in a destination."""
-        copies = self.env["backup.copy"].search(
-            [
-                ("status", "=", "uploading"),
-                ("run_id.status", "in", ("failed", "cancelled")),
-                "|",
-                ("next_attempt_at", "=", False),
-                ("next_attempt_at", "<=", fields.Datetime.now()),
-            ],
-            limit=10,
-        )
-        return copies.run_id
+    def _order_discard(self, task):
+        uploading = self.copy_ids.filtered(lambda copy: copy._is_to_be_discarded())
+        return {"action": "discard", "owner": self._owner(), "copies": uploading._engine_orders()}
 
-    def _discard_order(self):
-        uploading = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
-        return {
-            "action": "discard",
-            "spool": self._spool_folder(),
-            "owner": self._owner(),
-            "copies": uploading._engine_orders(),
-        }
-
-    def _record_discard(self, event):
+    def _record_discard(self, task, event):
         """Write down what became of the remains. A run that was queued again is left alone: its
         next attempt replaces them."""
         if self.status not in ("failed", "cancelled"):
             return
         if event["event"] in ("failed", "lost"):
             remains = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
-            remains._postpone(event.get("error"))
+            remains._postpone(failure_of(event)[1])
         elif event["event"] == "done":
             for result in event["copies"]:
                 copy = self.copy_ids.browse(result["id"])
@@ -190,15 +180,19 @@ class BackupRunArchive(models.Model):
                 else:
                     copy._postpone(result["error"])
 
-    def _disown_archive(self, results):
-        """Have the archive removed that was stored after its run had been given up.
+    @api.model
+    def _discard_orphans(self, results):
+        """Have archives removed that were stored after their run had been given up.
 
-        :param results: what the engine told of the copies, which may be forgotten here already
+        :param results: what the engine reports of the copies, whose places may be forgotten here
         """
-        if self.status not in ("failed", "cancelled"):
-            return
-        for result in results:
-            if result.get("stored"):
-                copy = self.copy_ids.browse(result["id"])
-                copy.path = result["path"]
+        stored = {
+            result["id"]: result["path"]
+            for result in results
+            if result.get("stored") and result.get("path")
+        }
+        for copy in self.env["backup.copy"].browse(stored).exists():
+            if copy.run_id.status in ("failed", "cancelled"):
+                copy.path = stored[copy.id]
                 copy._mark_uploading()
+                copy.run_id._plan_tasks()

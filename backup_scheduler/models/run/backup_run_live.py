@@ -1,26 +1,19 @@
-import datetime
-
-from odoo import api, fields, models
+from odoo import api, models
 
 from ...after_commit import forgive
 
 # What the web client listens to.
 NOTIFICATION = "backup_scheduler.runs"
-# Changes that are told at once, and those that come so often that they are told now and then.
-TOLD = {
-    "status", "stage", "work", "database_name", "pinned", "retry_at", "cancel_requested",
-    "verification_requested_at",
-}  # fmt: skip
-TOLD_NOW_AND_THEN = {"progress", "received"}
-TELLING_PAUSE = datetime.timedelta(seconds=2)
+# Changes of a run that open web clients show at once; its tasks notify of their own.
+SHOWN = {"status", "database_name", "pinned"}
 # Where the runs to be told of wait for the end of the transaction.
 WAITING = "backup_scheduler.runs"
 # The key of the context whose set gathers them over several transactions instead.
-GATHERED = "backup_runs_to_tell"
+GATHERED = "backup_runs_to_notify_of"
 
 
 class BackupRunLive(models.Model):
-    """Telling the open web clients that runs have changed, so that they show how things are.
+    """Notifying the open web clients of runs that have changed, so that they show how things are.
 
     Ids and nothing else go out: who may see a run of those learns what became of it by reading it.
     There is one notification a transaction, however many runs it makes or changes.
@@ -28,41 +21,22 @@ class BackupRunLive(models.Model):
 
     _inherit = "backup.run"
 
-    told_at = fields.Datetime(
-        readonly=True, copy=False, help="When its progress was last told to the web clients."
-    )
-
     @api.model_create_multi
     def create(self, vals_list):
         runs = super().create(vals_list)
-        runs._tell_clients()
+        runs._notify_clients()
         return runs
 
     def write(self, vals):
-        if not TOLD.isdisjoint(vals):
-            self._tell_clients()
-            return super().write({**vals, "told_at": fields.Datetime.now()})
-        if not TOLD_NOW_AND_THEN.isdisjoint(vals):
-            vals = self._tell_progress(vals)
-        return super().write(vals)
+        """Mark what may have to be alerted of in the same UPDATE that changes the status."""
+        if not SHOWN.isdisjoint(vals):
+            self._notify_clients()
+        values = self._mark_for_alerts(vals)
+        result = super().write(values)
+        self._wake_for_alerts(values)
+        return result
 
-    def _mark_unrecordable(self, error):
-        self._tell_clients()
-        return super()._mark_unrecordable(error)
-
-    def _tell_progress(self, vals):
-        """Tell that the runs went on, unless that was done a moment ago; return what to write.
-
-        The moment is kept on the run, in the same update: whoever executes it, and however many of
-        them there are, it is told no more often.
-        """
-        now = fields.Datetime.now()
-        if all(run.told_at and now - run.told_at < TELLING_PAUSE for run in self):
-            return vals
-        self._tell_clients()
-        return {**vals, "told_at": now}
-
-    def _tell_clients(self):
+    def _notify_clients(self):
         """Have the web clients of all who may look at backups told, once this is committed."""
         if not self:
             return
@@ -91,7 +65,7 @@ class BackupCopyLive(models.Model):
 
     def write(self, vals):
         if "status" in vals or "next_attempt_at" in vals:
-            self.run_id._tell_clients()
+            self.run_id._notify_clients()
         return super().write(vals)
 
 
@@ -103,26 +77,10 @@ class BackupRestoreLive(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         restores = super().create(vals_list)
-        restores.run_id._tell_clients()
+        restores.run_id._notify_clients()
         return restores
 
     def write(self, vals):
         if "status" in vals:
-            self.run_id._tell_clients()
+            self.run_id._notify_clients()
         return super().write(vals)
-
-
-class BackupDispatcherLive(models.AbstractModel):
-    """A planning of many jobs is told at once: each notification waits for the disk."""
-
-    _inherit = "backup.dispatcher"
-
-    @api.model
-    def _plan_due_jobs(self, now):
-        run_ids = set()
-        dispatcher = self.with_context(**{GATHERED: run_ids})
-        planned = super(BackupDispatcherLive, dispatcher)._plan_due_jobs(now)
-        if run_ids:
-            self.env["backup.run"].browse(run_ids)._tell_clients()
-            self.env["ir.cron"]._commit_progress()
-        return planned

@@ -15,12 +15,6 @@ class BackupRunProgress(models.Model):
 
     _inherit = "backup.run"
 
-    stage_at = fields.Datetime(readonly=True, copy=False, help="When the stage began.")
-    bytes_at = fields.Datetime(
-        readonly=True,
-        copy=False,
-        help="When the first bytes came: before that the server makes its archive.",
-    )
     stage_seconds = fields.Json(
         readonly=True,
         copy=False,
@@ -34,15 +28,15 @@ class BackupRunProgress(models.Model):
         compute="_compute_time_left", help="Seconds to go, estimated; 0 when nothing is known."
     )
 
-    @api.depends("status", "stage", "bytes_at", "received")
+    @api.depends("status", "stage", "received", "task_ids.bytes_at")
     def _compute_speed(self):
         now = fields.Datetime.now()
         for run in self:
-            flows = run.status == "running" and run.stage == "download" and run.bytes_at
-            seconds = (now - run.bytes_at).total_seconds() if flows else 0
+            bytes_at = run.stage == "download" and run._task_at_work().bytes_at
+            seconds = (now - bytes_at).total_seconds() if bytes_at else 0
             run.speed = run.received / seconds if seconds >= SHORTEST else 0
 
-    @api.depends("status", "stage", "stage_at", "work", "progress", "received", "speed")
+    @api.depends("status", "stage", "work", "progress", "received", "speed", "task_ids.stage_at")
     def _compute_time_left(self):
         running = self.filtered(lambda run: run.status == "running")
         before = running._last_good_times()
@@ -70,7 +64,8 @@ class BackupRunProgress(models.Model):
 
     def _stage_left(self, now):
         """Return the seconds that the stage has to go at its pace so far; 0 when unknown."""
-        began = self.bytes_at if self.stage == "download" else self.stage_at
+        task = self._task_at_work()
+        began = task.bytes_at if self.stage == "download" else task.stage_at
         if not began or self.progress < SMALLEST:
             return 0
         return (now - began).total_seconds() * (100 - self.progress) / self.progress
@@ -106,39 +101,14 @@ class BackupRunProgress(models.Model):
 
     # --- what is noted on the way ---------------------------------------------------------------
 
-    def _mark_running(self, worker, token, lease_until):
-        self.write({"stage_at": False, "bytes_at": False, "stage_seconds": False})
-        return super()._mark_running(worker, token, lease_until)
-
-    def _record_stage(self, event):
-        self._leave_stage()
-        self.stage_at = fields.Datetime.now()
-        return super()._record_stage(event)
-
-    def _record_progress(self, event):
-        if self.stage == "download" and event["done"] and not self.bytes_at:
-            self.bytes_at = fields.Datetime.now()
-        return super()._record_progress(event)
-
-    def _record_work_progress(self, event):
-        if event["stage"] != self.stage:
-            self.stage_at = fields.Datetime.now()
-        return super()._record_work_progress(event)
-
-    def _release(self, **values):
-        self._leave_stage()
-        return super()._release(**values)
-
-    def _end(self, status, **values):
-        self._leave_stage()
-        return super()._end(status, **values)
-
     def _leave_stage(self):
         """Note how long the stage took that the attempt is in, if it is in one."""
-        if self.status != "running" or not self.stage or not self.stage_at:
+        task = self._attempt_task()
+        if not task.stage or not task.stage_at:
             return
-        took = fields.Datetime.now() - self.stage_at
+        took = fields.Datetime.now() - task.stage_at
         seconds = dict(self.stage_seconds or ())
         # One that comes again goes to the end: in the last one the attempt ended.
-        total = seconds.pop(self.stage, 0) + max(took, datetime.timedelta(0)).total_seconds()
-        self.write({"stage_seconds": [*seconds.items(), (self.stage, total)], "stage_at": False})
+        total = seconds.pop(task.stage, 0) + max(took, datetime.timedelta(0)).total_seconds()
+        self.stage_seconds = [*seconds.items(), (task.stage, total)]
+        task.stage_at = False

@@ -3,6 +3,10 @@ import logging
 from odoo import fields, models
 from odoo.exceptions import UserError
 
+from ..task.backup_task_execution import failure_of
+from ..task.kinds import LATER, REQUESTED
+from .backup_run import VERIFICATION_LEVELS
+
 _logger = logging.getLogger(__name__)
 
 DRILL = "4"
@@ -12,13 +16,6 @@ class BackupRunReading(models.Model):
     """Reading stored archives again: on request, by the destinations' rounds, as restore drills."""
 
     _inherit = "backup.run"
-
-    verification_awaited = fields.Boolean(
-        readonly=True,
-        copy=False,
-        help="Somebody waits for the verification: it comes before those that the destinations' "
-        "rounds and the restore drills have asked for.",
-    )
 
     # --- asking for it --------------------------------------------------------------------------
 
@@ -32,8 +29,7 @@ class BackupRunReading(models.Model):
         """
         self._require_operator()
         for run in self.sudo():
-            run._request_verification(run.copy_ids, level, identity)
-            run.verification_awaited = True
+            run._request_verification(run.copy_ids, level, identity, REQUESTED)
         return True
 
     def action_verify(self):
@@ -54,26 +50,29 @@ class BackupRunReading(models.Model):
             },
         }
 
-    def _request_verification(self, copies, level=None, identity=None):
+    def _request_verification(self, copies, level=None, identity=None, priority=LATER):
+        """:param priority: ``REQUESTED`` where somebody waits for it"""
         self._require_operator()
         run = self.sudo()
         copies = copies.sudo()._readable()
         level = run._checked_level(level)
         run._require_readable(copies, level, identity)
-        if run.work == "verification":
+        if run.work == "verify":
             raise UserError(
                 self.env._("%(run)s is being read right now.", run=run.display_name)
             )
-        values = {"verification_requested_at": fields.Datetime.now(), "requested_level": level}
-        if not run.verification_requested_at:
-            values["verification_awaited"] = False
-        if run.verification_requested_at:
+        values = {"level": level, "priority": priority}
+        if priority == REQUESTED:
+            values["requested_by_id"] = self.env.uid
+        tasks = self.env["backup.task"]
+        if waiting := tasks._of("verify", run):
             # Both are done by one reading.
-            values["requested_level"] = max(level, run.requested_level or level)
+            values["level"] = max(level, waiting.level)
+            values["priority"] = min(priority, waiting.priority)
         if identity:
             values["identity_sealed"] = self.env["backup.secret.mixin"]._seal(identity)
         copies.reading_requested = True
-        run.write(values)
+        tasks._plan("verify", fields.Datetime.now(), run, **values)
         run._log(
             self.env._(
                 "Verification, level %(level)s, asked for by %(user)s.",
@@ -81,10 +80,13 @@ class BackupRunReading(models.Model):
                 user=self.env.user.name,
             )
         )
-        run._plan_work()
+
+    def _withdraw_verify(self, task):
+        self.copy_ids.reading_requested = False
+        task.unlink()
 
     def _checked_level(self, level):
-        levels = dict(self._fields["requested_level"].selection)
+        levels = dict(VERIFICATION_LEVELS)
         if level and str(level) not in levels:
             raise UserError(
                 self.env._("Level: enter %(levels)s, not %(level)s.", levels=", ".join(levels),
@@ -106,13 +108,13 @@ class BackupRunReading(models.Model):
 
     # --- doing it -------------------------------------------------------------------------------
 
-    def _verification_order(self):
+    def _order_verify(self, task):
         copies = self.copy_ids.filtered(lambda copy: copy._is_to_be_read())
-        identity = self.env["backup.secret.mixin"]._unseal(self.sudo().identity_sealed)
+        identity = self.env["backup.secret.mixin"]._unseal(task.identity_sealed)
         # Used, and forgotten: the engine's order is the last place that has it.
-        self.sudo().identity_sealed = False
+        task.identity_sealed = False
         orders = [{**order, "identity": identity} for order in copies._engine_orders()]
-        level = int(self.requested_level or self.wanted_level)
+        level = int(task.level)
         order = {
             "action": "verify",
             "copies": orders,
@@ -125,26 +127,28 @@ class BackupRunReading(models.Model):
         }
         if level == int(DRILL):
             order["scratch_server"] = self.env["backup.restore"]._scratch_server()
-            self.scratch_at = fields.Datetime.now()
         return order
 
-    def _record_verification(self, event):
+    def _record_verify(self, task, event):
         """Write down one event of reading the copies again."""
         if event["event"] == "done":
             self._record_read_copies(event["copies"])
         elif event["event"] in ("failed", "lost"):
-            code, error = self._failure_of(event)
+            code, error = failure_of(event)
             self._log(f"The verification was not done, ask again: {code}: {error}")
         else:
             return
+        if event["event"] == "lost":
+            self._sweep_after(task)
         self.copy_ids.reading_requested = False
-        self.write(
-            {
-                "verification_requested_at": False,
-                "verification_awaited": False,
-                "identity_sealed": False,
-            }
-        )
+
+    def _give_back_verify(self, task):
+        self._sweep_after(task)
+
+    def _sweep_after(self, task):
+        """Have dropped what a process that was killed may have left on PostgreSQL."""
+        if task.level == DRILL:
+            self.env["backup.restore"]._request_sweep()
 
     def _record_read_copies(self, results):
         for result in results:

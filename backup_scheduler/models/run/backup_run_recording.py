@@ -1,6 +1,7 @@
 from odoo import models
 
 from ...engine.errors import Cancelled, NoDatabase, WorkerLost
+from ..task.backup_task_execution import failure_of
 
 
 class BackupRunRecording(models.Model):
@@ -8,28 +9,30 @@ class BackupRunRecording(models.Model):
 
     _inherit = "backup.run"
 
-    def _record(self, event):
-        """Write down one event of the engine. The caller holds the run (:meth:`_held`)."""
-        getattr(self, f"_record_{event['event']}")(event)
+    def _record_backup(self, task, event):
+        """Write down one event of the engine."""
+        getattr(self, f"_on_{event['event']}")(event)
 
-    def _record_stage(self, event):
-        self.write({"stage": event["stage"], "progress": 0})
+    def _record_discover(self, task, event):
+        if event["event"] == "done":
+            self._record_discovery(event)
+        else:
+            self._record_backup(task, event)
+
+    def _on_stage(self, event):
+        self._leave_stage()
         self._log(f"Stage: {event['stage']}")
 
-    def _record_progress(self, event):
-        done, total = event["done"], event["total"]
-        values = {"progress": min(99.0, 100.0 * done / total) if total else 0}
-        if self.stage == "download":
-            values["received"] = done
-        self.write(values)
+    def _on_progress(self, event):
+        """That is the task's."""
 
-    def _record_source(self, event):
+    def _on_source(self, event):
         """The server was asked who it is: a good moment to learn of databases that are new."""
         self.odoo_version = event["version"]
         self.instance_id._record_server(event["version"], event["databases"])
         self._complete_fire(event["databases"])
 
-    def _record_ready(self, event):
+    def _on_ready(self, event):
         """The archive was verified, and is about to get its name: in all destinations at once, or
         in those that are quicker first."""
         if self.sha256 != event["sha256"]:
@@ -43,14 +46,11 @@ class BackupRunRecording(models.Model):
             }
         )
 
-    def _record_stored(self, event):
+    def _on_stored(self, event):
         """It is at rest in some destinations; slower ones are still on their way."""
         self._record_copies(event["copies"])
 
-    def _record_done(self, event):
-        if "databases" in event:
-            self._record_discovery(event)
-            return
+    def _on_done(self, event):
         self._record_copies(event["copies"])
         self._mark_stored(event)
 
@@ -66,23 +66,23 @@ class BackupRunRecording(models.Model):
                 copy._mark_missed(result["error_code"], result["error"])
                 self._log(f"Not stored in {copy.destination_id.name}: {result['error']}")
 
-    def _record_failed(self, event):
+    def _on_failed(self, event):
         if self.stored_copies:
             self._end_with_what_is_stored(event)
             return
-        self._settle_copies()
+        if event.get("in_order", True):
+            self._settle_copies()
         if event["error_code"] == Cancelled.code:
             self._mark_cancelled(event["error"])
         else:
             self._mark_failed(event)
 
-    def _record_lost(self, event):
-        """The engine ended without a word: what it left is still where it was."""
-        tail = f"\n{event['tail']}" if event["tail"] else ""
-        error = WorkerLost(f"The engine process ended with code {event['exit_code']}.{tail}")
+    def _on_lost(self, event):
+        """The engine or its worker ended without a word: what it left is still where it was."""
+        error = WorkerLost(failure_of(event)[1])
         if self.stored_copies:
             self._end_with_what_is_stored(error.as_dict())
-        elif self.cancel_requested:
+        elif self._attempt_task().cancel_requested:
             self._mark_cancelled(self.env._("Cancelled."))
         else:
             self._mark_failed(error.as_dict())
@@ -105,7 +105,6 @@ class BackupRunRecording(models.Model):
     def _record_discovery(self, event):
         """Turn a run without a database into the runs of those that were found."""
         self.instance_id._record_server(event["version"], event["databases"])
-        self._settle_copies()
         if not event["databases"]:
             self._mark_failed(NoDatabase("The server has no database.").as_dict())
             return
@@ -117,7 +116,7 @@ class BackupRunRecording(models.Model):
         if not first:
             self._mark_skipped("overlap", "All databases of this fire have their runs already.")
             return
-        self._release(database_name=first, attempt=self.attempt - 1)
+        self._release(self.scheduled_at, database_name=first, attempt=self.attempt - 1)
         if self.job_id:
             self._create_for(self.job_id, others, self.scheduled_at, self.trigger)
 

@@ -39,21 +39,15 @@ class BackupRunStatus(models.Model):
 
     # --- the transitions ------------------------------------------------------------------------
 
-    def _mark_running(self, worker, token, lease_until):
-        """Begin an attempt, under a lease."""
+    def _mark_running(self, attempt):
+        """Begin an attempt, with its number."""
         self.write(
             {
                 "status": "running",
-                "worker": worker,
-                "lease_token": token,
-                "lease_until": lease_until,
-                "attempt": self.attempt + 1,
+                "attempt": attempt,
                 "started_at": fields.Datetime.now(),
                 "finished_at": False,
-                "retry_at": False,
-                "stage": False,
-                "progress": 0,
-                "received": 0,
+                "stage_seconds": False,
             }
         )
 
@@ -73,7 +67,6 @@ class BackupRunStatus(models.Model):
             verification_report=archive["report"],
             finding=finding and finding_of(finding),
             verified_at=fields.Datetime.now(),
-            progress=100,
             error_code=finding.get("error_code"),
             error=finding.get("error"),
             hint=finding.get("hint"),
@@ -158,7 +151,7 @@ class BackupRunStatus(models.Model):
                 failure["error_code"],
                 failure["error"],
             )
-            self._release(**values, retry_at=self._retry_time(failure["error_code"]))
+            self._release(self._retry_time(failure["error_code"]), **values)
         else:
             self._end("failed", **values)
 
@@ -168,7 +161,7 @@ class BackupRunStatus(models.Model):
             self._end_with_what_is_stored(WorkerLost("The worker was told to stop.").as_dict())
             return
         self._log("Interrupted: the worker was told to stop. The run is queued again.")
-        self._release(attempt=self.attempt - 1)
+        self._release(self.scheduled_at, attempt=self.attempt - 1)
 
     def _mark_cancelled(self, reason):
         self._log(reason)
@@ -257,45 +250,34 @@ class BackupRunStatus(models.Model):
 
     def _mark_queued_again(self):
         self._log(self.env._("Queued again by %(user)s.", user=self.env.user.name))
-        self._release(attempt=0, finished_at=False, scheduled_at=self.scheduled_at)
+        self._release(self.scheduled_at, attempt=0, finished_at=False)
         for copy in self.copy_ids.filtered(lambda copy: copy.status == "failed"):
             copy._mark_pending()
+        self._plan_tasks()
 
-    def _release(self, **values):
-        """Put the run back into the queue."""
-        self.write(
-            {
-                "status": "queued",
-                "worker": False,
-                "lease_token": False,
-                "lease_until": False,
-                "cancel_requested": False,
-                "stage": False,
-                "progress": 0,
-                **values,
-            }
-        )
+    def _release(self, due_at, **values):
+        """Put the run back into the queue, for an attempt from ``due_at`` on."""
+        self._leave_stage()
+        self.write({"status": "queued", **values})
+        self._queue(due_at, values.get("attempt"))
 
     def _end(self, status, **values):
         now = fields.Datetime.now()
         started = self.status == "running" and self.started_at
+        self._leave_stage()
         self.write(
             {
                 "status": status,
                 "finished_at": now,
                 "duration": (now - started).total_seconds() if started else 0,
-                "worker": False,
-                "lease_token": False,
-                "lease_until": False,
-                "cancel_requested": False,
-                "retry_at": False,
                 **values,
             }
         )
+        self._attempt_task().unlink()
         if not self.stored_copies:
-            for copy in self.copy_ids.filtered(lambda copy: copy.status == "pending"):
+            for copy in self.copy_ids.filtered(lambda copy: copy._is_unwritten()):
                 copy._mark_failed(values.get("error_code"), values.get("error"))
-        self._plan_work()
+        self._plan_tasks()
         self._tell_end()
 
     def _tell_end(self):

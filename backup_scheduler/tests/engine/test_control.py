@@ -90,13 +90,13 @@ def test_progress_is_told_now_and_then_with_the_size_that_is_expected(clock):
 
 def test_the_owner_is_told_what_it_is_asked_for(clock):
     events = []
-    Control(events.append, permission=lambda timeout: clock.now).ask_to_publish(size=7)
+    Control(events.append, permission=lambda timeout: clock.now).ask_permission(size=7)
     assert events == [{"event": "ready", "size": 7}]
 
 
 def test_a_permission_is_good_for_a_while(clock):
     control = Control(permission=lambda timeout: clock.now)
-    control.ask_to_publish()
+    control.ask_permission()
     clock.now += control_module.PERMISSION_LASTS
     control.check_permission()
 
@@ -104,7 +104,7 @@ def test_a_permission_is_good_for_a_while(clock):
 def test_a_permission_that_was_refused_ends_the_run_in_a_way_that_is_tried_again():
     control = Control(permission=lambda timeout: None)
     with pytest.raises(WorkerLost) as raised:
-        control.ask_to_publish()
+        control.ask_permission()
     assert raised.value.retryable
 
 
@@ -115,7 +115,7 @@ def test_without_having_asked_there_is_no_permission(clock):
 
 def test_a_permission_grows_old(clock):
     control = Control(permission=lambda timeout: clock.now)
-    control.ask_to_publish()
+    control.ask_permission()
     clock.now += control_module.PERMISSION_LASTS + 0.1
     with pytest.raises(WorkerLost):
         control.check_permission()
@@ -124,7 +124,7 @@ def test_a_permission_grows_old(clock):
 def test_the_age_of_a_permission_counts_from_when_it_was_given_and_not_received(clock):
     """A process that is stopped (SIGSTOP) finds an old word of its owner in the pipe."""
     control = Control(permission=lambda timeout: clock.now - 3600)
-    control.ask_to_publish()
+    control.ask_permission()
     with pytest.raises(WorkerLost):
         control.check_permission()
 
@@ -132,10 +132,10 @@ def test_the_age_of_a_permission_counts_from_when_it_was_given_and_not_received(
 def test_a_run_that_is_cancelled_while_it_asks_says_cancelled():
     control = Control(permission=lambda timeout: control.cancel())
     with pytest.raises(Cancelled):
-        control.ask_to_publish()
+        control.ask_permission()
 
 
 def test_nobody_needs_to_be_asked_when_there_is_no_owner():
     control = Control()
-    control.ask_to_publish()
+    control.ask_permission()
     control.check_permission()

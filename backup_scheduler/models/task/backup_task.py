@@ -1,0 +1,297 @@
+import datetime
+import os
+
+from odoo import api, fields, models, tools
+from odoo.tools import SQL
+
+from .kinds import KINDS, MANUAL, SCHEDULE, in_places
+
+# Seconds. An executor renews its leases well within the time after which a task counts as lost.
+LEASE = 45
+STAGES = [
+    ("connect", "Connecting"),
+    ("download", "Downloading"),
+    ("verify", "Verifying"),
+    ("store", "Storing"),
+    ("publish", "Publishing"),
+    ("read", "Reading"),
+    ("decrypt", "Decrypting"),
+    ("restore", "Restoring"),
+    ("check", "Checking"),
+]
+
+
+# What a task knows of the attempt at hand.
+NOT_BEGUN = {
+    "cancel_requested": False,
+    "stage": False,
+    "stage_at": False,
+    "progress": 0,
+    "received": 0,
+    "bytes_at": False,
+}
+# How often web clients hear of progress, and the changes that they hear of at once.
+NOTIFY_PAUSE = datetime.timedelta(seconds=2)
+# The fields of a run that are computed from its tasks.
+SEEN = (
+    "work", "stage", "progress", "received", "cancel_requested", "retry_at",
+    "verification_requested_at",
+)  # fmt: skip
+NOTIFIED = {"lease_token", "stage", "cancel_requested", "due_at", "kind"}
+
+
+class BackupTask(models.Model):
+    """One thing for an executor to do: make a backup, verify an archive, send alerts.
+
+    A row is a task that waits or is at work, and nothing else: it is gone when its work is done,
+    and what came of it is on the record that it was about. There is one task of a kind for each
+    such record, and an archive has one task at work, of whatever kind.
+
+    An executor *claims* a task and holds it by a lease, which ends on the database's clock. All
+    that it writes goes through :meth:`_held`, so that one that lost its lease writes nothing. What
+    each kind does is said in :mod:`.kinds`.
+    """
+
+    _name = "backup.task"
+    _description = "Backup Task"
+    _order = "priority, due_at, id"
+
+    kind = fields.Selection(
+        lambda self: [(name, self.env._(kind.label)) for name, kind in KINDS.items()],
+        required=True,
+        readonly=True,
+    )
+    run_id = fields.Many2one("backup.run", "Run", readonly=True, ondelete="cascade")
+    restore_id = fields.Many2one("backup.restore", readonly=True, ondelete="cascade")
+    instance_id = fields.Many2one("backup.instance", readonly=True, ondelete="cascade")
+    company_id = fields.Many2one("res.company", readonly=True)
+    due_at = fields.Datetime("Due", required=True, readonly=True)
+    priority = fields.Integer(
+        readonly=True, aggregator=None, default=0, help="Lower comes first."
+    )
+    attempt = fields.Integer(
+        readonly=True, aggregator=None, default=0, help="How often it was begun."
+    )
+    error_code = fields.Char(readonly=True, help="What the attempt before this one came to.")
+    requested_at = fields.Datetime("Requested On", readonly=True, default=fields.Datetime.now)
+    requested_by_id = fields.Many2one(
+        "res.users", "Requested By", readonly=True, ondelete="set null",
+        help="Empty: a schedule or a policy asked for it.",
+    )  # fmt: skip
+    level = fields.Char(readonly=True, help="The level that a verification is to reach.")
+    identity_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
+
+    # Who executes it.
+    worker = fields.Char(readonly=True)
+    lease_token = fields.Char(readonly=True, groups=fields.NO_ACCESS, copy=False)
+    lease_until = fields.Datetime(readonly=True, groups=fields.NO_ACCESS, copy=False)
+    cancel_requested = fields.Boolean(readonly=True)
+    begun_at = fields.Datetime("Begun", readonly=True)
+    stage = fields.Selection(STAGES, readonly=True)
+    stage_at = fields.Datetime(readonly=True, help="When the stage began.")
+    progress = fields.Float(
+        readonly=True, aggregator=None, help="Percent of the stage's expected size."
+    )
+    received = fields.Float(readonly=True, aggregator=None, help="Bytes received so far.")
+    bytes_at = fields.Datetime(
+        readonly=True, help="When the first bytes came: before that the server makes its archive."
+    )
+    notified_at = fields.Datetime(
+        readonly=True, help="When the web clients were last notified of its progress."
+    )
+    is_at_work = fields.Boolean(compute="_compute_is_at_work", compute_sudo=True)
+
+    _subject_unique = models.UniqueIndex(
+        "(kind, COALESCE(run_id, 0), COALESCE(restore_id, 0))",
+        "A record has one task of each kind.",
+    )
+    _one_at_work = models.UniqueIndex(
+        "(run_id) WHERE lease_token IS NOT NULL", "An archive has one task at work."
+    )
+    _queue = models.Index("(priority, due_at, id) WHERE lease_token IS NULL")
+    _leased = models.Index("(lease_until) WHERE lease_token IS NOT NULL")
+    _at_work = models.Index("(instance_id) WHERE lease_token IS NOT NULL")
+    _run = models.Index("(run_id)")
+
+    @api.depends("lease_token")
+    def _compute_is_at_work(self):
+        for task in self:
+            task.is_at_work = bool(task.lease_token)
+
+    @api.depends("kind", "run_id.display_name", "restore_id.display_name")
+    def _compute_display_name(self):
+        kinds = dict(self._fields["kind"]._description_selection(self.env))
+        for task in self:
+            subject = (task.restore_id or task.run_id).display_name
+            task.display_name = ": ".join(filter(None, (kinds[task.kind], subject)))
+
+    # --- what people and scripts do -------------------------------------------------------------
+
+    def cancel(self):
+        """Stop tasks that are at work, within seconds, and withdraw those that wait.
+
+        What follows from the state of an archive or a server goes on waiting: a clean-up, alerts,
+        a copy that is missing somewhere.
+        """
+        self.env["backup.run"]._require_operator()
+        self.check_access("read")
+        for task in self.sudo():
+            if task.lease_token:
+                task.cancel_requested = True
+            else:
+                task._call("withdraw")
+        return True
+
+    def action_open(self):
+        """Show what the task is about: all that can be done with it is done there."""
+        self.ensure_one()
+        subject = self.restore_id or self.run_id
+        return subject.get_formview_action() if subject else False
+
+    # --- planning -------------------------------------------------------------------------------
+
+    @api.model
+    def _plan(self, kind, due_at, subject=None, **values):
+        """Have a task done at ``due_at`` (naive UTC); return it. One that waits is moved there.
+
+        :param subject: the run or restore that it is about, where its kind has one
+        """
+        values = {"priority": KINDS[kind].priority, **values, "due_at": due_at}
+        if task := self._of(kind, subject):
+            task.write(values)
+        else:
+            task = self.sudo().create({"kind": kind, **self._about(kind, subject), **values})
+        if due_at <= fields.Datetime.now():
+            self.env["backup.dispatcher"]._wake()
+        return task
+
+    @api.model
+    def _of(self, kind, subject=None):
+        """Return the task of a kind that a record has, waiting or at work."""
+        field = KINDS[kind].subject
+        about = [(field, "=", subject.id)] if field else []
+        return self.sudo().search([("kind", "=", kind), *about], limit=1)
+
+    @api.model
+    def _about(self, kind, subject):
+        if not KINDS[kind].subject:
+            return {}
+        run = subject if subject._name == "backup.run" else subject.run_id
+        return {
+            KINDS[kind].subject: subject.id,
+            "run_id": run.id,
+            "instance_id": run.instance_id.id,
+            "company_id": run.company_id.id,
+        }
+
+    @api.model
+    def _plan_attempts(self, runs):
+        """Plan the first attempt of each run that is queued; return the tasks.
+
+        In one statement: a planning has hundreds of runs.
+        """
+        runs = runs.filtered(lambda run: run.status == "queued")
+        if not runs:
+            return self.browse()
+        runs.flush_recordset()
+        self.env.cr.execute(
+            SQL(
+                """
+                INSERT INTO backup_task (
+                    kind, run_id, instance_id, company_id, due_at, priority, attempt,
+                    requested_at, requested_by_id, create_uid, create_date, write_uid, write_date
+                )
+                SELECT CASE WHEN COALESCE(database_name, '') = '' THEN 'discover' ELSE 'backup' END,
+                       id, instance_id, company_id, scheduled_at,
+                       CASE WHEN trigger = 'manual' THEN %(manual)s ELSE %(schedule)s END, 0,
+                       create_date, CASE WHEN trigger = 'manual' THEN create_uid END,
+                       create_uid, create_date, create_uid, create_date
+                  FROM backup_run
+                 WHERE id IN %(runs)s
+                 ORDER BY id
+                RETURNING id
+                """,
+                manual=MANUAL,
+                schedule=SCHEDULE,
+                runs=tuple(runs.ids),
+            )
+        )
+        tasks = self.sudo().browse(row[0] for row in self.env.cr.fetchall())
+        runs.invalidate_recordset(["task_ids", *SEEN], flush=False)
+        return tasks
+
+    @api.model
+    def _is_any_due(self, places=None):
+        """Return whether an executor is needed: something is due, or was left in the middle.
+
+        :param places: only for kinds that go into one of them
+        """
+        domain = ["|", ("lease_token", "!=", False), ("due_at", "<=", fields.Datetime.now())]
+        if places:
+            domain = [("kind", "in", in_places(places)), *domain]
+        return bool(self.sudo().search_count(domain, limit=1))
+
+    # --- what its kind has -----------------------------------------------------------------------
+
+    def _subject(self):
+        """Return the record that it is about, or the model."""
+        kind = KINDS[self.kind]
+        return self[kind.subject] if kind.subject else self.env[kind.model]
+
+    def _call(self, verb, *arguments):
+        """Call what the kind has for it, if it has."""
+        self.ensure_one()
+        subject = self._subject()
+        method = getattr(type(subject), f"_{verb}_{self.kind}", None)
+        return method(subject, self, *arguments) if method else None
+
+    @api.model
+    def _clock(self):
+        """Return the database's time: the one clock that all executors share (naive UTC)."""
+        self.env.cr.execute("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
+        return self.env.cr.fetchone()[0]
+
+    @api.model
+    def _lease_end(self):
+        return self._clock().replace(microsecond=0) + tools.date_utils.relativedelta(seconds=LEASE)
+
+    @api.model
+    def _spool_folder(self):
+        """Return this database's own folder: several may share the configured one."""
+        configured = self.env["ir.config_parameter"].sudo().get_param(
+            "backup_scheduler.spool_folder"
+        )
+        root = configured or os.path.join(tools.config["data_dir"], "backup_scheduler", "spool")
+        return os.path.join(root, self.env.cr.dbname)
+
+    # --- the web clients ------------------------------------------------------------------------
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        tasks = super().create(vals_list)
+        tasks.run_id._notify_clients()
+        return tasks
+
+    def write(self, vals):
+        if not NOTIFIED.isdisjoint(vals):
+            self.run_id._notify_clients()
+            vals = {**vals, "notified_at": fields.Datetime.now()}
+        elif "progress" in vals:
+            vals = self._notify_progress(vals)
+        return super().write(vals)
+
+    def unlink(self):
+        self.run_id._notify_clients()
+        return super().unlink()
+
+    def _notify_progress(self, vals):
+        """Notify of progress, unless that was done a moment ago; return what to write.
+
+        The moment is kept on the task, in the same update: whoever executes it, and however many
+        of them there are, clients are notified no more often.
+        """
+        now = fields.Datetime.now()
+        if all(task.notified_at and now - task.notified_at < NOTIFY_PAUSE for task in self):
+            return vals
+        self.run_id._notify_clients()
+        return {**vals, "notified_at": now}
