@@ -58,6 +58,7 @@ from . import test_secrets
 from . import test_settings
 from . import test_setup
 from . import test_setup_answered
+from . import test_task
 from . import test_tours
 from . import test_upgrade
 from . import test_verification

@@ -22,7 +22,8 @@ class TestRecording(BackupCase):
         run = self._running()
         for done, total, expected in ((0, 0, 0), (500, 1000, 50), (1500, 1000, 99), (7, 0, 0)):
             with self.subTest(done=done, total=total):
-                self._report(run, {"event": "progress", "stage": "verify", "done": done, "total": total})
+                counts = {"done": done, "total": total}
+                self._report(run, {"event": "progress", "stage": "verify", **counts})
                 self.assertEqual(run.progress, expected)
 
     def test_only_the_download_counts_as_received(self):

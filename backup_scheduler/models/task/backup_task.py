@@ -1,6 +1,8 @@
 import datetime
 import os
 
+import psycopg2
+
 from odoo import api, fields, models, tools
 from odoo.tools import SQL
 
@@ -135,6 +137,8 @@ class BackupTask(models.Model):
         """
         self.env["backup.run"]._require_operator()
         self.check_access("read")
+        if self.restore_id:
+            self.run_id._require_manager()
         for task in self.sudo():
             if task.lease_token:
                 task.cancel_requested = True
@@ -157,10 +161,8 @@ class BackupTask(models.Model):
         :param subject: the run or restore that it is about, where its kind has one
         """
         values = {"priority": KINDS[kind].priority, **values, "due_at": due_at}
-        if task := self._of(kind, subject):
-            task.write(values)
-        else:
-            task = self.sudo().create({"kind": kind, **self._about(kind, subject), **values})
+        task = self._of(kind, subject) or self._insert(kind, subject, due_at)
+        task.write(values)
         if due_at <= fields.Datetime.now():
             self.env["backup.dispatcher"]._wake()
         return task
@@ -173,16 +175,32 @@ class BackupTask(models.Model):
         return self.sudo().search([("kind", "=", kind), *about], limit=1)
 
     @api.model
-    def _about(self, kind, subject):
-        if not KINDS[kind].subject:
-            return {}
-        run = subject if subject._name == "backup.run" else subject.run_id
-        return {
-            KINDS[kind].subject: subject.id,
-            "run_id": run.id,
-            "instance_id": run.instance_id.id,
-            "company_id": run.company_id.id,
+    def _insert(self, kind, subject, due_at):
+        """Return a new task. One that another transaction has just made is a collision with it,
+        and no broken constraint: the caller's transaction comes again."""
+        run = subject and (subject if subject._name == "backup.run" else subject.run_id)
+        about = {
+            "run_id": run and run.id,
+            "restore_id": subject and subject._name == "backup.restore" and subject.id,
+            "instance_id": run and run.instance_id.id,
+            "company_id": run and run.company_id.id,
         }
+        subject and subject.flush_recordset()
+        now = fields.Datetime.now()
+        values = {"kind": kind, "due_at": due_at, "requested_at": now, **about}
+        self.env.cr.execute(
+            SQL(
+                "INSERT INTO backup_task (%s) VALUES %s ON CONFLICT DO NOTHING RETURNING id",
+                SQL(", ").join(map(SQL.identifier, values)),
+                tuple(value or None for value in values.values()),
+            )
+        )
+        task = self.sudo().browse(row[0] for row in self.env.cr.fetchall())
+        if not task:
+            raise psycopg2.errors.SerializationFailure("Somebody else has just planned it.")
+        run and run.invalidate_recordset(["task_ids", *SEEN], flush=False)
+        subject and subject.invalidate_recordset(["task_ids"], flush=False)
+        return task
 
     @api.model
     def _plan_attempts(self, runs):
