@@ -257,7 +257,9 @@ class BackupRunStatus(models.Model):
 
     def _mark_queued_again(self):
         self._log(self.env._("Queued again by %(user)s.", user=self.env.user.name))
-        self._release(attempt=0, finished_at=False, scheduled_at=self.scheduled_at)
+        self._release(
+            attempt=0, finished_at=False, scheduled_at=self.scheduled_at, single_database=True
+        )
         for copy in self.copy_ids.filtered(lambda copy: copy.status == "failed"):
             copy._mark_pending()
 
