@@ -195,8 +195,13 @@ class BackupDestination(models.Model):
 
     def action_accept_folder(self):
         """Take the folder that is there now for the destination, and check it."""
-        self.write({"folder_marker": False})
-        return self.action_check()
+        marker = self.folder_marker
+        self.folder_marker = False
+        notification = self.action_check()
+        if self.check_status != "ok":
+            # Nothing was there that could be accepted.
+            self.folder_marker = marker
+        return notification
 
     def action_check(self):
         answer = self.check()
