@@ -9,6 +9,7 @@ import threading
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..kinds import Setting
 from ..naming import CATALOGUE, described_by
 from ..spool import (
     BLOCK,
@@ -20,7 +21,6 @@ from ..spool import (
     write_all,
 )
 from .base import Destination, Upload
-from .setting import Setting
 
 PART = ".part"
 GIGABYTE = 10**9

@@ -5,7 +5,6 @@ import os
 
 import ages
 import fake_odoo
-import kinds
 import pytest
 from ages import OTHER_RECIPIENT, RECIPIENT
 from engine import destinations as destinations_module
@@ -30,7 +29,7 @@ CHANGED = ARCHIVE[:-1] + bytes([ARCHIVE[-1] ^ 1])
 
 @pytest.fixture(autouse=True)
 def distant_kind(monkeypatch):
-    monkeypatch.setitem(destinations_module.KINDS, "distant", kinds.DistantDestination)
+    monkeypatch.setitem(destinations_module.KINDS.targets, "distant", "kinds:DistantDestination")
 
 
 def read(*parts):
