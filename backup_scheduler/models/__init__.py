@@ -1,5 +1,7 @@
 from . import backup_secret_mixin
+from . import backup_kind_mixin
 from .job import backup_retention_mixin
+from .instance import backup_source_mixin
 from .instance import backup_instance
 from .instance import backup_database
 from .destination import backup_destination

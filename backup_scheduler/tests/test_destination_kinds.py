@@ -14,7 +14,7 @@ from odoo.tools import file_open
 from ..engine.destinations import KINDS
 from ..engine.destinations.sftp import SFTPDestination
 from ..engine.errors import HostKeyUnknown
-from ..models.destination.backup_destination_kinds import all_settings, field_name, sealed_name
+from ..models.backup_kind_mixin import sealed_name
 from .common import AT_REST, BackupCase, ago
 
 S3 = {
@@ -34,14 +34,14 @@ class TestKinds(BackupCase):
 
     def test_each_setting_of_each_kind_is_a_field(self):
         fields = self.env["backup.destination"]._fields
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             with self.subTest(f"{kind}: {name}"):
                 self.assertEqual(fields[name].string, setting.label)
                 self.assertEqual(setting.secret, sealed_name(name) in fields)
 
     def test_the_field_of_a_secret_never_looks_as_if_nothing_could_be_stored(self):
         arch = etree.fromstring(self.env["backup.destination"].get_view(view_type="form")["arch"])
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             if setting.secret:
                 with self.subTest(f"{kind}: {name}"):
                     (node,) = arch.xpath(f"//field[@name='{name}']")
@@ -54,10 +54,11 @@ class TestKinds(BackupCase):
         self.assertEqual(settings["secret_key"], "very secret")
         self.assertIs(settings["verify_tls"], True)
         self.assertNotIn("host", settings, "Nothing of the other kinds")
-        KINDS["s3"](**settings)
+        KINDS.load("s3")(**settings)
 
     def test_each_kind_takes_the_settings_that_its_form_makes(self):
-        for kind, destination in KINDS.items():
+        for kind in KINDS.names():
+            destination = KINDS.load(kind)
             with self.subTest(kind):
                 names = {setting.name for setting in destination.SETTINGS} | set(destination.KEPT)
                 accepted = destination.__init__.__code__
@@ -83,11 +84,18 @@ class TestKinds(BackupCase):
             destination.with_user(self._user("manager")).read(["s3_secret_key_sealed"])
 
     def test_a_copy_of_the_database_knows_no_secret(self):
+        setup = self.env["backup.setup"].create({})
         with file_open("backup_scheduler/data/neutralize.sql") as file:
             sql = file.read()
-        for _kind, name, setting in all_settings():
-            if setting.secret:
-                self.assertIn(f"{sealed_name(name)} = NULL", sql)
+        for record in (self._make(**S3), self.instance, setup):
+            sealed = [sealed_name(name) for name in record._secret_names()]
+            record.sudo().write(dict.fromkeys(sealed, "sealed"))
+            self.env.flush_all()
+            self.env.cr.execute(sql)
+            self.env.invalidate_all()
+            with self.subTest(record._name):
+                self.assertTrue(sealed)
+                self.assertFalse([name for name in sealed if record.sudo()[name]])
 
     def test_what_is_missing_is_named(self):
         for values, field in (
@@ -105,7 +113,7 @@ class TestKinds(BackupCase):
     def test_the_form_shows_the_fields_of_the_kind_that_is_chosen(self):
         arch = self.env["backup.destination"].get_view(view_type="form")["arch"]
         form = etree.fromstring(arch)
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             with self.subTest(name):
                 (node,) = form.xpath(f"//field[@name='{name}']")
                 self.assertIn(f"kind != '{kind}'", node.get("invisible"))
@@ -115,7 +123,8 @@ class TestKinds(BackupCase):
     def test_a_kind_without_advanced_settings_has_no_heading_for_them(self):
         arch = self.env["backup.destination"].get_view(view_type="form")["arch"]
         (group,) = etree.fromstring(arch).xpath("//group[@name='advanced_settings']")
-        for kind, destination in KINDS.items():
+        for kind in KINDS.names():
+            destination = KINDS.load(kind)
             has_some = any(setting.advanced for setting in destination.SETTINGS)
             with self.subTest(kind):
                 self.assertEqual(f"'{kind}'" in group.get("invisible"), has_some)
@@ -207,7 +216,7 @@ class TestSecretsOfAServer(BackupCase):
 
     def test_each_kind_that_keeps_secrets_names_their_server_or_enters_both_as_one(self):
         servers = self.env["backup.destination"]._servers_of_secrets
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             if setting.secret:
                 with self.subTest(name):
                     self.assertEqual(bool(servers[name]), kind != "rclone")
@@ -408,4 +417,5 @@ class TestLocksAndParts(BackupCase):
         self.assertEqual(self._stored().copy_ids._engine_orders()[0]["bytes_per_second"], 2500000)
 
     def test_field_names_are_those_that_scripts_know(self):
-        self.assertEqual(field_name("local", KINDS["local"].SETTINGS[0]), "path")
+        names = [name for name, _setting in self.env["backup.destination"]._settings_of("local")]
+        self.assertEqual(names, ["path", "reserve"])

@@ -9,10 +9,11 @@ from .common import DIGEST, BackupCase, ago
 
 class UpgradeCase(BackupCase):
     version = before = None
+    script = "post-migration"
 
     def _upgrade(self, **options):
         """Update from the version ``before``; with ``version=None`` install."""
-        path = file_path(f"backup_scheduler/migrations/{self.version}/post-migration.py")
+        path = file_path(f"backup_scheduler/migrations/{self.version}/{self.script}.py")
         spec = importlib.util.spec_from_file_location("post_migration", path)
         script = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(script)
@@ -151,3 +152,27 @@ class TestUpgradeOfPromises(UpgradeCase):
     def test_a_new_installation_is_left_alone(self):
         self._upgrade(version=None)
         self.assertEqual(self.sales.protection, "pending")
+
+
+class TestUpgradeOfKinds(UpgradeCase):
+    """From 19.0.3.0.0, whose only kept value of a kind had a column of its own."""
+
+    version = "19.0.4.0.0"
+    before = "19.0.3.0.0"
+    script = "post-kinds"
+
+    def test_a_folder_that_was_known_is_known_again(self):
+        other = self._make_destination("Never checked", path="/var/other")
+        self._sql("ALTER TABLE backup_destination ADD COLUMN folder_marker varchar")
+        self._sql("UPDATE backup_destination SET folder_marker = 'abc' WHERE id = %s",
+                  self.destination.id)  # fmt: skip
+        self._upgrade()
+        self.assertRecordValues(
+            self.destination + other,
+            [
+                {"folder_marker": "abc", "kept_values": {"marker": "abc"}},
+                {"folder_marker": False, "kept_values": False},
+            ],
+        )
+        self.assertEqual(self.destination._settings()["marker"], "abc")
+        self.assertNotIn("marker", other._settings())

@@ -72,7 +72,10 @@ class LocalDestination(Destination):
 
     def __init__(self, path, marker="", reserve=0):
         if not os.path.isabs(path or ""):
-            raise DestinationFailed(f"The folder {path!r} is not an absolute path.")
+            raise DestinationFailed(
+                f"The folder {path!r} is not an absolute path.",
+                hint="Enter an absolute path, such as /var/backups/odoo.",
+            )
         self.path = path
         self._marker = marker
         self._reserve = max(0, reserve) * GIGABYTE
