@@ -104,7 +104,7 @@ class BackupDestinationKinds(models.Model):
         """Refuse to look for archives elsewhere than where they are."""
         for destination in self:
             moved = destination._changed(self._location_names(), vals)
-            stored = destination.copy_count and moved
+            stored = destination.copy_count and moved and not destination._has_lost_settings()
             if stored and not destination._is_same_folder(vals):
                 raise UserError(
                     self.env._(
@@ -116,6 +116,11 @@ class BackupDestinationKinds(models.Model):
                         name=destination.name,
                     )
                 )
+
+    def _has_lost_settings(self):
+        """Return whether the kind's addon was uninstalled in between: they are entered again."""
+        settings = self._settings_of(self.kind)
+        return any(each.required and each.location and not self[name] for name, each in settings)
 
     def _is_same_folder(self, vals):
         """Return whether a folder that has another path now is known to be the same one."""
