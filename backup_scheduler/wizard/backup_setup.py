@@ -118,8 +118,7 @@ class BackupSetup(models.TransientModel):
 
     def _store_secret(self, name, value):
         # A form that leaves it empty keeps what was entered before.
-        if value:
-            super()._store_secret(name, value)
+        return super()._store_secret(name, value) if value else None
 
     def _check_settings(self):
         """What is wrong is said when people go on, and keeps nobody from entering the rest."""
@@ -152,10 +151,11 @@ class BackupSetup(models.TransientModel):
 
     @api.onchange("url")
     def _onchange_url(self):
-        super()._onchange_url()
+        result = super()._onchange_url()
         if self.url and not self.name:
             self.name = self._kind_class().name_of(self._settings(secrets=False))
         self.known_instance_id = False
+        return result
 
     @api.constrains("instance_id", "known_instance_id", "destination_ids")
     def _check_rights(self):
