@@ -8,7 +8,6 @@ from werkzeug.wsgi import ClosingIterator
 from odoo import http
 from odoo.http import Response, request
 
-from ..engine.destinations import open_destination
 from ..engine.errors import BackupError
 
 # The key, in the session of a user, of the copies whose download began in it.
@@ -59,7 +58,7 @@ class BackupDownload(http.Controller):
         return False
 
     def _stream(self, copy):
-        destination = open_destination(copy.destination_id.kind, copy.destination_id._settings())
+        destination = copy.destination_id._open_kind()
         name = copy._download_name()
         if path := destination.path_of(copy.path):
             return send_file(

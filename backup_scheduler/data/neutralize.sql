@@ -18,12 +18,22 @@ UPDATE backup_restore SET status = 'cancelled', identity_sealed = NULL
  WHERE status IN ('queued', 'running');
 UPDATE backup_destination SET reread_interval = 0;
 DELETE FROM ir_config_parameter WHERE key = 'backup_scheduler.scratch_password';
-UPDATE backup_instance SET master_password_sealed = NULL, active = false;
-UPDATE backup_destination
-   SET s3_secret_key_sealed = NULL, sftp_password_sealed = NULL, sftp_private_key_sealed = NULL,
-       sftp_passphrase_sealed = NULL, rclone_config_sealed = NULL;
+UPDATE backup_instance SET active = false;
+-- the secrets of each kind of source and destination, those of other addons included
+DO $$
+DECLARE
+    sealed record;
+BEGIN
+    FOR sealed IN
+        SELECT table_name, column_name
+          FROM information_schema.columns
+         WHERE table_schema = 'public' AND column_name LIKE '%\_sealed'
+           AND table_name IN ('backup_instance', 'backup_destination', 'backup_setup')
+    LOOP
+        EXECUTE format('UPDATE public.%I SET %I = NULL', sealed.table_name, sealed.column_name);
+    END LOOP;
+END $$;
 UPDATE res_config_settings SET backup_scratch_password_sealed = NULL;
-UPDATE backup_setup SET master_password_sealed = NULL;
 UPDATE backup_restore_wizard SET identity_sealed = NULL;
 UPDATE backup_verification SET identity_sealed = NULL;
 UPDATE backup_alert_channel

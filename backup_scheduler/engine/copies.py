@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 
-from .destinations import open_destination
+from .destinations import destination_of
 from .encryption import METHOD, check_recipients, encrypt
 from .errors import BackupError, DestinationFailed, EncryptionFailed
 from .naming import is_encrypted
@@ -127,7 +127,7 @@ class Copy:
     def _begin(self, order, spool):
         path = self._order["archive_path"]
         self._require_fit(path)
-        self._destination = open_destination(self._order["kind"], self._order["settings"])
+        self._destination = destination_of(self._order)
         self._destination.check_space(order["expected_size"] * SPACE_MARGIN)
         owner = order["catalogue"]["run"]
         as_it_is = None if self._tally else spool

@@ -286,6 +286,13 @@ class LibraryMissing(BackupError):
     hint = "Install the Python package that the message names where Odoo runs, and restart Odoo."
 
 
+class KindMissing(BackupError):
+    """A source, destination or channel is of a kind that nothing here provides."""
+
+    code = "kind_missing"
+    hint = "Install the addon that provided it again, or use a record of another kind."
+
+
 class TimeLimit(BackupError):
     code = "time_limit"
     hint = "Raise the time limit of the job, or find out why the backup takes so long."

@@ -7,8 +7,9 @@ import urllib.parse
 MASK = "********"
 # The keys of events whose values may quote what another program said.
 PROSE = ("error", "hint", "traceback", "notes")
-# The keys of an order whose values are secret contain one of these.
-SECRET = ("password", "secret", "identity", "passphrase", "private_key", "config")
+# What is secret in an order and is no setting of a kind: the keys of encrypted archives, the
+# password of a PostgreSQL server, and the addresses of alerts.
+OTHERS = ("identity", "password", "secret_url", "secret_path")
 # A line of a secret text is secret from this length on; shorter ones stand in many words.
 LINE = 8
 
@@ -39,11 +40,15 @@ def spellings_of(value):
 
 
 def find_secrets(node):
+    """Yield what is secret in an order: what the part of each kind names as its ``secrets`` (see
+    :meth:`.kinds.Registry.order`), beside them or among its ``settings``, and :data:`OTHERS`."""
     if isinstance(node, dict):
+        names, settings = node.get("secrets") or (), node.get("settings") or {}
+        yield from (settings.get(name) or node.get(name) for name in names)
         for key, value in node.items():
-            if any(word in key for word in SECRET):
+            if key in OTHERS:
                 yield value
-            else:
+            elif value is not settings:
                 yield from find_secrets(value)
     elif isinstance(node, list):
         for value in node:

@@ -8,7 +8,7 @@ import contextlib
 import datetime
 
 from .archive.verify import verify
-from .destinations import open_destination
+from .destinations import destination_of
 from .encryption import decrypt
 from .errors import (
     ArchiveError,
@@ -20,6 +20,7 @@ from .errors import (
     Truncated,
     WrongIdentity,
 )
+from .sources import KINDS as SOURCES
 from .spool import Spool, check_space, sweep
 from .tally import Tally
 
@@ -158,7 +159,7 @@ def moment_of(text):
 
 def stored_blocks(copy, tally, control):
     """Yield the bytes at rest of a copy, adding each block to ``tally``."""
-    destination = open_destination(copy["kind"], copy["settings"])
+    destination = destination_of(copy)
     for block in destination.read(copy["archive_path"]):
         tally.add(block)
         control.progress(tally.size, copy.get("stored_size", 0))
@@ -173,7 +174,7 @@ def plain_file(copy, order, control, identity=None):
     the block ends, and by the next sweep when the process is killed.
     """
     if not copy.get("encryption"):
-        destination = open_destination(copy["kind"], copy["settings"])
+        destination = destination_of(copy)
         if path := destination.path_of(copy["archive_path"]):
             yield path
             return
@@ -215,8 +216,9 @@ def restore(order, control):
 
     Order: ``candidates`` (copies), ``identity`` (for those that are encrypted), ``archive_format
     include_filestore database sha256``, ``report`` (of the last verification), ``spool token`` and
-    ``target``: its ``kind`` is ``http`` or ``postgres``, the rest is for the module of that name in
-    :mod:`.restore`. Result: ``database checked notes``.
+    ``target``: its ``kind`` is ``postgres``, and the rest is for :mod:`.restore.postgres`; or the
+    kind of a source, and the rest is its order and what its ``restore`` needs. Result: ``database
+    checked notes``.
 
     Nothing is begun before an archive was read to its end. Raises what is wrong with the first
     candidate where none is good.
@@ -268,10 +270,9 @@ def notes_of(found):
 def restore_to_target(path, order, report, control):
     target = order["target"]
     archive_format, token = order["archive_format"], order["token"]
-    if target["kind"] == "http":
-        from .restore import http
-
-        return http.restore(path, archive_format, report, target, control, order["spool"], token)
+    if target["kind"] != "postgres":
+        source = SOURCES.load(target["kind"], target.get("code"))
+        return source.restore(path, archive_format, report, target, control, order["spool"], token)
     # psycopg2 and PostgreSQL's programs are needed only here.
     from .restore import postgres
 

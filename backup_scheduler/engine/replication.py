@@ -3,10 +3,19 @@
 import contextlib
 
 from .copies import open_copies, publish_copies, require
-from .errors import ArchiveError, DestinationFailed
+from .errors import (
+    ArchiveError,
+    DestinationFailed,
+    HostKeyRefused,
+    KindMissing,
+    LibraryMissing,
+)
 from .reading import pass_over, stored_blocks
 from .spool import Spool, check_space, sweep
 from .tally import Tally
+
+# What is wrong with one candidate, or with the way to it from here.
+NO_GOOD = (ArchiveError, DestinationFailed, HostKeyRefused, KindMissing, LibraryMissing)
 
 
 def replicate(order, control):
@@ -59,7 +68,7 @@ def fill(spool, candidate, expected, copies, control):
             if all(copy.error for copy in copies):
                 require(copies)
         tally.require(*expected)
-    except (ArchiveError, DestinationFailed) as error:
+    except NO_GOOD as error:
         control.check()
         if all(copy.error for copy in copies):
             raise

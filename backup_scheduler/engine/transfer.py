@@ -9,7 +9,7 @@ import contextlib
 import datetime
 
 from .copies import SPACE_MARGIN, open_copies, publish_copies, require
-from .destinations import open_destination
+from .destinations import destination_of
 from .errors import BackupError, NoDatabase, UnknownDatabase
 from .notify import notify
 from .reading import examine, restore, sweep_servers, verify_copies
@@ -98,7 +98,7 @@ def discard(order, control):
 def discard_copy(copy, owner, control):
     control.ask_permission()
     try:
-        destination = open_destination(copy["kind"], copy["settings"])
+        destination = destination_of(copy)
         control.check_permission()
         destination.delete(copy["archive_path"], owner, copy.get("version") or "")
     except BackupError as error:

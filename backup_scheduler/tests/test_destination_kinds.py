@@ -1,5 +1,6 @@
 """The form of a destination, made from what its kind in the engine asks for."""
 
+import os
 import tempfile
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from odoo.tools import file_open
 from ..engine.destinations import KINDS
 from ..engine.destinations.sftp import SFTPDestination
 from ..engine.errors import HostKeyUnknown
-from ..models.destination.backup_destination_kinds import all_settings, field_name, sealed_name
+from ..models.backup_kind_mixin import sealed_name
 from .common import AT_REST, BackupCase, ago
 
 S3 = {
@@ -33,14 +34,14 @@ class TestKinds(BackupCase):
 
     def test_each_setting_of_each_kind_is_a_field(self):
         fields = self.env["backup.destination"]._fields
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             with self.subTest(f"{kind}: {name}"):
                 self.assertEqual(fields[name].string, setting.label)
                 self.assertEqual(setting.secret, sealed_name(name) in fields)
 
     def test_the_field_of_a_secret_never_looks_as_if_nothing_could_be_stored(self):
         arch = etree.fromstring(self.env["backup.destination"].get_view(view_type="form")["arch"])
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             if setting.secret:
                 with self.subTest(f"{kind}: {name}"):
                     (node,) = arch.xpath(f"//field[@name='{name}']")
@@ -53,10 +54,11 @@ class TestKinds(BackupCase):
         self.assertEqual(settings["secret_key"], "very secret")
         self.assertIs(settings["verify_tls"], True)
         self.assertNotIn("host", settings, "Nothing of the other kinds")
-        KINDS["s3"](**settings)
+        KINDS.load("s3")(**settings)
 
     def test_each_kind_takes_the_settings_that_its_form_makes(self):
-        for kind, destination in KINDS.items():
+        for kind in KINDS.names():
+            destination = KINDS.load(kind)
             with self.subTest(kind):
                 names = {setting.name for setting in destination.SETTINGS} | set(destination.KEPT)
                 accepted = destination.__init__.__code__
@@ -82,11 +84,18 @@ class TestKinds(BackupCase):
             destination.with_user(self._user("manager")).read(["s3_secret_key_sealed"])
 
     def test_a_copy_of_the_database_knows_no_secret(self):
+        setup = self.env["backup.setup"].create({})
         with file_open("backup_scheduler/data/neutralize.sql") as file:
             sql = file.read()
-        for _kind, name, setting in all_settings():
-            if setting.secret:
-                self.assertIn(f"{sealed_name(name)} = NULL", sql)
+        for record in (self._make(**S3), self.instance, setup):
+            sealed = [sealed_name(name) for name in record._secret_names()]
+            record.sudo().write(dict.fromkeys(sealed, "sealed"))
+            self.env.flush_all()
+            self.env.cr.execute(sql)
+            self.env.invalidate_all()
+            with self.subTest(record._name):
+                self.assertTrue(sealed)
+                self.assertFalse([name for name in sealed if record.sudo()[name]])
 
     def test_what_is_missing_is_named(self):
         for values, field in (
@@ -104,7 +113,7 @@ class TestKinds(BackupCase):
     def test_the_form_shows_the_fields_of_the_kind_that_is_chosen(self):
         arch = self.env["backup.destination"].get_view(view_type="form")["arch"]
         form = etree.fromstring(arch)
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             with self.subTest(name):
                 (node,) = form.xpath(f"//field[@name='{name}']")
                 self.assertIn(f"kind != '{kind}'", node.get("invisible"))
@@ -114,7 +123,8 @@ class TestKinds(BackupCase):
     def test_a_kind_without_advanced_settings_has_no_heading_for_them(self):
         arch = self.env["backup.destination"].get_view(view_type="form")["arch"]
         (group,) = etree.fromstring(arch).xpath("//group[@name='advanced_settings']")
-        for kind, destination in KINDS.items():
+        for kind in KINDS.names():
+            destination = KINDS.load(kind)
             has_some = any(setting.advanced for setting in destination.SETTINGS)
             with self.subTest(kind):
                 self.assertEqual(f"'{kind}'" in group.get("invisible"), has_some)
@@ -124,6 +134,58 @@ class TestKinds(BackupCase):
         destination.write({"check_status": "ok", "folder_marker": "abc"})
         destination.s3_bucket = "other"
         self.assertRecordValues(destination, [{"check_status": False, "folder_marker": False}])
+
+    def test_only_another_place_makes_the_marker_of_the_folder_be_forgotten(self):
+        nas = {**SFTP, "sftp_password": "hush", "sftp_path": "archives"}
+        folder = {"name": "Disk", "path": "/mnt/backups"}
+        cases = (
+            (folder, {"reserve": 20}, True),
+            (folder, {"path": "/mnt/backups", "kind": "local"}, True),
+            (folder, {"path": "/mnt/other"}, False),
+            (nas, {"sftp_password": "better"}, True),
+            (nas, {"sftp_user": "other"}, True),
+            (nas, {"sftp_host": "nas2.example.com"}, True),
+            (nas, {"sftp_path": "elsewhere"}, False),
+            (nas, {"kind": "local", "path": "/mnt/backups"}, False),
+        )
+        for made, written, kept in cases:
+            with self.subTest(written):
+                destination = self._make(**made)
+                destination.write({"check_status": "ok", "folder_marker": "abc"})
+                destination.write(written)
+                self.assertEqual(destination.folder_marker, kept and "abc")
+
+    def test_a_folder_with_archives_that_is_the_same_one_elsewhere_keeps_its_marker(self):
+        with tempfile.TemporaryDirectory() as disk:
+            before, after = os.path.join(disk, "before"), os.path.join(disk, "after")
+            self.destination.path = before
+            self.destination.check()
+            marker = self.destination.folder_marker
+            self._stored()
+            os.rename(before, after)
+            self.env.invalidate_all()
+            self.destination.path = after
+            self.assertTrue(marker)
+            self.assertEqual(self.destination.folder_marker, marker)
+
+    def test_what_is_written_without_a_change_asks_for_no_check(self):
+        destination = self._make(**S3)
+        destination.write({"check_status": "ok"})
+        destination.write({"s3_bucket": "archives", "s3_prefix": False, "name": "Other"})
+        self.assertEqual(destination.check_status, "ok")
+
+    def test_a_key_that_another_server_showed_is_not_offered_for_this_one(self):
+        destination = self._make(**SFTP)
+        destination.write({"offered_host_key": "ssh-ed25519 AAAA", "offered_fingerprint": "SHA"})
+        destination.sftp_host = "nas2.example.com"
+        self.assertRecordValues(
+            destination, [{"offered_host_key": False, "offered_fingerprint": False}]
+        )
+
+    def test_each_kind_that_knows_its_folder_lets_a_manager_accept_another(self):
+        arch = etree.fromstring(self.env["backup.destination"].get_view(view_type="form")["arch"])
+        (button,) = arch.xpath("//button[@name='action_accept_folder']")
+        self.assertNotIn("kind", button.get("invisible"))
 
     def test_what_a_place_has_renewed_is_stored(self):
         destination = self._make(
@@ -154,7 +216,7 @@ class TestSecretsOfAServer(BackupCase):
 
     def test_each_kind_that_keeps_secrets_names_their_server_or_enters_both_as_one(self):
         servers = self.env["backup.destination"]._servers_of_secrets
-        for kind, name, setting in all_settings():
+        for kind, name, setting in self.env["backup.destination"]._all_settings():
             if setting.secret:
                 with self.subTest(name):
                     self.assertEqual(bool(servers[name]), kind != "rclone")
@@ -286,6 +348,23 @@ class TestChecks(BackupCase):
                 self.assertEqual(destination.check()["warnings"], ["same disk"])
             self.assertEqual(destination._settings()["marker"], marker)
 
+    def test_accepting_a_folder_that_cannot_be_used_changes_nothing(self):
+        with tempfile.TemporaryDirectory() as disk:
+            path = os.path.join(disk, "folder")
+            destination = self._make_destination("Here", path=path)
+            destination.check()
+            marker = destination.folder_marker
+            os.rename(path, path + "-unmounted")
+            open(path, "w").close()
+            destination.action_accept_folder()
+            self.assertRecordValues(
+                destination, [{"folder_marker": marker, "check_status": "error"}]
+            )
+            os.remove(path)
+            destination.action_accept_folder()
+            self.assertEqual(destination.check_status, "ok")
+            self.assertNotEqual(destination.folder_marker, marker)
+
 
 class TestLocksAndParts(BackupCase):
     def test_retention_waits_for_the_lock_of_an_archive(self):
@@ -338,4 +417,5 @@ class TestLocksAndParts(BackupCase):
         self.assertEqual(self._stored().copy_ids._engine_orders()[0]["bytes_per_second"], 2500000)
 
     def test_field_names_are_those_that_scripts_know(self):
-        self.assertEqual(field_name("local", KINDS["local"].SETTINGS[0]), "path")
+        names = [name for name, _setting in self.env["backup.destination"]._settings_of("local")]
+        self.assertEqual(names, ["path", "reserve"])

@@ -11,6 +11,7 @@ LOST = {"event": "lost", "exit_code": -9, "tail": ""}
 
 class UpgradeCase(BackupCase):
     version = before = None
+    script = "post-migration"
 
     # What has since become tasks, as the version before had it.
     old_columns = {
@@ -42,7 +43,7 @@ class UpgradeCase(BackupCase):
 
     def _upgrade(self, **options):
         """Update from the version ``before``; with ``version=None`` install."""
-        path = file_path(f"backup_scheduler/migrations/{self.version}/post-migration.py")
+        path = file_path(f"backup_scheduler/migrations/{self.version}/{self.script}.py")
         spec = importlib.util.spec_from_file_location("post_migration", path)
         script = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(script)
@@ -295,3 +296,27 @@ class TestUpgradeToTasks(UpgradeCase):
         self._upgrade()
         self._upgrade()
         self.assertEqual(len(run.task_ids), 1)
+
+
+class TestUpgradeOfKinds(UpgradeCase):
+    """From 19.0.3.0.0, whose only kept value of a kind had a column of its own."""
+
+    version = "19.0.4.0.0"
+    before = "19.0.3.0.0"
+    script = "post-kinds"
+
+    def test_a_folder_that_was_known_is_known_again(self):
+        other = self._make_destination("Never checked", path="/var/other")
+        self._sql("ALTER TABLE backup_destination ADD COLUMN folder_marker varchar")
+        self._sql("UPDATE backup_destination SET folder_marker = 'abc' WHERE id = %s",
+                  self.destination.id)  # fmt: skip
+        self._upgrade()
+        self.assertRecordValues(
+            self.destination + other,
+            [
+                {"folder_marker": "abc", "kept_values": {"marker": "abc"}},
+                {"folder_marker": False, "kept_values": False},
+            ],
+        )
+        self.assertEqual(self.destination._settings()["marker"], "abc")
+        self.assertNotIn("marker", other._settings())

@@ -1,12 +1,10 @@
-import urllib.parse
-
 import pytz
 
 from odoo import Command, api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..engine.errors import BackupError
-from ..engine.sources.http_client import checked_url, same_address
+from ..models.backup_kind_mixin import sealed_name
 
 STEPS = [
     ("server", "Server"),
@@ -28,7 +26,9 @@ class BackupSetup(models.TransientModel):
 
     _name = "backup.setup"
     _description = "Set Up a Server"
-    _inherit = ["backup.retention.mixin", "backup.secret.mixin"]
+    _inherit = ["backup.retention.mixin", "backup.source.mixin"]
+    # The answers are of whoever gives them, and lie here for a few minutes.
+    _servers_of_secrets = {}
 
     step = fields.Selection(STEPS, required=True, default="server")
     instance_id = fields.Many2one(
@@ -45,26 +45,7 @@ class BackupSetup(models.TransientModel):
         readonly=True,
         help="The instance that has the address already.",
     )
-    url = fields.Char("Address", help="The root of the server, such as https://odoo.example.com")
     name = fields.Char(help="What you call the server; empty: the name in its address.")
-    master_password = fields.Char(
-        compute="_compute_master_password",
-        inverse="_inverse_master_password",
-        help="The master password (admin_passwd) of that server. It is stored encrypted and can be "
-        "replaced, never read.",
-    )
-    master_password_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
-    has_master_password = fields.Boolean(compute="_compute_has_master_password", compute_sudo=True)
-    verify_tls = fields.Boolean(
-        "Verify Certificate",
-        default=True,
-        help="Refuse a server whose certificate is not valid for its name.",
-    )
-    allow_insecure = fields.Boolean(
-        "Allow the Default Master Password",
-        help="Back this server up although it still has Odoo's default master password. It keeps "
-        "that password; nothing is changed there.",
-    )
     odoo_version = fields.Char()
     error_code = fields.Char(readonly=True)
     error = fields.Text(readonly=True)
@@ -123,7 +104,7 @@ class BackupSetup(models.TransientModel):
         names = instance.database_ids.filtered("present").mapped("name")
         return {
             "step": "schedule" if names else "server",
-            "url": instance.url,
+            **{name: instance[name] for name in ("connection", *self._plain_names())},
             "name": instance.name,
             "odoo_version": instance.odoo_version,
             "database_scope": "selected" if wanted else "all",
@@ -135,19 +116,12 @@ class BackupSetup(models.TransientModel):
 
     # --- fields ---------------------------------------------------------------------------------
 
-    def _compute_master_password(self):
-        self.master_password = False
+    def _store_secret(self, name, value):
+        # A form that leaves it empty keeps what was entered before.
+        return super()._store_secret(name, value) if value else None
 
-    def _inverse_master_password(self):
-        for setup in self:
-            if setup.master_password:
-                setup.sudo().master_password_sealed = setup._seal(setup.master_password)
-        self.invalidate_recordset(["master_password"], flush=False)
-
-    @api.depends("master_password_sealed")
-    def _compute_has_master_password(self):
-        for setup in self:
-            setup.has_master_password = bool(setup.master_password_sealed)
+    def _check_settings(self):
+        """What is wrong is said when people go on, and keeps nobody from entering the rest."""
 
     @api.depends("line_ids")
     def _compute_database_count(self):
@@ -177,11 +151,11 @@ class BackupSetup(models.TransientModel):
 
     @api.onchange("url")
     def _onchange_url(self):
-        if self.url and "://" not in self.url:
-            self.url = f"https://{self.url.strip()}"
+        result = super()._onchange_url()
         if self.url and not self.name:
-            self.name = urllib.parse.urlsplit(self.url).hostname
+            self.name = self._kind_class().name_of(self._settings(secrets=False))
         self.known_instance_id = False
+        return result
 
     @api.constrains("instance_id", "known_instance_id", "destination_ids")
     def _check_rights(self):
@@ -189,6 +163,21 @@ class BackupSetup(models.TransientModel):
         # Odoo checks constraints as the superuser.
         for records in (self.instance_id, self.known_instance_id, self.destination_ids):
             records.sudo(False).check_access("read")
+
+    # --- the form -------------------------------------------------------------------------------
+
+    @api.model
+    def _get_view(self, view_id=None, view_type="form", **options):
+        arch, view = super()._get_view(view_id, view_type, **options)
+        if len(self._kind_names()) == 1:
+            # Nobody is asked to choose among one.
+            for field in arch.xpath("//field[@name='connection']"):
+                field.set("invisible", "1")
+        return arch, view
+
+    @api.model
+    def _required_where(self, kind):
+        return f"{super()._required_where(kind)} and step == 'server' and not instance_id"
 
     # --- the steps ------------------------------------------------------------------------------
 
@@ -265,46 +254,46 @@ class BackupSetup(models.TransientModel):
         """Ask the server; return what is wrong, or nothing."""
         if self.instance_id:
             answer = self.instance_id.test_connection()
-        elif problem := self._refused_address():
+        elif problem := self._refused_settings():
             return problem
         else:
-            answer = self.env["backup.instance"]._ask_server(self._source())
+            answer = self.env["backup.instance"]._ask_server(self._source_order())
         if not answer["ok"]:
             return answer
         self.odoo_version = answer["odoo_version"]
         self._keep_databases(answer["databases"])
         return None
 
-    def _refused_address(self):
-        """Write the address as it is used; return why it cannot be, or nothing."""
+    def _refused_settings(self):
+        """Write the settings as they are used; return why they cannot be, or nothing."""
         try:
-            self.url = checked_url(self.url)
+            self._require_settings()
+            kind, settings = self._kind_class(), self._settings(secrets=False)
+            normalized = kind.normalized(settings)
         except BackupError as error:
             return error.as_dict()
+        except ValidationError as error:
+            return {"error": str(error)}
+        self.write(
+            {
+                name: normalized[setting.name]
+                for name, setting in self._settings_of(self.connection)
+                if normalized.get(setting.name) != settings.get(setting.name)
+            }
+        )
         if not self.name:
             # Written only then: the job is called after it.
-            self.name = urllib.parse.urlsplit(self.url).hostname
-        self.known_instance_id = self._instance_of(self.url)
+            self.name = kind.name_of(normalized)
+        self.known_instance_id = self._instance_of(kind, normalized)
         # The form says so itself, and leads on.
         return {"error_code": "known_instance"} if self.known_instance_id else None
 
-    @api.model
-    def _instance_of(self, url):
-        """Return the instance that has the address, of those that the user may see."""
-        for instance in self.env["backup.instance"].search([("url", "!=", False)]):
-            if same_address(instance.url, url):
+    def _instance_of(self, kind, settings):
+        """Return the instance that is the server, of those that the user may see."""
+        for instance in self.env["backup.instance"].search([("connection", "=", self.connection)]):
+            if kind.is_same(instance._settings(secrets=False), settings):
                 return instance
         return self.env["backup.instance"]
-
-    def _source(self):
-        """Return the connection with its secret, for the engine and for nothing else."""
-        return {
-            "connection": "http",
-            "url": self.url,
-            "master_password": self._unseal(self.sudo().master_password_sealed),
-            "verify_tls": self.verify_tls,
-            "allow_insecure": self.allow_insecure,
-        }
 
     def _keep_databases(self, names):
         """List what was found now; what was chosen before stays chosen, or not."""
@@ -348,15 +337,12 @@ class BackupSetup(models.TransientModel):
     # --- the end --------------------------------------------------------------------------------
 
     def _create_instance(self):
-        instance = self.env["backup.instance"].create(
-            {
-                "name": self.name,
-                "url": self.url,
-                "verify_tls": self.verify_tls,
-                "allow_insecure": self.allow_insecure,
-            }
-        )
-        instance.sudo().master_password_sealed = self.sudo().master_password_sealed
+        settings = self._settings_of(self.connection)
+        plain = [name for name, setting in settings if not setting.secret]
+        values = {name: self[name] for name in ("name", "connection", *plain)}
+        instance = self.env["backup.instance"].create(values)
+        sealed = [sealed_name(name) for name, setting in settings if setting.secret]
+        instance.sudo().write({name: self.sudo()[name] for name in sealed})
         instance._record_server(self.odoo_version, self.line_ids.mapped("name"))
         return instance
 

@@ -1,8 +1,6 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-CONNECTION = {"url", "master_password", "verify_tls", "allow_insecure"}
-
 
 class BackupSetupAnswered(models.TransientModel):
     """Whether the answers still hold that were given to what is entered now.
@@ -21,7 +19,7 @@ class BackupSetupAnswered(models.TransientModel):
         self.error_code = self.error = self.hint = False
 
     def write(self, vals):
-        if CONNECTION & vals.keys():
+        if {"connection", *self._plain_names(), *self._secret_names()} & vals.keys():
             self.sudo().answered = False
         return super().write(vals)
 

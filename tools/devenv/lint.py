@@ -12,7 +12,8 @@ README_IS_AT_ROOT = "--disable=missing-readme"
 
 def lint():
     environment.ensure()
-    addons = sorted(path.parent.name for path in ROOT.glob("*/__manifest__.py"))
+    manifests = [*ROOT.glob("*/__manifest__.py"), *ROOT.glob("examples/*/__manifest__.py")]
+    addons = sorted(str(path.parent.relative_to(ROOT)) for path in manifests)
     failed = [
         name
         for name, arguments in (("ruff", ["check", "."]), ("pylint", [README_IS_AT_ROOT, *addons]))

@@ -20,8 +20,8 @@ class Destination(abc.ABC):
     asked, or is not the one that it was (``DestinationFailed``). When in doubt it is the latter.
     """
 
-    # What people call the kind, the keywords that its form asks for (see :mod:`.setting`), and the
-    # keywords that :meth:`check` finds out and is told again from then on.
+    # What people call the kind, the keywords that its form asks for (:class:`~..kinds.Setting`),
+    # and the keywords that :meth:`check` finds out and is told again from then on.
     LABEL = ""
     SETTINGS = ()
     KEPT = ()

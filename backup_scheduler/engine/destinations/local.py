@@ -9,6 +9,7 @@ import threading
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..kinds import Setting
 from ..naming import CATALOGUE, described_by
 from ..spool import (
     BLOCK,
@@ -20,7 +21,6 @@ from ..spool import (
     write_all,
 )
 from .base import Destination, Upload
-from .setting import Setting
 
 PART = ".part"
 GIGABYTE = 10**9
@@ -72,7 +72,10 @@ class LocalDestination(Destination):
 
     def __init__(self, path, marker="", reserve=0):
         if not os.path.isabs(path or ""):
-            raise DestinationFailed(f"The folder {path!r} is not an absolute path.")
+            raise DestinationFailed(
+                f"The folder {path!r} is not an absolute path.",
+                hint="Enter an absolute path, such as /var/backups/odoo.",
+            )
         self.path = path
         self._marker = marker
         self._reserve = max(0, reserve) * GIGABYTE

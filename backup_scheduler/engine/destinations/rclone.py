@@ -4,6 +4,7 @@ import os
 import uuid
 
 from ..errors import ArchiveMissing, BackupError, DestinationFailed, NoSpace
+from ..kinds import Setting
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination
@@ -16,7 +17,6 @@ from .rclone_upload import (
     remove_unfinished,
     require_own,
 )
-from .setting import Setting
 
 # What check() writes: the name of nothing else.
 MARKER = ".backup_scheduler-check-"

@@ -7,6 +7,7 @@ import urllib.parse
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, Immutable
+from ..kinds import Setting
 from ..naming import ARCHIVE, CATALOGUE, described_by
 from ..spool import BLOCK
 from .base import Destination
@@ -27,7 +28,6 @@ from .s3_objects import (
     standing_at,
 )
 from .s3_upload import S3Upload
-from .setting import Setting
 
 KMS = "aws:kms"
 ENCRYPTIONS = ("", "AES256", KMS)

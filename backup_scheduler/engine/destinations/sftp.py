@@ -5,10 +5,10 @@ import posixpath
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..kinds import Setting
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination
-from .setting import Setting
 from .sftp_place import CATALOGUE_LIMIT, MARKER, Place, parsed
 from .sftp_protocol import END, FSYNC, NO_SUCH_FILE, Refused
 from .sftp_session import Account

@@ -4,6 +4,8 @@ import abc
 import dataclasses
 import datetime
 
+from ..errors import RestoreRefused
+
 
 @dataclasses.dataclass(frozen=True)
 class Server:
@@ -21,7 +23,18 @@ class Server:
 
 
 class Source(abc.ABC):
-    """An Odoo server as this kind of connection reaches it. It is only ever read."""
+    """An Odoo server as this kind of connection reaches it. It is only ever read.
+
+    What a kind is told on construction are the settings of its form, and ``control`` (a
+    :class:`~..control.Control`), which stops it. Constructing it connects to nothing, and raises
+    what is wrong with the settings.
+    """
+
+    # What people call the kind, and the keywords that its form asks for: see `~..kinds.Setting`.
+    LABEL = ""
+    SETTINGS = ()
+    # Whether archives can be restored to a server through it: see restore().
+    CAN_RESTORE = False
 
     @abc.abstractmethod
     def probe(self):
@@ -37,3 +50,27 @@ class Source(abc.ABC):
         Ending without an error does not mean that the archive is complete: a server that dies may
         look like one that is done. Only the archive tells.
         """
+
+    @classmethod
+    def normalized(cls, settings):
+        """Return the settings as they are stored; raise what is wrong with one, as it is."""
+        return settings
+
+    @classmethod
+    def name_of(cls, settings):
+        """Return what the server may be called, or nothing."""
+        return ""
+
+    @classmethod
+    def is_same(cls, settings, other):
+        """Return whether both lead to the same server, however they are written."""
+        places = [setting.name for setting in cls.SETTINGS if setting.server]
+        return all(settings.get(name) == other.get(name) for name in places)
+
+    @classmethod
+    def restore(cls, path, archive_format, report, target, control, spool, token):  # noqa: PLR0913
+        """Restore the archive at ``path`` as a new database of a server; prove that it is there.
+
+        Of kinds that can: see :func:`~..restore.http.restore`, which says what the arguments are.
+        """
+        raise RestoreRefused(f"Archives cannot be restored through “{cls.LABEL}”.")

@@ -29,9 +29,10 @@ from ..errors import (
     UnknownDatabase,
     WrongMasterPassword,
 )
+from ..kinds import Setting
 from ..spool import BLOCK
 from .base import Server, Source
-from .http_client import HttpClient
+from .http_client import HttpClient, checked_url, same_address
 
 DEFAULT_PASSWORD = "admin"  # noqa: S105 - the remote's default, the one that is looked for
 # Seconds. With a zip the first byte comes after the whole dump: hours for a large company.
@@ -55,14 +56,44 @@ ACCESS_DENIED = 3
 
 
 class HttpSource(Source):
-    """:param url: the server's root
-    :param master_password: its ``admin_passwd``
-    :param verify_tls: whether its certificate must be valid
-    :param allow_insecure: whether the server may keep the default master password
-
-    ``client`` speaks to it; ``password`` is what may be sent to its database manager, once
+    """``client`` speaks to it; ``password`` is what may be sent to its database manager, once
     :meth:`probe` has said that it may.
     """
+
+    LABEL = "Database manager (HTTP)"
+    SETTINGS = (
+        Setting(
+            "url",
+            "Address",
+            required=True,
+            server=True,
+            placeholder="https://odoo.example.com",
+            help="The root of the server, such as https://odoo.example.com. Another server needs "
+            "its master password entered again: what is stored was given for this one alone.",
+        ),
+        Setting(
+            "master_password",
+            "Master Password",
+            secret=True,
+            help="The master password (admin_passwd) of that server. It is stored encrypted and "
+            "can be replaced, never read.",
+        ),
+        Setting(
+            "verify_tls",
+            "Verify Certificate",
+            kind="boolean",
+            default=True,
+            help="Refuse a server whose certificate is not valid for its name.",
+        ),
+        Setting(
+            "allow_insecure",
+            "Allow the Default Master Password",
+            kind="boolean",
+            help="Back this server up although it still has Odoo's default master password. It "
+            "keeps that password; nothing is changed there.",
+        ),
+    )
+    CAN_RESTORE = True
 
     def __init__(self, url, master_password, control, verify_tls=True, allow_insecure=False):
         self.client = HttpClient(url, verify_tls, control)
@@ -75,6 +106,25 @@ class HttpSource(Source):
         self._check_protection()
         databases = tuple(self._databases())
         return Server(version=version, databases=databases, clock=self.client.clock)
+
+    @classmethod
+    def normalized(cls, settings):
+        return {**settings, "url": checked_url(settings["url"])}
+
+    @classmethod
+    def name_of(cls, settings):
+        return urllib.parse.urlsplit(settings["url"]).hostname or ""
+
+    @classmethod
+    def is_same(cls, settings, other):
+        return same_address(settings["url"], other["url"])
+
+    @classmethod
+    def restore(cls, *arguments):
+        # It reads a database back, and so needs this module.
+        from ..restore.http import restore
+
+        return restore(*arguments)
 
     # --- the backup itself ----------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ import os
 from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
 
-from ...engine.destinations import KINDS, open_destination
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
 
@@ -12,7 +11,7 @@ from ...engine.errors import BackupError
 class BackupDestination(models.Model):
     _name = "backup.destination"
     _description = "Backup Destination"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.kind.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -23,12 +22,6 @@ class BackupDestination(models.Model):
         help="Only users of this company see the destination; left empty, all do.",
     )
     active = fields.Boolean(default=True, tracking=True)
-    kind = fields.Selection(
-        [(kind, destination.LABEL) for kind, destination in KINDS.items()],
-        required=True,
-        default="local",
-        tracking=True,
-    )
     path = fields.Char(
         "Folder",
         tracking=True,
@@ -45,12 +38,6 @@ class BackupDestination(models.Model):
         help="age recipients (public keys, age1…), one a line. Archives are then stored encrypted, "
         "and only who has one of their identities (secret keys) can open them: this server "
         "cannot. Empty: archives are stored as they are.",
-    )
-    folder_marker = fields.Char(
-        readonly=True,
-        copy=False,
-        help="By this the folder is known again: an empty one in the place of a disk that is not "
-        "mounted is not written to.",
     )
     check_status = fields.Selection(
         [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
@@ -89,14 +76,6 @@ class BackupDestination(models.Model):
         for destination in self:
             destination.copy_count, destination.copy_size = totals.get(destination, (0, 0))
 
-    @api.constrains("kind", "path")
-    def _check_path(self):
-        for destination in self:
-            if destination.kind == "local" and not os.path.isabs(destination.path or ""):
-                raise ValidationError(
-                    self.env._("Folder: enter an absolute path, such as /var/backups/odoo.")
-                )
-
     @api.constrains("recipients")
     def _check_recipients(self):
         for destination in self:
@@ -132,7 +111,7 @@ class BackupDestination(models.Model):
         answer = {"ok": True, "error_code": False, "error": False, "hint": False, "warnings": []}
         place = None
         try:
-            place = open_destination(self.kind, self._settings())
+            place = self._open_kind()
             found = place.check()
         except BackupError as error:
             failure = error.as_dict()
@@ -148,9 +127,9 @@ class BackupDestination(models.Model):
 
     def _record_check(self, found, warnings):
         rights = found.get("rights") or {}
+        self.sudo()._keep_values({name: value for name, value in found.items() if value})
         self.sudo().write(
             {
-                "folder_marker": found.get("marker") or self.folder_marker,
                 "may_read": rights.get("read", True),
                 "may_delete": rights.get("delete", True),
                 "check_status": "ok",
@@ -195,8 +174,13 @@ class BackupDestination(models.Model):
 
     def action_accept_folder(self):
         """Take the folder that is there now for the destination, and check it."""
-        self.write({"folder_marker": False})
-        return self.action_check()
+        kept = self.kept_values
+        self.kept_values = False
+        notification = self.action_check()
+        if self.check_status != "ok":
+            # Nothing was there that could be accepted.
+            self.kept_values = kept
+        return notification
 
     def action_check(self):
         answer = self.check()

@@ -1,179 +1,110 @@
-"""The fields of each kind of destination, made from what its class in the engine asks for.
-
-A new kind needs nothing here: its settings become fields, its secrets are sealed, and the form
-shows them where the kind is chosen.
-"""
-
 import contextlib
 
-from lxml import etree
-
 from odoo import api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import UserError
 
-from ...engine.destinations import KINDS, open_destination
+from ...engine.destinations import KINDS
 from ...engine.errors import BackupError
-
-# What the model itself declares.
-DECLARED = ("path",)
-MANAGER = "backup_scheduler.group_backup_manager"
-FIELD_TYPES = {
-    "char": fields.Char,
-    "text": fields.Text,
-    "integer": fields.Integer,
-    "boolean": fields.Boolean,
-    "selection": fields.Selection,
-}
-
-
-def field_name(kind, setting):
-    """Return the field of a setting. A folder's ``path`` was there before there were kinds."""
-    return setting.name if kind == "local" else f"{kind}_{setting.name}"
-
-
-def sealed_name(name):
-    return f"{name}_sealed"
-
-
-def all_settings():
-    """Yield ``(kind, field name, setting)`` for each setting of each kind."""
-    for kind, destination in KINDS.items():
-        for setting in destination.SETTINGS:
-            yield kind, field_name(kind, setting), setting
-
-
-def plain_field(setting):
-    options = {"string": setting.label, "help": setting.help or None, "tracking": True}
-    if setting.default is not None:
-        options["default"] = setting.default
-    if setting.kind == "selection":
-        options["selection"] = list(setting.choices)
-    return FIELD_TYPES[setting.kind](**options)
-
-
-def secret_field(name, setting):
-    """Return the field that people write, of which nobody reads anything."""
-
-    def inverse(destinations):
-        for destination in destinations:
-            sealed = destination._seal(destination[name])
-            destination.sudo()[sealed_name(name)] = sealed
-        destinations.invalidate_recordset([name], flush=False)
-        # Of a new one, the other fields were checked before its secrets were there.
-        destinations._check_settings()
-
-    return FIELD_TYPES[setting.kind](
-        string=setting.label,
-        help=setting.help or None,
-        compute="_compute_secrets",
-        inverse=inverse,
-        groups=MANAGER,
-    )
-
-
-def kind_fields():
-    """Return the attributes of the class below that come from the engine's kinds."""
-    made = {}
-    for _kind, name, setting in all_settings():
-        if name in DECLARED:
-            continue
-        if setting.secret:
-            made[name] = secret_field(name, setting)
-            made[sealed_name(name)] = fields.Char(groups=fields.NO_ACCESS, copy=False)
-        else:
-            made[name] = plain_field(setting)
-    return made
-
-
-def servers_of_secrets():
-    """Return the fields that name the server of each secret, by the secret's field."""
-    return {
-        name: tuple(field_name(kind, other) for other in KINDS[kind].SETTINGS if other.server)
-        for kind, name, setting in all_settings()
-        if setting.secret
-    }
-
-
-LOCATION = {"kind"} | {
-    field_name(kind, setting)
-    for kind, destination in KINDS.items()
-    for setting in destination.SETTINGS
-    if setting.location
-}
-SEALED = tuple(sealed_name(name) for _kind, name, setting in all_settings() if setting.secret)
-PLAIN = tuple(name for _kind, name, setting in all_settings() if not setting.secret)
+from ..backup_kind_mixin import kind_fields
 
 
 class BackupDestinationKinds(models.Model):
+    """The settings of each kind, and what a change of them means for what is known of the place."""
+
     _inherit = "backup.destination"
 
-    vars().update(kind_fields())
-    _servers_of_secrets = servers_of_secrets()
+    _kinds = KINDS
+    # A folder's path was there before there were kinds.
+    _bare_kinds = ("local",)
+    for _kind in KINDS.names():
+        vars().update(kind_fields(KINDS, _kind, _kind in _bare_kinds, declared=("path",)))
+    del _kind
 
-    stored_secrets = fields.Char(compute="_compute_stored_secrets", compute_sudo=True)
+    kind = fields.Selection(
+        selection="_kind_selection", required=True, default="local", tracking=True
+    )
+    kept_values = fields.Json(
+        readonly=True,
+        copy=False,
+        help="What a check has found out, and the kind is told again from then on.",
+    )
+    folder_marker = fields.Char(
+        compute="_compute_folder_marker",
+        inverse="_inverse_folder_marker",
+        help="By this the folder is known again: an empty one in the place of a disk that is not "
+        "mounted is not written to.",
+    )
 
-    def _compute_secrets(self):
-        for _kind, name, setting in all_settings():
-            if setting.secret:
-                self[name] = False
-
-    @api.depends("kind", *SEALED)
-    def _compute_stored_secrets(self):
+    @api.depends("kept_values")
+    def _compute_folder_marker(self):
         for destination in self:
-            labels = [
-                setting.label
-                for kind, name, setting in all_settings()
-                if kind == destination.kind and setting.secret and destination[sealed_name(name)]
-            ]
-            destination.stored_secrets = ", ".join(labels)
+            destination.folder_marker = (destination.kept_values or {}).get("marker")
 
-    @api.constrains("kind", *PLAIN)
-    def _check_settings(self):
-        """Let the engine's class say what it does not like, with the name of the field."""
+    def _inverse_folder_marker(self):
         for destination in self:
-            destination._require_settings()
-            if destination.kind == "local" or destination._lacks_secrets():
-                continue
-            try:
-                open_destination(destination.kind, destination._settings())
-            except BackupError as error:
-                reason = {"error": error.message, "hint": error.hint}
-                message = self.env._("%(error)s %(hint)s", **reason)
-                raise ValidationError(message) from error
+            destination._keep_values({"marker": destination.folder_marker})
 
-    def _lacks_secrets(self):
-        """Return whether a secret without which the kind is nothing has not been entered yet."""
-        return any(
-            setting.secret and setting.required and not self.sudo()[sealed_name(name)]
-            for kind, name, setting in all_settings()
-            if kind == self.kind
-        )
+    def _keep_values(self, found):
+        """Keep what of ``found`` the kind wants to be told again; nothing takes a value away."""
+        kept = {**(self.kept_values or {}), **found}
+        self.kept_values = {
+            name: kept[name] for name in self._kind_class().KEPT if kept.get(name)
+        } or False
 
-    def _require_settings(self):
-        for kind, name, setting in all_settings():
-            missing = setting.required and not setting.secret and not self[name]
-            if kind == self.kind and missing:
-                raise ValidationError(
-                    self.env._("%(field)s: enter a value.", field=self._fields[name].string)
-                )
+    def _settings(self, secrets=True):
+        settings = super()._settings(secrets)
+        names = self._kind_class().KEPT if settings else ()
+        kept = self.sudo().kept_values or {}
+        return {**settings, **{name: kept[name] for name in names if name in kept}}
+
+    def _open_kind(self):
+        return self._kind_class()(**self._settings())
+
+    def _engine_order(self):
+        """Return the place as the order of a copy names it, with its secrets."""
+        return {"kind": self.kind, "settings": self._settings(), **self._kind_order()}
 
     def write(self, vals):
-        changed = {name for _kind, name, _setting in all_settings()} | {"kind"}
-        if LOCATION & vals.keys():
+        """Forget what was found there with other settings, and what was kept of another place."""
+        location, secrets = self._location_names(), set(self._secret_names())
+        if location & vals.keys():
             self._require_empty(vals)
-        if changed & vals.keys():
-            vals = {"check_status": False, "check_error": False, "folder_marker": False, **vals}
+        settings = {"kind", *self._plain_names()} | secrets
+        self.filtered(lambda one: one._changed(settings, vals, secrets))._forget_check()
+        # Where there are archives, they are there too: see _require_empty().
+        elsewhere = self.filtered(lambda one: one._changed(location, vals) and not one.copy_count)
+        if elsewhere:
+            elsewhere.write({"kept_values": False})
         return super().write(vals)
+
+    def _location_names(self):
+        settings = self._all_settings()
+        return {"kind"} | {name for _kind, name, setting in settings if setting.location}
+
+    def _changed(self, names, vals, secrets=()):
+        """Return which of the fields ``vals`` changes. A secret that is written is a new one."""
+        return [
+            name
+            for name in names & vals.keys()
+            if name in secrets or (self[name] or False) != (vals[name] or False)
+        ]
+
+    def _forget_check(self):
+        if self:
+            self.write(
+                {
+                    "check_status": False,
+                    "check_error": False,
+                    "offered_host_key": False,
+                    "offered_fingerprint": False,
+                }
+            )
 
     def _require_empty(self, vals):
         """Refuse to look for archives elsewhere than where they are."""
         for destination in self:
-            moved = [
-                name
-                for name in LOCATION & vals.keys()
-                if (destination[name] or False) != (vals[name] or False)
-            ]
-            stored = destination.copy_count and moved
+            moved = destination._changed(self._location_names(), vals)
+            stored = destination.copy_count and moved and not destination._has_lost_settings()
             if stored and not destination._is_same_folder(vals):
                 raise UserError(
                     self.env._(
@@ -186,70 +117,23 @@ class BackupDestinationKinds(models.Model):
                     )
                 )
 
+    def _has_lost_settings(self):
+        """Return whether the kind's addon was uninstalled in between: they are entered again."""
+        settings = self._settings_of(self.kind)
+        return any(each.required and each.location and not self[name] for name, each in settings)
+
     def _is_same_folder(self, vals):
         """Return whether a folder that has another path now is known to be the same one."""
         if self.kind != "local" or "kind" in vals or not self.folder_marker:
             return False
+        settings = {"path": vals["path"], "marker": self.folder_marker}
         with contextlib.suppress(BackupError):
-            found = KINDS["local"](vals["path"], self.folder_marker).check()
+            found = self._kind_class()(**settings).check()
             return found["marker"] == self.folder_marker
         return False
 
-    def _settings(self):
-        """Return the keywords of the engine's class of this kind, secrets included."""
-        self.ensure_one()
-        record = self.sudo()
-        settings = {}
-        for kind, name, setting in all_settings():
-            if kind != record.kind:
-                continue
-            if setting.secret:
-                settings[setting.name] = record._unseal(record[sealed_name(name)])
-            else:
-                settings[setting.name] = record[name] or FIELD_DEFAULTS[setting.kind]
-        if "marker" in KINDS[record.kind].KEPT:
-            settings["marker"] = record.folder_marker or ""
-        return settings
-
     def _keep_changed_settings(self, changed):
         """Store what the place has changed by itself, such as a token that was renewed."""
-        for kind, name, setting in all_settings():
-            if kind == self.kind and setting.name in changed:
+        for name, setting in self._settings_of(self.kind):
+            if setting.name in changed:
                 self.sudo()[name] = changed[setting.name]
-
-    # --- the form -------------------------------------------------------------------------------
-
-    @api.model
-    def _get_view(self, view_id=None, view_type="form", **options):
-        arch, view = super()._get_view(view_id, view_type, **options)
-        for place in arch.xpath("//group[@name='kind_settings']"):
-            self._show_settings(place, advanced=False)
-        for place in arch.xpath("//group[@name='advanced_settings']"):
-            self._show_settings(place, advanced=True)
-            # No heading over nothing, for kinds that have none of them.
-            kinds = {kind for kind, _name, setting in all_settings() if setting.advanced}
-            place.set("invisible", f"kind not in {sorted(kinds)}")
-        return arch, view
-
-    @api.model
-    def _show_settings(self, place, advanced):
-        shown = {field.get("name") for field in place.getroottree().iter("field")}
-        for kind, name, setting in all_settings():
-            if setting.advanced != advanced or name in shown:
-                continue
-            hidden = f"kind != '{kind}'"
-            node = etree.SubElement(place, "field", name=name, invisible=hidden)
-            placeholder = setting.placeholder
-            if setting.secret and not placeholder:
-                placeholder = self.env._("Enter it to store or replace it")
-            if placeholder:
-                node.set("placeholder", placeholder)
-            if setting.required and not setting.secret:
-                node.set("required", f"kind == '{kind}'")
-            if setting.secret:
-                node.set("groups", MANAGER)
-                if setting.kind == "char":
-                    node.set("password", "True")
-
-
-FIELD_DEFAULTS = {"char": "", "text": "", "integer": 0, "boolean": False, "selection": ""}

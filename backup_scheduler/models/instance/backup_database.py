@@ -57,5 +57,6 @@ class BackupDatabase(models.Model):
                 )
             for job in jobs:
                 runs += runs._create_for(job, [database.name], now, trigger="manual")
+        runs.single_database = True
         self.env["backup.dispatcher"]._wake()
         return runs.ids

@@ -2,12 +2,11 @@ import datetime
 import logging
 
 from odoo import api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 
 from ...engine import transfer
 from ...engine.control import Control
 from ...engine.errors import BackupError
-from ...engine.sources.http_client import checked_url
 
 _logger = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ CHECK_INTERVAL = datetime.timedelta(minutes=1)
 class BackupInstance(models.Model):
     _name = "backup.instance"
     _description = "Backup Instance"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.source.mixin"]
     _order = "name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -34,41 +33,6 @@ class BackupInstance(models.Model):
         help="Only users of this company see the instance; left empty, all do.",
     )
     active = fields.Boolean(default=True, tracking=True)
-    connection = fields.Selection(
-        [("http", "Database manager (HTTP)")],
-        required=True,
-        default="http",
-        tracking=True,
-        help="How the server is reached. “Database manager” needs nothing but the master password "
-        "of the server, and its /web/database open to this machine.",
-    )
-    url = fields.Char(
-        "Address",
-        tracking=True,
-        help="The root of the server, such as https://odoo.example.com. Another server needs its "
-        "master password entered again: what is stored was given for this one alone.",
-    )
-    master_password = fields.Char(
-        compute="_compute_secrets",
-        inverse="_inverse_master_password",
-        groups="backup_scheduler.group_backup_manager",
-        help="The master password (admin_passwd) of that server. It is stored encrypted and can be "
-        "replaced, never read.",
-    )
-    master_password_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
-    has_master_password = fields.Boolean(compute="_compute_has_master_password", compute_sudo=True)
-    verify_tls = fields.Boolean(
-        "Verify Certificate",
-        default=True,
-        tracking=True,
-        help="Refuse a server whose certificate is not valid for its name.",
-    )
-    allow_insecure = fields.Boolean(
-        "Allow the Default Master Password",
-        tracking=True,
-        help="Back this server up although it still has Odoo's default master password. It keeps "
-        "that password; nothing is changed there.",
-    )
     max_parallel_runs = fields.Integer(
         "Backups at a Time",
         default=1,
@@ -94,24 +58,7 @@ class BackupInstance(models.Model):
         "CHECK(max_parallel_runs >= 0)", "Max Parallel Runs: enter 0 (no limit) or more."
     )
 
-    _servers_of_secrets = {"master_password": ("url",)}
-
     # --- fields ---------------------------------------------------------------------------------
-
-    def _compute_secrets(self):
-        self.master_password = False
-
-    def _inverse_master_password(self):
-        for instance in self:
-            sealed = instance._seal(instance.master_password)
-            instance.sudo().master_password_sealed = sealed
-        # Otherwise whoever wrote it reads it back in the same request.
-        self.invalidate_recordset(["master_password"], flush=False)
-
-    @api.depends("master_password_sealed")
-    def _compute_has_master_password(self):
-        for instance in self:
-            instance.has_master_password = bool(instance.master_password_sealed)
 
     def _compute_last_run_ids(self):
         for instance in self:
@@ -130,23 +77,6 @@ class BackupInstance(models.Model):
             instance.database_count = len(instance.database_ids.filtered("present"))
             instance.job_count = len(instance.job_ids)
             instance.run_count = runs.get(instance._origin, 0)
-
-    @api.constrains("url", "connection")
-    def _check_url(self):
-        for instance in self:
-            instance._require_usable_url()
-
-    def _require_usable_url(self):
-        try:
-            checked_url(self.url)
-        except BackupError as error:
-            message = self.env._("Address: %(error)s", error=error.message)
-            raise ValidationError(message) from error
-
-    @api.onchange("url")
-    def _onchange_url(self):
-        if self.url and "://" not in self.url:
-            self.url = f"https://{self.url.strip()}"
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -196,7 +126,8 @@ class BackupInstance(models.Model):
         try:
             found = transfer.discover({"source": source}, control)
         except BackupError as error:
-            _logger.warning("Backup instance %s: %s: %s", source["url"], error.code, error.message)
+            server = source.get("url") or source["connection"]
+            _logger.warning("Backup instance %s: %s: %s", server, error.code, error.message)
             failure = error.as_dict()
             del failure["retryable"]
             return {**answer, "ok": False, **failure}
@@ -266,18 +197,19 @@ class BackupInstance(models.Model):
         action["context"] = {"default_instance_id": self.id, **switched_on}
         return action
 
-    # --- what the engine needs and reports ------------------------------------------------------
+    def _require_restore_target(self):
+        """Raise UserError where no archive can be restored through this kind of connection."""
+        if not self.kind_error and self._kind_class().CAN_RESTORE:
+            return
+        raise UserError(
+            self.env._(
+                "Archives cannot be restored to %(instance)s. %(reason)s",
+                instance=self.name,
+                reason=self.kind_error or self.env._("Its connection can only read."),
+            )
+        )
 
-    def _source_order(self):
-        """Return the connection with its secret, for an engine order and for nothing else."""
-        instance = self.sudo()
-        return {
-            "connection": instance.connection,
-            "url": instance.url,
-            "master_password": instance._unseal(instance.master_password_sealed),
-            "verify_tls": instance.verify_tls,
-            "allow_insecure": instance.allow_insecure,
-        }
+    # --- what the engine reports ----------------------------------------------------------------
 
     def _record_server(self, version, names):
         """Record that the server answered, and which databases it has now."""

@@ -280,7 +280,7 @@ class BackupRestore(models.Model):
             if not self.instance_id:
                 raise UserError(self.env._("The instance to restore to was deleted."))
             return {
-                "kind": "http",
+                "kind": self.instance_id.connection,
                 **self.instance_id._source_order(),
                 "database": self.database_name,
                 "neutralize": self.neutralize,

@@ -67,6 +67,7 @@ class BackupRunRestore(models.Model):
             self.with_env(self.env(su=False)).env["backup.instance"].browse(
                 instance_id
             ).check_access("read")
+            self.env["backup.instance"].browse(instance_id)._require_restore_target()
             taken = self.env["backup.database"].search_count(
                 [("instance_id", "=", instance_id), ("name", "=", database_name),
                  ("present", "=", True)], limit=1

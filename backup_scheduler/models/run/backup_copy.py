@@ -394,8 +394,7 @@ class BackupCopy(models.Model):
         return [
             {
                 "id": copy.id,
-                "kind": copy.destination_id.kind,
-                "settings": copy.destination_id._settings(),
+                **copy.destination_id._engine_order(),
                 "archive_path": copy.path,
                 "encryption": copy.encryption or "",
                 "stored_size": copy.size,

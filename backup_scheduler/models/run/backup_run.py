@@ -149,6 +149,11 @@ class BackupRun(models.Model):
     include_filestore = fields.Boolean(readonly=True)
     wanted_level = fields.Selection(LEVELS_AFTER_BACKUP, readonly=True)
     in_order = fields.Boolean(readonly=True)
+    single_database = fields.Boolean(
+        readonly=True,
+        help="The run was requested for its database alone: databases that appear on the server "
+        "get no run with it.",
+    )
     max_attempts = fields.Integer(readonly=True, aggregator=None)
     retry_delay = fields.Integer(readonly=True, aggregator=None, help="Minutes.")
     time_limit = fields.Integer(readonly=True, aggregator=None, help="Minutes; 0 for no limit.")

@@ -122,7 +122,8 @@ class BackupRunRecording(models.Model):
 
     def _complete_fire(self, names):
         """Make the runs of databases that appeared on the server since it was last asked."""
-        if self.job_id.database_scope != "all" or self.attempt > 1:
+        whole_job = self.job_id.database_scope == "all" and not self.single_database
+        if not whole_job or self.attempt > 1:
             return
         missing = set(names) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)
         self._create_for(self.job_id, missing, self.scheduled_at, self.trigger)

@@ -250,7 +250,7 @@ class BackupRunStatus(models.Model):
 
     def _mark_queued_again(self):
         self._log(self.env._("Queued again by %(user)s.", user=self.env.user.name))
-        self._release(self.scheduled_at, attempt=0, finished_at=False)
+        self._release(self.scheduled_at, attempt=0, finished_at=False, single_database=True)
         for copy in self.copy_ids.filtered(lambda copy: copy.status == "failed"):
             copy._mark_pending()
         self._plan_tasks()

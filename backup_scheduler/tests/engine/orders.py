@@ -28,7 +28,7 @@ def backup_order(odoo, folder, destinations=("first",), **changes):
     ]
     return {
         "action": "backup",
-        "source": {"connection": "http", **odoo.settings()},
+        "source": source_order(odoo),
         "database": "tiny",
         "archive_format": "zip",
         "include_filestore": True,
@@ -41,6 +41,10 @@ def backup_order(odoo, folder, destinations=("first",), **changes):
         "catalogue": {"run": RUN, "database": "tiny", "instance": "Shop"},
         **changes,
     }
+
+
+def source_order(odoo, **settings):
+    return {"connection": "http", "secrets": ["master_password"], **odoo.settings(**settings)}
 
 
 def copy_order(folder, name, number=1, **changes):

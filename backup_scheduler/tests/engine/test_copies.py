@@ -43,7 +43,7 @@ gate = threading.Event()
 
 @pytest.fixture(autouse=True)
 def slow(monkeypatch):
-    monkeypatch.setitem(destinations.KINDS, "slow", SlowDestination)
+    monkeypatch.setitem(destinations.KINDS.targets, "slow", f"{__name__}:SlowDestination")
     gate.clear()
     yield
     gate.set()

@@ -36,14 +36,15 @@ sys.stdin.read()
 HANGING = """
 import os, sys, time
 sys.path[:0] = [{addon!r}]
-from engine import copies, destinations, transfer
+from engine import copies, transfer
+from engine.destinations import local
 import engine.__main__ as main
-class Upload(destinations.local.LocalUpload):
+class Upload(local.LocalUpload):
     def _linked_to(self, spool_path):
         return False
     def write(self, block):
         time.sleep(600)
-destinations.local.LocalUpload = Upload
+local.LocalUpload = Upload
 main.CLEANUP_LIMIT = 0.3
 copies.STOP_TIMEOUT = 600
 sys.exit(main.Process(sys.stdin, sys.stdout).run())

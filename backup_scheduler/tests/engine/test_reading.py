@@ -52,7 +52,7 @@ NOW = datetime.datetime(2026, 11, 20, 2, 0, tzinfo=datetime.timezone.utc)
 
 @pytest.fixture(autouse=True)
 def distant_kind(monkeypatch):
-    monkeypatch.setitem(destinations_module.KINDS, "distant", kinds.DistantDestination)
+    monkeypatch.setitem(destinations_module.KINDS.targets, "distant", "kinds:DistantDestination")
 
 
 def stored_and(odoo, folder, *copies, **changes):

@@ -5,11 +5,18 @@ import os
 
 import ages
 import fake_odoo
-import kinds
 import pytest
 from ages import OTHER_RECIPIENT, RECIPIENT
 from engine import destinations as destinations_module
-from engine.errors import BackupError, Cancelled, DestinationFailed, WorkerLost
+from engine.errors import (
+    BackupError,
+    Cancelled,
+    DestinationFailed,
+    HostKeyUnknown,
+    KindMissing,
+    LibraryMissing,
+    WorkerLost,
+)
 from fake_odoo import ARCHIVE
 from orders import (
     PATH,
@@ -30,7 +37,7 @@ CHANGED = ARCHIVE[:-1] + bytes([ARCHIVE[-1] ^ 1])
 
 @pytest.fixture(autouse=True)
 def distant_kind(monkeypatch):
-    monkeypatch.setitem(destinations_module.KINDS, "distant", kinds.DistantDestination)
+    monkeypatch.setitem(destinations_module.KINDS.targets, "distant", "kinds:DistantDestination")
 
 
 def read(*parts):
@@ -135,6 +142,24 @@ def test_without_a_good_candidate_nothing_is_published(odoo, folder, fault, code
     assert left_in(folder) == before
     (unreadable,) = (event for event in told if event["event"] == "unreadable")
     assert unreadable["bad"] == bad, "Also where nothing else was to be read from"
+
+
+@pytest.mark.parametrize("error", [KindMissing, LibraryMissing, HostKeyUnknown])
+def test_a_candidate_whose_kind_cannot_be_used_here_is_passed_over(
+    odoo, folder, monkeypatch, error
+):
+    order = replication(odoo, folder, ["a", "b"], [target(folder, "c")])
+    order["candidates"][0]["kind"] = "distant"
+
+    def refuse(self, path):
+        raise error("Not here.")
+
+    monkeypatch.setattr("kinds.DistantDestination.read", refuse)
+    told = []
+    result = run_here(order, lambda _control, event: told.append(event))
+    assert result["copies"][0]["stored"]
+    (unreadable,) = (event for event in told if event["event"] == "unreadable")
+    assert (unreadable["error_code"], unreadable["bad"]) == (error.code, False)
 
 
 def test_a_connection_that_is_lost_half_way_is_no_end_of_the_archive(odoo, folder):

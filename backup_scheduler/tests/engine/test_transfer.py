@@ -73,7 +73,8 @@ class BrokenUpload(LocalUpload):
 
 @pytest.fixture(autouse=True)
 def broken_kind(monkeypatch):
-    monkeypatch.setitem(destinations_module.KINDS, "broken", BrokenDestination)
+    target = f"{__name__}:BrokenDestination"
+    monkeypatch.setitem(destinations_module.KINDS.targets, "broken", target)
 
 
 def broken(folder, name, number, step, **more):

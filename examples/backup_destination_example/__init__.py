@@ -1,0 +1,3 @@
+from odoo.addons.backup_scheduler.kinds import register_destination
+
+register_destination("monthly", "odoo.addons.backup_destination_example.monthly:Monthly")
