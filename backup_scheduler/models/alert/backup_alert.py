@@ -181,7 +181,7 @@ class BackupAlert(models.Model):
         if first:
             self.env["backup.task"]._plan("notify", first.next_attempt_at)
         else:
-            task.unlink()
+            task._remove()
 
     def _take_next(self):
         """Return the next messages to be sent, which are marked as being sent."""

@@ -229,12 +229,12 @@ class BackupAlertDelivery(models.Model):
                 alert._record_unknown(error)
 
     def _record_unknown(self, error):
-        """Whether it arrived is not known: it is sent again, but not often."""
+        """Whether it arrived is not known: it is sent again at once, but not often."""
         self.lost += 1
         if self.lost > LOST_LIMIT:
             self._mark_failed(error, "")
         else:
-            self._mark_delayed(error, "")
+            self.write({"next_attempt_at": fields.Datetime.now(), "sending": False})
 
     @api.model
     def _record_notice(self, event):

@@ -121,7 +121,7 @@ class BackupRestore(models.Model):
                     "cancelled",
                     self.env._("Cancelled by %(user)s.", user=self.env.user.name),
                 )
-                restore.task_ids.unlink()
+                restore.task_ids._remove()
             else:
                 restore.task_ids.cancel_requested = True
         return True

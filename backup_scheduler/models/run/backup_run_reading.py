@@ -83,7 +83,7 @@ class BackupRunReading(models.Model):
 
     def _withdraw_verify(self, task):
         self.copy_ids.reading_requested = False
-        task.unlink()
+        task._remove()
 
     def _checked_level(self, level):
         levels = dict(VERIFICATION_LEVELS)

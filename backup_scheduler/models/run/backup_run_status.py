@@ -273,7 +273,7 @@ class BackupRunStatus(models.Model):
                 **values,
             }
         )
-        self._attempt_task().unlink()
+        self._attempt_task()._remove()
         if not self.stored_copies:
             for copy in self.copy_ids.filtered(lambda copy: copy._is_unwritten()):
                 copy._mark_failed(values.get("error_code"), values.get("error"))

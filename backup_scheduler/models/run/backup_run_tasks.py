@@ -43,7 +43,7 @@ class BackupRunTasks(models.Model):
     def _plan_tasks(self):
         """Plan what is to be done with the archives, as their copies say. Called wherever a copy
         changes in what is to become of it."""
-        for run in self.exists():
+        for run in self:
             run._plan_archive_tasks()
 
     def _plan_archive_tasks(self):
@@ -57,7 +57,7 @@ class BackupRunTasks(models.Model):
             if moment and (not task or task.due_at != moment):
                 self.env["backup.task"]._plan(kind, moment, self)
             elif task and not moment:
-                task.unlink()
+                task._remove()
 
     def _archive_moments(self):
         """Return when each derived kind of task is due."""

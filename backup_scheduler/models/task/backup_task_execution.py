@@ -227,8 +227,6 @@ class BackupTaskExecution(models.Model):
         """Let it wait for an executor, from ``due_at`` on."""
         released = {"worker": False, "lease_token": False, "lease_until": False, "begun_at": False}
         self.write({**released, **NOT_BEGUN, "due_at": due_at, **values})
-        if due_at <= fields.Datetime.now():
-            self.env["backup.dispatcher"]._wake()
 
     def _finish(self):
         """Let go of what is done, unless it waits again; plan what follows from its end."""
@@ -236,7 +234,7 @@ class BackupTaskExecution(models.Model):
         if not task.sudo().lease_token:
             return
         subject = task._subject()
-        task.unlink()
+        task._remove()
         subject._plan_tasks()
 
 
