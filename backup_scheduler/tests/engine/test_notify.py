@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from engine import notify
+from engine.channels import base, post
 from engine.control import Control
 from engine.errors import Cancelled
 from engine.masking import MASK, masked, secrets_of
@@ -132,7 +133,7 @@ def test_a_query_is_part_of_the_address(recorder):
         (503, {"Retry-After": "30"}, True, 30),
         (502, {}, True, 0),
         (429, {"Retry-After": "7"}, True, 7),
-        (429, {"Retry-After": "99999999"}, True, notify.MOST_RETRY_AFTER),
+        (429, {"Retry-After": "99999999"}, True, base.MOST_RETRY_AFTER),
         (429, {"Retry-After": "Fri, 20 Nov 2026 10:00:00 GMT"}, True, 0),
         (408, {}, True, 0),
         (400, {}, False, 0),
@@ -193,7 +194,7 @@ def test_what_does_not_speak_http_is_refused(raw):
 
 
 def test_a_server_that_hangs_is_left(raw, silence, monkeypatch):
-    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(post, "ANSWER_TIMEOUT", 0.3)
     (event,) = sent(notice(raw(silence)))
     assert event["retryable"]
 
@@ -231,7 +232,7 @@ def test_others_behind_a_door_that_is_shut_do_not_wait_for_it_too(
         # The one that answers may take its time.
         with monkeypatch.context() as patch:
             seconds = 0.3 if notice["secret_url"] == shut else PATIENCE
-            patch.setattr(notify, "ANSWER_TIMEOUT", seconds)
+            patch.setattr(post, "ANSWER_TIMEOUT", seconds)
             return really_send(notice, control)
 
     monkeypatch.setattr(notify, "send", send)
@@ -251,7 +252,7 @@ def test_one_that_is_refused_does_not_stop_the_others(recorder):
 def test_sending_stops_when_it_is_told_to(raw, silence, monkeypatch):
     # Until it is told to, it would wait for longer than the server does.
     monkeypatch.setattr(notify, "NOTICE_LIMIT", 10 * PATIENCE)
-    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(post, "ANSWER_TIMEOUT", 10 * PATIENCE)
     control = Control()
 
     def hang(connection):
@@ -268,11 +269,11 @@ def test_sending_stops_when_it_is_told_to(raw, silence, monkeypatch):
      "https://exa mple.com/hush", "https://example.com:port/hush"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_without_being_quoted(url):
-    with pytest.raises(notify.NoticeRefused) as refused:
-        notify.checked_address(url)
+    with pytest.raises(base.NoticeRefused) as refused:
+        base.checked_address(url)
     assert "hush" not in str(refused.value)
 
 
 def test_an_address_is_taken_as_it_is():
     url = "https://prod.logic.azure.com:443/workflows/1/triggers/x/run?sp=%2Fa&sv=1.0&sig=a-b_c"
-    assert notify.checked_address(f" {url} ") == url
+    assert base.checked_address(f" {url} ") == url
