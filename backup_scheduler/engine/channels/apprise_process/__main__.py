@@ -14,8 +14,8 @@ import sys
 
 from confinement import Confinement, limit_memory
 
-# Bytes. Apprise with all its services takes some 60 MB.
-MEMORY = 1 << 30
+# Bytes of address space, of which Apprise with all its services takes 210 MB.
+MEMORY = 512 << 20
 # Seconds. Whoever asks ends this process long before; this is for when they were killed.
 LIFE = 60
 NETWORK_ONLY = (
@@ -79,6 +79,8 @@ def load():
 
 def open_service(apprise, services, url):
     """Return Apprise's object for the URL; raise :class:`Refused` where it is not used."""
+    if len(url.split()) != 1:
+        raise Refused("Enter one URL of one service, without spaces.", LIST_HINT)
     scheme = url.partition("://")[0].lower()
     known = services[scheme] if "://" in url and scheme in services else None
     if known:
