@@ -58,12 +58,14 @@ class Channel(abc.ABC):
     :cvar SETTINGS: the keywords that its form asks for
     :cvar NOTE: a sentence for the form: where the service shows what is to be entered
     :cvar HINTS: what to do about an answer, by its status
+    :cvar OVER_NETWORK: an engine process sends it; otherwise it is made of records of Odoo
     """
 
     LABEL = ""
     SETTINGS = ()
     NOTE = ""
     HINTS = {}
+    OVER_NETWORK = True
 
     @abc.abstractmethod
     def place(self):

@@ -44,8 +44,8 @@ class PostChannel(Channel):
         """Return the message as plain values, within the limits of the service."""
 
     def notice(self, facts):
-        text = json.dumps(self.body(facts), ensure_ascii=False)
-        return posted(self.address(), text, JSON)
+        address = self.address()
+        return posted(address, json.dumps(self.body(facts), ensure_ascii=False), JSON)
 
     @classmethod
     def send(cls, notice, control):

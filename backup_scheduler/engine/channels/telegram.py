@@ -2,7 +2,7 @@ import html
 import urllib.parse
 
 from ..kinds import Setting
-from .base import ICONS, ChannelIncomplete, clipped, host_of
+from .base import ICONS, ChannelIncomplete, checked_address, clipped, host_of
 from .post import PostChannel
 
 SERVER = "https://api.telegram.org"
@@ -51,7 +51,7 @@ class TelegramChannel(PostChannel):
     def __init__(self, token="", chat="", server=""):
         self._token = token
         self._chat = chat
-        self._root = (server or SERVER).rstrip("/")
+        self._root = checked_address(server or SERVER)
 
     def address(self):
         if not self._token or not self._chat:

@@ -7,7 +7,6 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ..dispatcher.backup_dispatcher import isolated
-from .backup_alert_channel import OVER_NETWORK
 
 _logger = logging.getLogger(__name__)
 
@@ -155,7 +154,7 @@ class BackupAlert(models.Model):
             "event": event,
             "incident_ids": [(6, 0, incidents.ids)],
             "company_id": company.id,
-            "over_network": channel.kind in OVER_NETWORK,
+            "over_network": channel.over_network,
             "next_attempt_at": begin,
             "expires_at": begin + LIFETIME,
         }
