@@ -36,7 +36,10 @@ class Missing(Exception):
 
 
 class Answers:
-    """The status of each answer over HTTP: Apprise itself says only true or false."""
+    """The status of each answer over HTTP: Apprise itself says only true or false.
+
+    No redirect is followed, whatever a URL asks for: it would carry the secret elsewhere.
+    """
 
     def __init__(self):
         self._bad = self._last = None
@@ -47,7 +50,7 @@ class Answers:
         send = requests.Session.send
 
         def watched(session, request, **options):
-            answer = send(session, request, **options)
+            answer = send(session, request, **{**options, "allow_redirects": False})
             self._last = answer
             if not 200 <= answer.status_code < 300:
                 self._bad = answer
@@ -95,8 +98,6 @@ def open_service(apprise, services, url):
     files = apprise.AppriseAttachment
     if any(isinstance(value, files) and value for value in vars(service).values()):
         raise Refused(f"{scheme_of(service)}:// with a file is not allowed.", NETWORK_ONLY)
-    # A redirect would carry the secret elsewhere.
-    service.redirects = False
     if "overflow=" not in url:
         service.overflow_mode = apprise.OverflowMode.TRUNCATE
     return service
@@ -116,7 +117,7 @@ def asset_of(apprise):
     """Return Apprise's settings: nothing is stored, and nothing is loaded but its own services."""
     wanted = {
         "app_id": "Backup Scheduler", "app_desc": "Backup Scheduler", "async_mode": False,
-        "http_redirects": False, "pem_autogen": False, "pgp_autogen": False,
+        "pem_autogen": False, "pgp_autogen": False,
     }  # fmt: skip
     known = {name: value for name, value in wanted.items() if hasattr(apprise.AppriseAsset, name)}
     return apprise.AppriseAsset(storage_mode="memory", secure_logging=True, **known)
