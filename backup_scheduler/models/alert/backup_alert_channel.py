@@ -86,7 +86,9 @@ class BackupAlertChannel(models.Model):
     )
     url = secret_field("url", ADDRESS)
     url_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
-    has_url = fields.Boolean(compute="_compute_stored_secrets", compute_sudo=True)
+    has_url = fields.Boolean(
+        "Address Stored", compute="_compute_stored_secrets", compute_sudo=True
+    )
     url_host = host_field(ADDRESS)
     sent_to = fields.Char(compute="_compute_sent_to", compute_sudo=True)
     over_network = fields.Boolean(compute="_compute_over_network")
@@ -135,7 +137,7 @@ class BackupAlertChannel(models.Model):
         if isinstance(setting, Address):
             value, place = self._accept(setting, value) if value else ("", False)
             self.sudo()[host_name(name)] = place
-        super()._store_secret(name, value)
+        return super()._store_secret(name, value)
 
     def _accept(self, setting, entered):
         try:
@@ -181,7 +183,7 @@ class BackupAlertChannel(models.Model):
         for kind, name, _setting in settings:
             kinds.setdefault(name, []).append(kind)
         once = {name: (kind, name, setting) for kind, name, setting in settings}
-        super()._show_settings(place, once.values())
+        shown = super()._show_settings(place, once.values())
         for field in place.iter("field"):
             if len(kinds.get(field.get("name"), ())) > 1:
                 field.set("invisible", f"kind not in {kinds[field.get('name')]}")
@@ -189,6 +191,7 @@ class BackupAlertChannel(models.Model):
             if note := self._kinds.load(kind).NOTE:
                 hidden = {"colspan": "2", "class": "text-muted", "invisible": f"kind != '{kind}'"}
                 etree.SubElement(place, "div", hidden).text = note
+        return shown
 
     # --- fields ---------------------------------------------------------------------------------
 

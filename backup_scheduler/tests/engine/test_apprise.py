@@ -208,6 +208,16 @@ def test_a_url_that_names_a_file_is_refused(tmp_path, url):
     assert "hush" not in refused.value.message
 
 
+def test_a_file_that_a_service_asks_for_only_when_it_sends_is_not_read(tmp_path):
+    path = tmp_path / "subscriptions.json"
+    path.write_text("{}", encoding="utf-8")
+    url = f"vapid://me@example.com/you@example.com?keyfile={path}&subfile={path}"
+    (event,) = sent(notice(url))
+    assert (event["ok"], event["retryable"]) == (False, False)
+    assert "vapid:// was to read a file of this server, which is not allowed" in event["error"]
+    assert str(tmp_path) not in json.dumps(event)
+
+
 @pytest.mark.parametrize(
     ("url", "place"),
     [
