@@ -204,7 +204,7 @@ def test_a_url_that_names_a_file_is_refused(tmp_path, url):
     path.write_text('{"type": "message"}', encoding="utf-8")
     with pytest.raises(NoticeRefused) as refused:
         apprise.accept(url.format(path=path))
-    assert "with a file is not allowed" in refused.value.message
+    assert "names a file is not allowed" in refused.value.message
     assert "hush" not in refused.value.message
 
 
@@ -214,7 +214,7 @@ def test_a_file_that_a_service_asks_for_only_when_it_sends_is_not_read(tmp_path)
     url = f"vapid://me@example.com/you@example.com?keyfile={path}&subfile={path}"
     (event,) = sent(notice(url))
     assert (event["ok"], event["retryable"]) == (False, False)
-    assert "vapid:// was to read a file of this server, which is not allowed" in event["error"]
+    assert "vapid:// tries to read a file of this server, which is not allowed" in event["error"]
     assert str(tmp_path) not in json.dumps(event)
 
 

@@ -90,14 +90,14 @@ def open_service(apprise, services, url):
         require_network(scheme, known)
     service = apprise.Apprise.instantiate(url, asset=asset_of(apprise))
     if service is None and known is None:
-        raise Refused("Apprise knows no service with such a URL.", LIST_HINT)
+        raise Refused("Apprise has no service for such a URL.", LIST_HINT)
     if service is None:
         raise Refused(f"Apprise does not accept this {scheme}:// URL.", help_of(known))
     # Of an https:// URL only now it is known which service it is.
     require_network(scheme_of(service), type(service))
     files = apprise.AppriseAttachment
     if any(isinstance(value, files) and value for value in vars(service).values()):
-        raise Refused(f"{scheme_of(service)}:// with a file is not allowed.", NETWORK_ONLY)
+        raise Refused(f"A {scheme_of(service)}:// URL that names a file is not allowed.", NETWORK_ONLY)
     if "overflow=" not in url:
         service.overflow_mode = apprise.OverflowMode.TRUNCATE
     return service
@@ -125,7 +125,7 @@ def asset_of(apprise):
 
 def help_of(service):
     page = getattr(service, "setup_url", "") or getattr(service, "service_url", "")
-    return f"How it is made up: {page}" if page else LIST_HINT
+    return f"The format of the URL: {page}" if page else LIST_HINT
 
 
 def scheme_of(service):
@@ -155,7 +155,7 @@ def carry_out(order):
         result.update(answers.as_dict())
     if confinement.refused and not result.get("sent"):
         deeds = " and to ".join(confinement.refused)
-        raise Refused(f"{result['place']} was to {deeds}, which is not allowed.", NETWORK_ONLY)
+        raise Refused(f"{result['place']} tries to {deeds}, which is not allowed.", NETWORK_ONLY)
     return result
 
 
