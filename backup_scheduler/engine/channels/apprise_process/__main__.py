@@ -94,10 +94,11 @@ def open_service(apprise, services, url):
     if service is None:
         raise Refused(f"Apprise does not accept this {scheme}:// URL.", help_of(known))
     # Of an https:// URL only now it is known which service it is.
-    require_network(scheme_of(service), type(service))
+    own = scheme_of(service)
+    require_network(own, type(service))
     files = apprise.AppriseAttachment
     if any(isinstance(value, files) and value for value in vars(service).values()):
-        raise Refused(f"A {scheme_of(service)}:// URL that names a file is not allowed.", NETWORK_ONLY)
+        raise Refused(f"A {own}:// URL that names a file is not allowed.", NETWORK_ONLY)
     if "overflow=" not in url:
         service.overflow_mode = apprise.OverflowMode.TRUNCATE
     return service
