@@ -39,6 +39,7 @@ setup(
     python_requires=">=3.10",
     install_requires=["boto3", "croniter", "pytz"],
     extras_require={
+        "alerts": ["apprise>=1.9"],
         "describe": ["cron-descriptor"],
         "encryption": ["pyrage"],
         "fast": ["isal"],

@@ -28,7 +28,9 @@ BEGIN
         SELECT table_name, column_name
           FROM information_schema.columns
          WHERE table_schema = 'public' AND column_name LIKE '%\_sealed'
-           AND table_name IN ('backup_instance', 'backup_destination', 'backup_setup')
+           AND table_name IN (
+                'backup_instance', 'backup_destination', 'backup_setup', 'backup_alert_channel'
+           )
     LOOP
         EXECUTE format('UPDATE public.%I SET %I = NULL', sealed.table_name, sealed.column_name);
     END LOOP;
@@ -36,8 +38,7 @@ END $$;
 UPDATE res_config_settings SET backup_scratch_password_sealed = NULL;
 UPDATE backup_restore_wizard SET identity_sealed = NULL;
 UPDATE backup_verification SET identity_sealed = NULL;
-UPDATE backup_alert_channel
-   SET active = false, url_sealed = NULL, url_host = NULL, telegram_token_sealed = NULL;
+UPDATE backup_alert_channel SET active = false, url_host = NULL, apprise_url_host = NULL;
 DELETE FROM backup_alert WHERE state = 'pending';
 UPDATE backup_job SET ping_url_sealed = NULL, ping_host = NULL;
 UPDATE backup_run SET alert_due = NULL WHERE alert_due;

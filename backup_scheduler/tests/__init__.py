@@ -8,6 +8,7 @@ from . import test_alert_delivery
 from . import test_alert_gathering
 from . import test_alert_doctor
 from . import test_alert_pings
+from . import test_alert_kinds
 from . import test_alert_secrets
 from . import test_alert_silenced
 from . import test_alert_watch

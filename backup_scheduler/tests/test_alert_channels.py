@@ -301,12 +301,13 @@ class TestSendTest(IncidentCase):
                 "telegram_chat": "-100",
             }
         )
-        self.assertEqual(
-            channel._address(), "https://api.telegram.org/bot1:abc/sendMessage"
-        )
         with self._answer(ok=True) as send:
             channel.send_test()
-        self.assertIn('"chat_id": "-100"', send.call_args.args[0]["body"])
+        notice = send.call_args.args[0]
+        self.assertEqual(
+            notice["secret_url"], "https://api.telegram.org/bot1:abc/sendMessage"
+        )
+        self.assertIn('"chat_id": "-100"', notice["body"])
 
     def test_the_button_sends_from_here_and_answers_at_once(self):
         self.channel.url = "http://127.0.0.1:1/hush"
@@ -343,4 +344,4 @@ class TestSwitchForms(IncidentCase):
     def test_an_address_that_was_never_entered_is_asked_for(self):
         self.channel.sudo().url_sealed = False
         with self.assertRaises(UserError):
-            self.channel._address()
+            self.channel._notice({})

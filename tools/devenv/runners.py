@@ -16,7 +16,7 @@ from .stack import addon_dependencies
 TIMEOUT = 1800
 DATABASE = "tests"
 # In the order in which they are installed: each is tested before the next one adds to it.
-ADDONS = (ADDON.name, f"{ADDON.name}_queue_job")
+ADDONS = (ADDON.name, f"{ADDON.name}_queue_job", "backup_channel_example")
 E2E = ROOT / "e2e"
 # End-to-end tests wait most of their time, so parts of them run beside each other, each with
 # servers of its own. A file that no part names belongs to the last one.
@@ -100,7 +100,8 @@ class Addon(Runner):
 
     def _run(self, out):
         cluster = Cluster("tests").start()
-        server = OdooServer("tests", cluster, with_addon=True, addons=[oca.addons()])
+        addons = [oca.addons(), ROOT / "examples"]
+        server = OdooServer("tests", cluster, with_addon=True, addons=addons)
         try:
             cluster.drop(DATABASE)
             Seed(modules=addon_dependencies()).create(server, DATABASE)

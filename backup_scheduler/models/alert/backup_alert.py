@@ -6,7 +6,6 @@ import uuid
 from odoo import api, fields, models
 
 from ..dispatcher.backup_dispatcher import isolated
-from .backup_alert_channel import OVER_NETWORK
 
 _logger = logging.getLogger(__name__)
 
@@ -152,7 +151,7 @@ class BackupAlert(models.Model):
             "event": event,
             "incident_ids": [(6, 0, incidents.ids)],
             "company_id": company.id,
-            "over_network": channel.kind in OVER_NETWORK,
+            "over_network": channel.over_network,
             "next_attempt_at": begin,
             "expires_at": begin + LIFETIME,
         }

@@ -1,26 +1,19 @@
 import datetime
-import urllib.parse
+
+from lxml import etree
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
-from ...engine.errors import BackupError
+from ...engine.channels import KINDS
+from ...engine.channels.base import Address
+from ...engine.channels.post import ADDRESS
+from ...engine.errors import BackupError, KindMissing
 from ...engine.masking import masked, secrets_of
-from ...engine.notify import attempt, checked_address
+from ...engine.notify import attempt
+from ..backup_kind_mixin import secret_field
+from .backup_alert_channel_kinds import channel_fields, field_of, host_field, host_name
 
-KINDS = [
-    ("activity", "Odoo activity"),
-    ("mail", "E-mail"),
-    ("webhook", "Webhook (JSON)"),
-    ("slack", "Slack"),
-    ("teams", "Microsoft Teams"),
-    ("telegram", "Telegram"),
-]
-# Those that somebody with a connection has to send.
-OVER_NETWORK = ("webhook", "slack", "teams", "telegram")
-BY_ADDRESS = ("webhook", "slack", "teams")
-MANAGER = "backup_scheduler.group_backup_manager"
-TELEGRAM = "https://api.telegram.org"
 TOGGLES = {
     "failed": "on_failed",
     "verify_failed": "on_verify_failed",
@@ -33,13 +26,20 @@ class BackupAlertChannel(models.Model):
 
     _name = "backup.alert.channel"
     _description = "Backup Alert Channel"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.kind.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
     sequence = fields.Integer(default=10)
     active = fields.Boolean(default=True, tracking=True)
-    kind = fields.Selection(KINDS, required=True, default="mail", tracking=True)
+    _kinds = KINDS
+    for _kind in KINDS.names():
+        vars().update(channel_fields(KINDS, _kind))
+    del _kind
+
+    kind = fields.Selection(
+        selection="_kind_selection", required=True, default="mail", tracking=True
+    )
     company_id = fields.Many2one(
         "res.company",
         default=lambda self: self.env.company,
@@ -84,34 +84,14 @@ class BackupAlertChannel(models.Model):
     weekly_digest = fields.Boolean(
         tracking=True, help="Every Monday, a mail on how all instances stand and what the week was."
     )
-    url = fields.Char(
-        "Address",
-        compute="_compute_secrets",
-        inverse="_inverse_url",
-        groups=MANAGER,
-        help="Where the message is sent. Whoever knows it can write there: it is stored encrypted "
-        "and can be replaced, never read.",
-    )
+    url = secret_field("url", ADDRESS)
     url_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
-    url_host = fields.Char("Sent to", readonly=True, copy=False)
-    telegram_token = fields.Char(
-        "Bot Token",
-        compute="_compute_secrets",
-        inverse="_inverse_telegram_token",
-        groups=MANAGER,
-        help="BotFather shows it. It is stored encrypted and can be replaced, never read.",
+    has_url = fields.Boolean(
+        "Address Stored", compute="_compute_stored_secrets", compute_sudo=True
     )
-    telegram_token_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
-    has_telegram_token = fields.Boolean(compute="_compute_has_telegram_token", compute_sudo=True)
-    telegram_chat = fields.Char(
-        "Chat", help="The id of the chat, such as -1001234567890, or @name of a public channel."
-    )
-    telegram_server = fields.Char(
-        "Bot API Server",
-        default=TELEGRAM,
-        help="Telegram's own, unless you run one. Another server needs the token entered again: "
-        "what is stored was given for this one alone.",
-    )
+    url_host = host_field(ADDRESS)
+    sent_to = fields.Char(compute="_compute_sent_to", compute_sudo=True)
+    over_network = fields.Boolean(compute="_compute_over_network")
     last_sent_at = fields.Datetime("Last Sent", readonly=True, copy=False)
     last_error = fields.Text(readonly=True, copy=False)
     status = fields.Selection(
@@ -122,33 +102,98 @@ class BackupAlertChannel(models.Model):
     alert_ids = fields.One2many("backup.alert", "channel_id")
     alert_count = fields.Integer(compute="_compute_alert_count")
 
-    # The address of a webhook is its own secret: it says where it goes.
-    _servers_of_secrets = {"telegram_token": ("telegram_server",)}
+    # --- the kinds ------------------------------------------------------------------------------
+
+    @api.model
+    def _kind_selection(self):
+        """Return the kinds of Odoo's own first."""
+        network = {name: self._kinds.load(name).OVER_NETWORK for name in self._kind_names()}
+        return sorted(super()._kind_selection(), key=lambda kind: network[kind[0]])
+
+    @api.model
+    def _settings_of(self, kind):
+        return [(field_of(kind, each), each) for _name, each in super()._settings_of(kind)]
+
+    def _settings(self, secrets=True):
+        settings = super()._settings(secrets)
+        for name, setting in self._settings_of(self.kind):
+            if isinstance(setting, Address):
+                settings[host_name(setting.name)] = self[host_name(name)] or ""
+        return settings
+
+    def _open_kind(self, secrets=True):
+        return self._kind_class()(**self._settings(secrets))
+
+    def _require_settings(self):
+        """A channel may be saved before all is entered: it says what is missing when it sends."""
+
+    def _lacks_secrets(self):
+        return False
+
+    def _store_secret(self, name, value):
+        """Store a secret, and of an address where it leads."""
+        (setting, *_same) = [one for _kind, other, one in self._all_settings() if other == name]
+        value = (value or "").strip()
+        if isinstance(setting, Address):
+            value, place = self._accept(setting, value) if value else ("", False)
+            self.sudo()[host_name(name)] = place
+        return super()._store_secret(name, value)
+
+    def _accept(self, setting, entered):
+        try:
+            return setting.accept(entered)
+        except BackupError as error:
+            reason = {"field": setting.label, "error": error.message, "hint": error.hint}
+            raise ValidationError(
+                self.env._("%(field)s: %(error)s %(hint)s", **reason).strip()
+            ) from None
+
+    @api.depends("kind")
+    def _compute_over_network(self):
+        for channel in self:
+            channel.over_network = channel._is_over_network()
+
+    def _is_over_network(self):
+        try:
+            return self._kind_class().OVER_NETWORK
+        except KindMissing:
+            # Whoever is to send it says so.
+            return True
+
+    @api.depends(
+        lambda self: [
+            "kind", *self._plain_names(),
+            *{host_name(name) for _kind, name, each in self._all_settings()
+              if isinstance(each, Address)},
+        ]
+    )  # fmt: skip
+    def _compute_sent_to(self):
+        for channel in self:
+            channel.sent_to = channel._place()
+
+    def _place(self):
+        try:
+            return self._open_kind(secrets=False).place() or False
+        except BackupError:
+            return False
+
+    @api.model
+    def _show_settings(self, place, settings):
+        kinds = {}
+        for kind, name, _setting in settings:
+            kinds.setdefault(name, []).append(kind)
+        once = {name: (kind, name, setting) for kind, name, setting in settings}
+        shown = super()._show_settings(place, once.values())
+        for field in place.iter("field"):
+            if len(kinds.get(field.get("name"), ())) > 1:
+                field.set("invisible", f"kind not in {kinds[field.get('name')]}")
+        for kind in self._kind_names():
+            if note := self._kinds.load(kind).NOTE:
+                hidden = {"colspan": "2", "class": "text-muted", "invisible": f"kind != '{kind}'"}
+                etree.SubElement(place, "div", hidden).text = note
+        return shown
 
     # --- fields ---------------------------------------------------------------------------------
-
-    def _compute_secrets(self):
-        self.url = False
-        self.telegram_token = False
-
-    def _inverse_url(self):
-        for channel in self:
-            address = channel.url and channel._checked(channel.url)
-            host = urllib.parse.urlsplit(address).netloc if address else False
-            channel.sudo().write({"url_sealed": channel._seal(address), "url_host": host})
-        # Otherwise whoever wrote it reads it back in the same request.
-        self.invalidate_recordset(["url"], flush=False)
-
-    def _inverse_telegram_token(self):
-        for channel in self:
-            sealed = channel._seal((channel.telegram_token or "").strip())
-            channel.sudo().telegram_token_sealed = sealed
-        self.invalidate_recordset(["telegram_token"], flush=False)
-
-    @api.depends("telegram_token_sealed")
-    def _compute_has_telegram_token(self):
-        for channel in self:
-            channel.has_telegram_token = bool(channel.telegram_token_sealed)
 
     @api.depends("last_error", "last_sent_at", "muted_until")
     def _compute_status(self):
@@ -176,21 +221,9 @@ class BackupAlertChannel(models.Model):
         for channel in self:
             channel.alert_count = counts.get(channel, 0)
 
-    @api.constrains("telegram_server")
-    def _check_telegram_server(self):
-        for channel in self.filtered("telegram_server"):
-            channel._checked(channel.telegram_server)
-
-    def _checked(self, address):
-        try:
-            return checked_address(address)
-        except BackupError as error:
-            raise ValidationError(
-                self.env._("Address: %(error)s", error=error.message)
-            ) from None
-
     def write(self, vals):
-        if {"url", "telegram_token", "telegram_chat", "telegram_server", "kind"} & vals.keys():
+        settings = {"kind", *(name for _kind, name, _setting in self._all_settings())}
+        if settings & vals.keys():
             vals = {**vals, "last_error": False}
         return super().write(vals)
 
@@ -216,13 +249,10 @@ class BackupAlertChannel(models.Model):
         answer = self.send_test()
         if not answer["ok"]:
             return told(answer["error"], answer["hint"] or "", "danger")
-        sent = {
-            "activity": self.env._("The activity is in the list of each user."),
-            "mail": self.env._("The mails are in the queue, and leave with Odoo's next ones."),
-        }
-        message = sent.get(self.kind) or self.env._(
-            "%(host)s has taken the message.", host=self._host()
-        )
+        if self.over_network:
+            message = self.env._("%(host)s has taken the message.", host=self.sent_to)
+        else:
+            message = getattr(self.env["backup.alert"], f"_made_{self.kind}")()
         return told(self.env._("Test sent"), message, "success")
 
     def action_mute_day(self):
@@ -286,29 +316,17 @@ class BackupAlertChannel(models.Model):
         )
         return watchers.filtered(lambda user: not company or company in user.company_ids)
 
-    # --- where it goes --------------------------------------------------------------------------
+    # --- what is sent ---------------------------------------------------------------------------
 
-    def _address(self):
-        """Return where a message is sent, with its secret. Raises UserError when there is none."""
+    def _notice(self, facts):
+        """Return what is sent and where, with its secrets, for an engine's order and for nothing
+        else. Raises UserError when something is missing."""
         self.ensure_one()
-        channel = self.sudo()
-        if channel.kind in BY_ADDRESS:
-            address = channel._unseal(channel.url_sealed)
-            if not address:
-                raise UserError(self.env._("Enter the address that the messages are sent to."))
-            return address
-        token = channel._unseal(channel.telegram_token_sealed)
-        if not token or not channel.telegram_chat:
-            raise UserError(self.env._("Enter the token of the bot, and the chat it writes to."))
-        return f"{channel._telegram_root()}/bot{urllib.parse.quote(token, safe=':')}/sendMessage"
-
-    def _telegram_root(self):
-        return (self.telegram_server or TELEGRAM).rstrip("/")
-
-    def _host(self):
-        if self.kind in BY_ADDRESS:
-            return self.url_host
-        return urllib.parse.urlsplit(self._telegram_root()).netloc
+        try:
+            notice = self.sudo()._open_kind().notice(facts)
+        except BackupError as error:
+            raise UserError(f"{error.message} {error.hint}".strip()) from error
+        return {"kind": self.kind, **self._kind_order(), **notice}
 
     def _record_sent(self):
         self.sudo().write({"last_sent_at": fields.Datetime.now(), "last_error": False})

@@ -6,7 +6,6 @@ from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import html_escape
 
-from ...engine.notices import body_of
 from ..dispatcher.backup_dispatcher import COLLISIONS
 from .backup_alert import LOST_LIMIT
 from .backup_alert_channel import send_now
@@ -128,6 +127,9 @@ class BackupAlertDelivery(models.Model):
                 )
         return self._has_left(left, told)
 
+    def _made_mail(self):
+        return self.env._("The mails are in the queue, and leave with Odoo's next ones.")
+
     def _has_left(self, left, told):
         """Record who was told; return whether others are left."""
         self.told_ids = [Command.link(user.id) for user in told]
@@ -151,6 +153,9 @@ class BackupAlertDelivery(models.Model):
         for instance, incidents in bundles.items():
             self._schedule(instance, told, incidents)
         return self._has_left(left, told)
+
+    def _made_activity(self):
+        return self.env._("The activity is in the list of each user.")
 
     def _schedule(self, instance, users, incidents):
         lines = incidents._tell_lines() or self._lines()
@@ -203,20 +208,9 @@ class BackupAlertDelivery(models.Model):
         self.ensure_one()
         if self.job_id:
             return self._ping_notice()
-        channel = self.channel_id.sudo()
         self._keep_message()
-        settings = {"chat": channel.telegram_chat or ""}
-        address = channel._address()
-        return {
-            "id": self.id,
-            "kind": channel.kind,
-            "key": self.key,
-            "secret_url": address,
-            "secret_path": address.partition("://")[2].partition("/")[2],
-            "secret_token": channel._unseal(channel.telegram_token_sealed),
-            "content_type": "application/json; charset=utf-8",
-            "body": body_of(channel.kind, self._facts(), settings),
-        }
+        notice = self.channel_id._notice(self._facts())
+        return {"id": self.id, "key": self.key, **notice}
 
     @api.model
     def _record_notify(self, task, event):

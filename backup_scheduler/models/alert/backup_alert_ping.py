@@ -4,12 +4,13 @@ import uuid
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from ...engine.channels.base import checked_address
+from ...engine.channels.ping import PingChannel, ping_body
 from ...engine.errors import BackupError
-from ...engine.notices import ping_body, ping_url
-from ...engine.notify import checked_address
+from ..backup_kind_mixin import MANAGER
 from ..run.backup_run import ACTIVE, GOOD
 from .backup_alert import PING_LIFETIME
-from .backup_alert_channel import MANAGER, send_now, told
+from .backup_alert_channel import send_now, told
 
 # What says that the fire did not do what it was for.
 BAD = ("failed", "verify_failed", "cancelled")
@@ -193,13 +194,6 @@ def ping_text(fire, event):
 
 
 def notice_of(job, event, fire_key, text, number=0, key=""):  # noqa: PLR0913 - a notice's parts
-    address = ping_url(job._ping_address(), event, fire_key)
-    return {
-        "id": number,
-        "kind": "ping",
-        "key": key or str(uuid.uuid4()),
-        "secret_url": address,
-        "secret_path": job._ping_address().partition("://")[2].partition("/")[2],
-        "content_type": "text/plain; charset=utf-8",
-        "body": text or "",
-    }
+    facts = {"event": event, "fire": fire_key, "text": text}
+    notice = PingChannel(job._ping_address()).notice(facts)
+    return {"id": number, "kind": "ping", "key": key or str(uuid.uuid4()), **notice}

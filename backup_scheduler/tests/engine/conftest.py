@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from fake_odoo import FakeOdoo
+from receivers import raw, recorder, silence  # noqa: F401 - fixtures
 
 # Seconds. On no machine a test takes as long; one that waits for what never comes is told by name.
 HANGS = 900

@@ -3,18 +3,16 @@
 import json
 
 import pytest
-from engine.notices import (
-    PING_BODY,
-    SHAPES,
-    SLACK_TEXT,
-    SLACK_TITLE,
-    TELEGRAM_TEXT,
-    body_of,
-    ping_body,
-    ping_url,
-)
+from engine.channels import KINDS
+from engine.channels.ping import BODY_LIMIT, ping_body, ping_url
+from engine.channels.slack import TEXT_LIMIT as SLACK_TEXT
+from engine.channels.slack import TITLE_LIMIT as SLACK_TITLE
+from engine.channels.telegram import TEXT_LIMIT as TELEGRAM_TEXT
 
-SETTINGS = {"chat": "-100"}
+SETTINGS = {
+    "telegram": {"token": "1:abc", "chat": "-100"},
+    "apprise": {"url": "ntfy://topic", "url_host": "ntfy://"},
+}
 
 
 def facts(**values):
@@ -32,10 +30,12 @@ def facts(**values):
 
 
 def told(kind, **values):
-    return json.loads(body_of(kind, facts(**values), SETTINGS))
+    settings = SETTINGS.get(kind, {"url": "https://hooks.example.com/x"})
+    notice = KINDS.load(kind)(**settings).notice(facts(**values))
+    return notice if kind == "apprise" else json.loads(notice["body"])
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", KINDS.names())
 @pytest.mark.parametrize("event", ["opened", "recovered", "test"])
 def test_every_shape_tells_title_and_lines_of_every_event(kind, event):
     text = json.dumps(told(kind, event=event), ensure_ascii=False)
@@ -43,7 +43,7 @@ def test_every_shape_tells_title_and_lines_of_every_event(kind, event):
     assert "The master password is wrong." in text
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", KINDS.names())
 def test_every_shape_tells_of_nothing_but_a_title_and_of_no_link(kind):
     assert told(kind, lines=[], link="", incidents=[])
 
@@ -54,7 +54,7 @@ def test_programs_get_every_fact_and_the_text_in_one():
     }
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", KINDS.names())
 def test_a_message_of_a_thousand_databases_stays_within_the_limits(kind):
     lines = [f"Shop / database-{number}: {'x' * 150}" for number in range(1000)]
     body = told(kind, lines=lines, title="T" * 500)
@@ -66,6 +66,8 @@ def test_a_message_of_a_thousand_databases_stays_within_the_limits(kind):
     if kind == "telegram":
         assert len(body["text"]) < 4096 + 500
         assert "more" in body["text"]
+    if kind == "apprise":
+        assert len(body["body"]) < 8000 + 100
     if kind == "teams":
         assert len(json.dumps(body)) < 28_000
 
@@ -108,6 +110,6 @@ def test_a_ping_outside_of_a_fire_names_none():
 
 
 def test_the_end_of_a_long_log_is_what_is_kept():
-    text = ping_body("é" * PING_BODY + "the end")
-    assert len(text.encode()) <= PING_BODY
+    text = ping_body("é" * BODY_LIMIT + "the end")
+    assert len(text.encode()) <= BODY_LIMIT
     assert text.endswith("the end")

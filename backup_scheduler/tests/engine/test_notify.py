@@ -1,92 +1,17 @@
 """Sending, against real servers on this machine that answer, refuse, hang and break off."""
 
 import contextlib
-import http.server
 import json
 import socket
 import threading
 
 import pytest
 from engine import notify
+from engine.channels import base, post
 from engine.control import Control
 from engine.errors import Cancelled
 from engine.masking import MASK, masked, secrets_of
-from waiting import PATIENCE, beside, joined
-
-
-class Recorder(http.server.ThreadingHTTPServer):
-    """Keeps what it gets, and answers what it is told to: ``(status, headers, body)``."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.got = []
-        self.answer = (200, {}, b"ok")
-        self.url = f"http://127.0.0.1:{self.server_port}/services/T000/hush-hush"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.server.got.append((self.path, dict(self.headers), body))
-        status, headers, answer = self.server.answer
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(answer)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_arguments):
-        pass
-
-
-@pytest.fixture
-def recorder():
-    server = Recorder()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def silence():
-    """What a server does that says nothing until the test is over: a function of the connection."""
-    over, waited = threading.Event(), []
-
-    def keep_waiting(_connection):
-        waited.append(over.wait(PATIENCE))
-
-    yield keep_waiting
-    over.set()
-    assert False not in waited, "who was to leave has waited for as long as the server can"
-
-
-@pytest.fixture
-def raw():
-    """Make servers that do ``behave(connection)`` with whoever connects; their addresses."""
-    servers = []
-
-    def make(behave):
-        listener = socket.create_server(("127.0.0.1", 0))
-
-        def serve():
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _peer = listener.accept()
-                    threading.Thread(target=behave, args=[connection], daemon=True).start()
-
-        servers.append((listener, beside(serve)))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/hush-hush"
-
-    yield make
-    for listener, server in servers:
-        # Closing alone does not wake the thread that accepts: it would go on doing so, and by a
-        # number that is the next one's listener by then.
-        listener.shutdown(socket.SHUT_RDWR)
-        joined(server)
-        listener.close()
+from waiting import PATIENCE, beside
 
 
 def notice(url, number=1, **values):
@@ -132,7 +57,7 @@ def test_a_query_is_part_of_the_address(recorder):
         (503, {"Retry-After": "30"}, True, 30),
         (502, {}, True, 0),
         (429, {"Retry-After": "7"}, True, 7),
-        (429, {"Retry-After": "99999999"}, True, notify.MOST_RETRY_AFTER),
+        (429, {"Retry-After": "99999999"}, True, base.MOST_RETRY_AFTER),
         (429, {"Retry-After": "Fri, 20 Nov 2026 10:00:00 GMT"}, True, 0),
         (408, {}, True, 0),
         (400, {}, False, 0),
@@ -193,7 +118,7 @@ def test_what_does_not_speak_http_is_refused(raw):
 
 
 def test_a_server_that_hangs_is_left(raw, silence, monkeypatch):
-    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(post, "ANSWER_TIMEOUT", 0.3)
     (event,) = sent(notice(raw(silence)))
     assert event["retryable"]
 
@@ -231,7 +156,7 @@ def test_others_behind_a_door_that_is_shut_do_not_wait_for_it_too(
         # The one that answers may take its time.
         with monkeypatch.context() as patch:
             seconds = 0.3 if notice["secret_url"] == shut else PATIENCE
-            patch.setattr(notify, "ANSWER_TIMEOUT", seconds)
+            patch.setattr(post, "ANSWER_TIMEOUT", seconds)
             return really_send(notice, control)
 
     monkeypatch.setattr(notify, "send", send)
@@ -248,10 +173,54 @@ def test_one_that_is_refused_does_not_stop_the_others(recorder):
     assert len(recorder.got) == 2
 
 
+PAGER = """
+from backup_engine.channels.base import Channel
+from backup_engine.channels.post import PostChannel
+
+
+class PagerChannel(PostChannel):
+    LABEL = "Pager"
+    HINTS = {404: "No such pager."}
+
+    def body(self, facts):
+        return {"page": facts["title"]}
+
+
+class BrokenChannel(Channel):
+    @classmethod
+    def send(cls, notice, control):
+        raise KeyError("a defect")
+"""
+
+
+def test_a_kind_of_another_addon_is_found_by_the_place_that_the_order_gives(recorder, tmp_path):
+    (tmp_path / "pager.py").write_text(PAGER, encoding="utf-8")
+    code = {"folder": str(tmp_path), "module": "pager", "class": "PagerChannel"}
+    recorder.answer = (404, {}, b"")
+    (event,) = sent(notice(recorder.url, kind="pager", code=code))
+    assert event["hint"] == "No such pager."
+    assert len(recorder.got) == 1
+
+
+def test_a_kind_with_a_defect_stops_no_other(recorder, tmp_path):
+    (tmp_path / "pager.py").write_text(PAGER, encoding="utf-8")
+    code = {"folder": str(tmp_path), "module": "pager", "class": "BrokenChannel"}
+    gone = {**code, "folder": str(tmp_path / "gone")}
+    events = sent(
+        notice("https://a.example/", 1, kind="pager", code=code),
+        notice("https://a.example/", 2, kind="pager", code=gone),
+        notice("https://a.example/", 3, kind="pager", code={}),
+        notice(recorder.url, 4),
+    )
+    assert [event["ok"] for event in events] == [False, False, False, True]
+    assert "a defect" in events[0]["error"]
+    assert [event["error_code"] for event in events[1:3]] == ["kind_missing"] * 2
+
+
 def test_sending_stops_when_it_is_told_to(raw, silence, monkeypatch):
     # Until it is told to, it would wait for longer than the server does.
     monkeypatch.setattr(notify, "NOTICE_LIMIT", 10 * PATIENCE)
-    monkeypatch.setattr(notify, "ANSWER_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(post, "ANSWER_TIMEOUT", 10 * PATIENCE)
     control = Control()
 
     def hang(connection):
@@ -268,11 +237,11 @@ def test_sending_stops_when_it_is_told_to(raw, silence, monkeypatch):
      "https://exa mple.com/hush", "https://example.com:port/hush"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_without_being_quoted(url):
-    with pytest.raises(notify.NoticeRefused) as refused:
-        notify.checked_address(url)
+    with pytest.raises(base.NoticeRefused) as refused:
+        base.checked_address(url)
     assert "hush" not in str(refused.value)
 
 
 def test_an_address_is_taken_as_it_is():
     url = "https://prod.logic.azure.com:443/workflows/1/triggers/x/run?sp=%2Fa&sv=1.0&sig=a-b_c"
-    assert notify.checked_address(f" {url} ") == url
+    assert base.checked_address(f" {url} ") == url

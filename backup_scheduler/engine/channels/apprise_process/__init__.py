@@ -1,0 +1,1 @@
+"""The program that Apprise runs in: see ``__main__.py``."""

@@ -1,0 +1,87 @@
+"""Channels that take a message as one POST of JSON to an address."""
+
+import abc
+import json
+import urllib.parse
+
+from ..sources.http_client import HttpClient
+from .base import Address, Channel, ChannelIncomplete, host_of, path_of, raise_for, retry_after
+
+# Seconds from the last byte of a message to the first of the answer.
+ANSWER_TIMEOUT = 10
+# Characters of what the other side says that are worth telling.
+QUOTED = 300
+JSON = "application/json; charset=utf-8"
+# Kinds that have this very setting share it: whoever goes from one to the other keeps the address.
+ADDRESS = Address(
+    "url",
+    "Address",
+    help="Where the message is sent. Whoever knows it can write there: it is stored encrypted and "
+    "can be replaced, never read.",
+)
+
+
+class PostChannel(Channel):
+    """One request a message; the status of the answer says whether it was accepted."""
+
+    SETTINGS = (ADDRESS,)
+
+    def __init__(self, url="", url_host=""):
+        self._url = url
+        self._place = url_host
+
+    def address(self):
+        """Return where messages are sent, with its secret."""
+        if not self._url:
+            raise ChannelIncomplete("Enter the address that the messages are sent to.")
+        return self._url
+
+    def place(self):
+        return self._place
+
+    @abc.abstractmethod
+    def body(self, facts):
+        """Return the message as plain values, within the limits of the service."""
+
+    def notice(self, facts):
+        address = self.address()
+        return posted(address, json.dumps(self.body(facts), ensure_ascii=False), JSON)
+
+    @classmethod
+    def send(cls, notice, control):
+        url = notice["secret_url"]
+        base, path = split(url)
+        client = HttpClient(base, True, control)
+        with client.request(
+            "POST", path, notice["body"].encode(), notice["content_type"], ANSWER_TIMEOUT,
+            {"Idempotency-Key": notice["key"]},
+        ) as answer:  # fmt: skip
+            raise_for(
+                answer.status, told(host_of(url), answer), cls.HINTS,
+                retry_after(answer.headers.get("Retry-After")),
+            )  # fmt: skip
+
+
+def posted(address, body, content_type):
+    """Return the notice of one POST, without who sends it."""
+    return {
+        "place": host_of(address),
+        "secrets": ["secret_url", "secret_path", "secret_token"],
+        "secret_url": address,
+        "secret_path": path_of(address),
+        "content_type": content_type,
+        "body": body,
+    }
+
+
+def told(host, answer):
+    """Return what the other side answered, for people."""
+    said = " ".join(answer.page()[: QUOTED * 4].split())[:QUOTED]
+    return f"{host} answered {answer.status} {answer.reason}" + (f": {said}" if said else ".")
+
+
+def split(url):
+    """Return the root of the server and the rest of the address."""
+    parts = urllib.parse.urlsplit(url)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return f"{parts.scheme}://{parts.netloc}", path or "/"

@@ -1,0 +1,33 @@
+from .base import ICONS, clipped, cut
+from .post import PostChannel
+
+# Characters of a header block and of a section's text: what is longer is refused whole.
+# https://docs.slack.dev/reference/block-kit/blocks
+TITLE_LIMIT, TEXT_LIMIT = 150, 3000
+
+
+class SlackChannel(PostChannel):
+    """Slack's incoming webhooks; Mattermost and Rocket.Chat read the ``text`` of the message."""
+
+    LABEL = "Slack"
+    NOTE = "In Slack: “Incoming Webhooks” of an app of yours. Mattermost takes the same."
+    HINTS = {
+        403: "Slack has switched this webhook off. Make a new one and enter its address.",
+        404: "Slack does not know this webhook. Make a new one and enter its address.",
+    }
+
+    def body(self, facts):
+        title = cut(f"{ICONS[facts['event']]} {facts['title']}", TITLE_LIMIT)
+        text = clipped([escaped(line) for line in facts["lines"]], TEXT_LIMIT) or " "
+        blocks = [
+            {"type": "header", "text": {"type": "plain_text", "text": title}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": text}},
+        ]
+        if facts["link"]:
+            link = f"<{facts['link']}|{escaped(facts['server'])}>"
+            blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": link}]})
+        return {"text": escaped(title), "blocks": blocks}
+
+
+def escaped(text):
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
