@@ -1,4 +1,4 @@
-from .models.dispatcher.backup_dispatcher import EXECUTOR
+from .models.backup_dispatcher import EXECUTOR
 
 PARAMETER = "backup_scheduler.executor"
 

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from odoo.addons.backup_scheduler.tests.common import BackupCase
 from odoo.addons.queue_job.job import Job
 
-from ..models.dispatcher.backup_dispatcher import BackupDispatcher
+from ..models.backup_dispatcher import BackupDispatcher
 
 ADDON = "odoo.addons.backup_scheduler_queue_job"
 

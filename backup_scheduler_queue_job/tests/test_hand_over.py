@@ -7,7 +7,7 @@ from odoo.tools import mute_logger
 
 from .common import QueueCase
 
-DISPATCHER_LOGGER = "odoo.addons.backup_scheduler_queue_job.models.dispatcher.backup_dispatcher"
+DISPATCHER_LOGGER = "odoo.addons.backup_scheduler_queue_job.models.backup_dispatcher"
 
 
 class TestHandOver(QueueCase):
