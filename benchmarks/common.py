@@ -1,8 +1,11 @@
-"""What the benchmarks share: real servers of their own, an engine process with a clock, a table."""
+"""What the benchmarks share: a clean start, real servers of their own, an engine process with a
+clock, a table."""
 
 import argparse
 import contextlib
+import fcntl
 import json
+import os
 import queue
 import re
 import shutil
@@ -15,9 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "backup_scheduler")]
 
-from devenv import environment  # noqa: E402 - found on the path only now
+from devenv import environment, postgres, processes  # noqa: E402 - found on the path only now
 from devenv.odoo import OdooServer  # noqa: E402
-from devenv.paths import ADDON, DEV  # noqa: E402
+from devenv.paths import ADDON, DEV, SERVERS  # noqa: E402
 from devenv.postgres import Cluster  # noqa: E402
 from devenv.seed import Seed  # noqa: E402
 from devenv.stack import addon_dependencies  # noqa: E402
@@ -25,6 +28,10 @@ from engine_process import EngineProcess  # noqa: E402
 
 MASTER_PASSWORD = "bench-master-password"  # noqa: S105
 DATABASE = "bench"
+# How the name of everything begins that a benchmark makes on disk.
+PREFIX = "bench-"
+# What marks all processes that a benchmark starts, and all that they start.
+RUNNER = "benchmarks"
 # As many as the remote of `make demo`: a small production server.
 REMOTE_WORKERS = 2
 LAST = ("done", "failed", "lost")
@@ -43,6 +50,41 @@ def arguments(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a smaller database, fewer rounds")
     return parser.parse_args()
+
+
+@contextlib.contextmanager
+def alone():
+    """Inside, no other benchmark runs in this checkout, and nothing is there of an earlier one.
+
+    Whatever an interrupted run left is removed first: its processes, databases and folders. Raises
+    SystemExit while another benchmark runs: both would use the same servers, and slow each other.
+    """
+    DEV.mkdir(exist_ok=True)
+    with (DEV / f"{RUNNER}.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise SystemExit(
+                f"another benchmark runs in this checkout (process {lock.read()}): wait for its "
+                "end, or end it"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        os.environ[processes.RUNNER_MARK] = f"{ROOT}:{RUNNER}"
+        remove_remains()
+        yield
+
+
+def remove_remains():
+    """Remove all that benchmarks of this checkout made and left."""
+    if left := processes.marked_processes(RUNNER):
+        say(f"Ending what an interrupted benchmark left running: {len(left)} processes")
+        processes.end_marked(RUNNER)
+    for place in (DEV, SERVERS, postgres.OUTSIDE):
+        for folder in place.glob(f"{PREFIX}*"):
+            shutil.rmtree(folder)
 
 
 def say(text=""):
@@ -73,30 +115,26 @@ def median(values):
 def remote(seed, **databases):
     """Yield a real prefork Odoo with the database ``bench``, and more of them by keyword."""
     environment.ensure()
-    cluster = Cluster("bench").start()
+    cluster = Cluster(f"{PREFIX}remote").start()
     server = OdooServer(
-        "bench-remote", cluster, role="bench_remote", workers=REMOTE_WORKERS,
+        f"{PREFIX}remote", cluster, role="bench_remote", workers=REMOTE_WORKERS,
         master_password=MASTER_PASSWORD,
     )  # fmt: skip
     try:
         cluster.ensure_role(server.role)
         for name, content in {DATABASE: seed, **databases}.items():
-            cluster.drop(name)
             content.create(server, name)
         yield server.start()
     finally:
         server.stop()
-        for name in (DATABASE, *databases):
-            cluster.drop(name)
-            shutil.rmtree(server.filestore(name), ignore_errors=True)
-        cluster.stop()
+        cluster.remove()
 
 
 @contextlib.contextmanager
 def scratch():
     """Yield an empty folder on the disk of the checkout, removed afterwards."""
     DEV.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=DEV, prefix="bench-") as folder:
+    with tempfile.TemporaryDirectory(dir=DEV, prefix=PREFIX) as folder:
         yield Path(folder)
 
 
@@ -162,11 +200,10 @@ def addon_server(database):
     """Yield an Odoo with the addon installed in ``database``, which serves nobody and runs no
     cron; its PostgreSQL waits for its disk."""
     environment.ensure()
-    cluster = Cluster(database, fsync=True).start()
-    server = OdooServer(database, cluster, role=database, with_addon=True)
+    cluster = Cluster(f"{PREFIX}addon", fsync=True).start()
+    server = OdooServer(f"{PREFIX}addon", cluster, role=database, with_addon=True)
     try:
         cluster.ensure_role(server.role)
-        cluster.drop(database)
         Seed(modules=addon_dependencies()).create(server, database)
         server.install(database, ADDON.name)
         yield server

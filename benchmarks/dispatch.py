@@ -67,7 +67,7 @@ def report_plans(plans):
 
 
 def main():
-    with common.addon_server(DATABASE) as server:
+    with common.alone(), common.addon_server(DATABASE) as server:
         results = measure(server, common.arguments(__doc__.splitlines()[0]).quick)
     sizes = results["sizes"]
     report_times(sizes)

@@ -83,7 +83,8 @@ def ratio(results, seconds):
 
 def main():
     quick = common.arguments(__doc__.splitlines()[0]).quick
-    with common.remote(QUICK_SEED if quick else SEED) as server, common.scratch() as folder:
+    seed = QUICK_SEED if quick else SEED
+    with common.alone(), common.remote(seed) as server, common.scratch() as folder:
         results = measure(server.url, folder, QUICK_ROUNDS if quick else ROUNDS)
     report(results)
     transfer = ratio(results, lambda first, total: total - first)

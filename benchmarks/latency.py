@@ -36,18 +36,16 @@ PATIENCE = 60
 def backup_server(cluster):
     """Yield a backup server with the addon installed, as in production."""
     server = common.OdooServer(
-        DATABASE, cluster, role=DATABASE, with_addon=True, workers=2,
+        f"{common.PREFIX}backup", cluster, role=DATABASE, with_addon=True, workers=2,
         master_password=secrets.token_urlsafe(12), dbfilter=f"^{DATABASE}$",
     )  # fmt: skip
     try:
         cluster.ensure_role(server.role)
-        cluster.drop(DATABASE)
         common.Seed(modules=addon_dependencies()).create(server, DATABASE)
         server.install(DATABASE, ADDON.name)
         yield server.start()
     finally:
         server.stop()
-        cluster.drop(DATABASE)
 
 
 def end_worker(server):
@@ -118,7 +116,11 @@ def row(name, values):
 
 def main():
     quick = common.arguments(__doc__.splitlines()[0]).quick
-    with common.remote(SEED) as remote, backup_server(remote.cluster) as server:
+    with (
+        common.alone(),
+        common.remote(SEED) as remote,
+        backup_server(remote.cluster) as server,
+    ):
         rpc = server.rpc(DATABASE)
         instance = user_script.create_instance(rpc, "Bench", remote.url, common.MASTER_PASSWORD)
         rpc.call("backup.instance", "write", [instance], {"max_parallel_runs": 0})

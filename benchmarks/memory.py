@@ -62,18 +62,16 @@ class Peaks(threading.Thread):
 def backup_server(cluster):
     """Yield a backup server with the addon installed."""
     server = common.OdooServer(
-        "bench-backup", cluster, role="bench_backup", with_addon=True,
+        f"{common.PREFIX}backup", cluster, role="bench_backup", with_addon=True,
         master_password=secrets.token_urlsafe(12), dbfilter=f"^{BACKUP_DATABASE}$",
     )  # fmt: skip
     try:
         cluster.ensure_role(server.role)
-        cluster.drop(BACKUP_DATABASE)
         common.Seed(modules=addon_dependencies()).create(server, BACKUP_DATABASE)
         server.install(BACKUP_DATABASE, ADDON.name)
         yield server.start()
     finally:
         server.stop()
-        cluster.drop(BACKUP_DATABASE)
 
 
 def run_now(rpc, job):
@@ -113,6 +111,7 @@ def main():
     quick = common.arguments(__doc__.splitlines()[0]).quick
     seed = QUICK_SEED if quick else SEED
     with (
+        common.alone(),
         common.remote(seed, **{SMALL: common.Seed()}) as remote,
         backup_server(remote.cluster) as server,
     ):

@@ -45,7 +45,7 @@ def report(results):
 
 
 def main():
-    with common.addon_server(DATABASE) as server:
+    with common.alone(), common.addon_server(DATABASE) as server:
         few, many = measure(server, common.arguments(__doc__.splitlines()[0]).quick)
     report((few, many))
     common.say()

@@ -101,10 +101,10 @@ def copy(cluster, database, table, rows):
 def dumped(messages, folder):
     """Yield a PostgreSQL, and the dump of such a database as a file and in Odoo's zip."""
     environment.ensure()
-    cluster = Cluster("bench-restore", fsync=True).start()
+    cluster = Cluster(f"{common.PREFIX}restore", fsync=True).start()
     try:
-        server = common.OdooServer("bench-restore", cluster, role="odoo", master_password="")
-        cluster.drop(common.DATABASE)
+        name = f"{common.PREFIX}restore"
+        server = common.OdooServer(name, cluster, role="odoo", master_password="")
         common.Seed().create(server, common.DATABASE)
         fill(cluster, common.DATABASE, messages)
         dump = folder / "dump.sql"
@@ -113,7 +113,7 @@ def dumped(messages, folder):
         cluster.drop(common.DATABASE)
         yield cluster, dump, archive
     finally:
-        cluster.stop()
+        cluster.remove()
 
 
 def zipped(cluster, dump, path):
@@ -167,7 +167,11 @@ def measure(cluster, dump, archive, rounds):
 def main():
     quick = common.arguments(__doc__.splitlines()[0]).quick
     messages = QUICK_MESSAGES if quick else MESSAGES
-    with common.scratch() as folder, dumped(messages, folder) as (cluster, dump, archive):
+    with (
+        common.alone(),
+        common.scratch() as folder,
+        dumped(messages, folder) as (cluster, dump, archive),
+    ):
         size = dump.stat().st_size
         results = measure(cluster, dump, archive, QUICK_ROUNDS if quick else ROUNDS)
     rows = [

@@ -37,7 +37,8 @@ def main():
     unzip = shutil.which("unzip")
     if not unzip:
         raise SystemExit("there is no unzip to compare with: apt-get install unzip")
-    with common.scratch() as folder, common.remote(QUICK_SEED if quick else SEED) as remote:
+    seed = QUICK_SEED if quick else SEED
+    with common.alone(), common.scratch() as folder, common.remote(seed) as remote:
         archive = folder / "archive.zip"
         download(remote.url, archive)
         commands = {

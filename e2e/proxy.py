@@ -37,6 +37,10 @@ class Proxy:
         hang_up(self._listener)
         self._listener.close()
 
+    def hold(self):
+        """Hold up again what was released; what comes to its end meanwhile is not."""
+        self._ended.clear()
+
     def release(self):
         """Let go of whatever is held up."""
         self._ended.set()

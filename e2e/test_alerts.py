@@ -1,11 +1,11 @@
 """Alerts with a real server, a real worker, and somebody who writes down what is posted there."""
 
+import datetime
 import http.server
 import json
 import os
 import signal
 import threading
-import time
 
 import pytest
 from world import MASTER_PASSWORD
@@ -15,7 +15,7 @@ SOON = 100
 
 
 class Recorder(http.server.ThreadingHTTPServer):
-    """Keeps ``(path, body)`` of each post; answers 200, after ``delay`` seconds."""
+    """Keeps ``(path, body)`` of each post; answers 200, once it may (``answers``)."""
 
     daemon_threads = True
 
@@ -23,7 +23,8 @@ class Recorder(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.got = []
         self.keys = []
-        self.delay = 0
+        self.answers = threading.Event()
+        self.answers.set()
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def of(self, path):
@@ -35,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.keys.append(self.headers["Idempotency-Key"])
         self.server.got.append((self.path, body))
-        time.sleep(self.server.delay)
+        self.server.answers.wait(SOON)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -63,6 +64,11 @@ def channel(world, recorder):
     world.call("alert.channel", "unlink", [channel])
 
 
+def now():
+    """Return the second that it is, as Odoo tells it."""
+    return f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M:%S}"
+
+
 def events(recorder):
     return [json.loads(body) for body in recorder.of("/hook/hush-hush")]
 
@@ -78,7 +84,7 @@ def test_a_wrong_password_is_told_once_and_its_end_once(world, recorder, channel
         (run,) = world.call("job", "run_now", [job])
         assert world.wait_for(run)["status"] == "failed"
         # The next one is a fire of its own: they are told apart by the second.
-        time.sleep(1)
+        world.wait_until(lambda run=run: now() > world.run(run)["scheduled_at"], SOON, "a second")
     world.wait_until(lambda: recorder.of("/ping/hush-hush/fail"), SOON, "the fail ping")
     world.wait_until(lambda: events(recorder), SOON, "the alert")
     world.call("instance", "write", [instance], {"master_password": MASTER_PASSWORD})
@@ -118,13 +124,13 @@ def test_a_job_that_makes_no_backups_is_told_of_as_late(world, recorder, channel
 def test_a_worker_that_is_killed_in_the_middle_of_sending_sends_it_once_more(
     world, recorder, channel
 ):
-    recorder.delay = 5
+    recorder.answers.clear()
     instance = world.create_instance(name="Killed", master_password="wrong")
     (run,) = world.call("job", "run_now", [world.create_job(instance)])
     world.wait_until(lambda: events(recorder), SOON, "the first sending")
     for pid in (world.worker(), world.engine()):
         pid and os.kill(pid, signal.SIGKILL)
-    recorder.delay = 0
+    recorder.answers.set()
     psql(
         world,
         "UPDATE backup_task SET lease_until = now() - interval '1 day' WHERE kind = 'notify'",

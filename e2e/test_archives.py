@@ -13,6 +13,21 @@ from devenv.paths import ROOT
 from web import Web
 from world import BACKUPS, SOON
 
+# An index that is not made to its end while there is a role of this name on the server.
+HELD = """
+CREATE FUNCTION hold(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'held') THEN
+        PERFORM pg_catalog.pg_sleep(3600);
+    END IF;
+    RETURN $1;
+END $$;
+CREATE TABLE held (id int);
+INSERT INTO held VALUES (1);
+CREATE INDEX ON held (hold(id));
+"""
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
 
 @pytest.fixture
 def second(world, tmp_path):
@@ -96,11 +111,28 @@ def test_a_restore_drill_restores_counts_and_leaves_no_database(world, cluster):
     assert scratch_databases(cluster) == []
 
 
-def test_a_drill_that_is_killed_leaves_no_database_either(world, cluster):
+@pytest.fixture
+def endless(cluster, remote):
+    """Yield a function that has every restore of the shop stop in its middle, or go on."""
+
+    def hold(held):
+        cluster.psql(f"{'CREATE ROLE' if held else 'DROP ROLE IF EXISTS'} held")
+
+    hold(False)
+    cluster.psql(HELD, "shop", remote.role)
+    yield hold
+    hold(False)
+    cluster.psql("DROP TABLE held; DROP FUNCTION hold(int)", "shop")
+
+
+def test_a_drill_that_is_killed_leaves_no_database_either(world, cluster, endless):
     run = stored(world)
+    endless(True)
     world.call("run", "verify", [run["id"]], 4)
-    world.wait_until(lambda: scratch_databases(cluster), 60, "the drill has its database")
+    world.wait_until(lambda: cluster.psql(SLEEPING) == "1", SOON, "the drill is at its restore")
+    assert scratch_databases(cluster)
     os.kill(world.engine(), signal.SIGKILL)
+    endless(False)
     world.wait_until(
         lambda: not scratch_databases(cluster) and not world.run(run["id"])["task_ids"],
         60, "the scratch database is gone",

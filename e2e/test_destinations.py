@@ -10,6 +10,7 @@ import pytest
 import servers_rclone
 import servers_s3
 import servers_sftp
+from proxy import Proxy
 from test_archives import ended, first_destination, read_again
 
 SLOW_DEATH = 90  # seconds in which a run ends although a destination hangs
@@ -158,19 +159,16 @@ def test_retention_deletes_in_each_kind(world, places, s3):
 
 
 def test_an_engine_that_is_killed_while_it_uploads_leaves_nothing_anywhere(
-    world, places, s3, sftp
+    world, places, s3, sftp, remote
 ):
     both = [places["s3"], places["sftp"]]
-    # So slow that there is time to kill it in the middle.
-    world.call("destination", "write", both, {"speed_limit": 2})
     before = s3.objects()
-    try:
-        run = world.run_now(destination_ids=[[6, 0, both]])
+    # What does not come to its end is uploaded until it stops, and not published.
+    with Proxy(remote.port, stall_at=30_000_000) as proxy:
+        run = world.run_now(proxy.url, destination_ids=[[6, 0, both]])
         world.wait_until(s3.uploads, 90, "a multipart upload is open")
         os.kill(world.engine(), signal.SIGKILL)
         lost = world.wait_for(run, timeout=120)
-    finally:
-        world.call("destination", "write", both, {"speed_limit": 0})
     assert (lost["status"], lost["error_code"]) == ("failed", "worker_lost")
     world.wait_until(
         lambda: {copy["status"] for copy in world.copies(run)} == {"failed"},

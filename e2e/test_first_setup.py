@@ -8,8 +8,6 @@ from proxy import Proxy
 from world import MASTER_PASSWORD, World, good
 
 DATABASE = "first"
-# Bytes a second: the backup lasts long enough to be watched.
-SLOW = 12_000_000
 WELCOME = ".o_backup_welcome button"
 DIALOG = ".modal .o_backup_setup"
 STATUS = ".o_form_view .o_field_badge[name=status]"
@@ -33,7 +31,7 @@ def next_step(browser, field):
 
 
 def test_an_empty_app_leads_to_a_verified_backup_that_is_seen_without_reloading(empty, remote):
-    with Proxy(remote.port, rate=SLOW) as proxy, Browser() as browser:
+    with Proxy(remote.port, held=True) as proxy, Browser() as browser:
         browser.login(empty.server.url, "admin", "admin")
         browser.open(f"{empty.server.url}/odoo/backups", WELCOME)
         browser.evaluate("window.neverReloaded = true")
@@ -52,6 +50,7 @@ def test_an_empty_app_leads_to_a_verified_backup_that_is_seen_without_reloading(
         browser.wait_for(STATUS)
         browser.wait_until(f"document.querySelector({DIALOG!r}) === null")
         browser.wait_until(f"{text_of(STATUS)}.includes('Running')")
+        proxy.release()
         browser.wait_until(f"{text_of(STATUS)}.includes('Verified')")
         (run,) = empty.call("run", "search_read", [])
         good(run)

@@ -24,7 +24,8 @@ from conftest import fresh
 DATABASE = "queued"
 SMALL = Seed(modules=addon_dependencies())
 RUNS = 40
-CHANNELS = "root:4,root.backup:3"
+AT_A_TIME = 3
+CHANNELS = f"root:4,root.backup:{AT_A_TIME}"
 # Seconds for all 40, with what one server takes down: its runs are found lost within two minutes.
 ALL = 420
 FOUND_LOST = 120
@@ -107,10 +108,10 @@ class QueueWorld(World):
         )
 
 
-def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair):
+def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair, line):
     first, second, _balancer = pair
     before = queued.archives()
-    jobs = make_jobs(queued, RUNS)
+    jobs = make_jobs(queued, RUNS, line.url)
     runs = [run for job in jobs for run in queued.call("job", "run_now", [job])]
     assert len(runs) == RUNS
     tasks = queued.call("task", "search", [["run_id", "in", runs]])
@@ -121,10 +122,9 @@ def test_two_servers_share_40_runs_and_one_is_killed_in_the_middle(queued, pair)
     shared = {job["worker_pid"] for job in queued.queue_jobs() if job["worker_pid"]}
     assert shared & set(first.processes())
     assert shared & set(second.processes())
-    queued.wait_until(
-        lambda: working(queued, runs) & set(first.processes()), SOON, "the first is at work"
-    )
+    queued.wait_until(lambda: held_at(first, line, queued, runs), SOON, "the first is at work")
     first.kill(signal.SIGKILL)
+    line.release()
     queued.wait_until(
         lambda: queued.call("run", "search_count", ended) == RUNS, ALL, "all runs have ended"
     )
@@ -178,9 +178,29 @@ def test_a_stored_archive_is_verified_again_by_a_queue_job(queued):
     assert ended["log"].count("verified, level 3") == 1
 
 
-def make_jobs(world, count):
+@pytest.fixture
+def line(small_remote):
+    """Yield a line to the remote that lets everything through, until it is told to hold it up."""
+    with Proxy(small_remote.port, held=True) as proxy:
+        proxy.release()
+        yield proxy
+
+
+def held_at(server, line, world, runs):
+    """Hold transfers up; return whether the server is in the middle of one. If all are the other
+    server's, let them go on: the next ones may be."""
+    line.hold()
+    at_work = working(world, runs)
+    if at_work & set(server.processes()):
+        return True
+    if len(at_work) == AT_A_TIME:
+        line.release()
+    return False
+
+
+def make_jobs(world, count, url):
     """Make jobs on the one database of one instance; as many as run at the same time."""
-    instance = world.create_instance(max_parallel_runs=0)
+    instance = world.create_instance(url, max_parallel_runs=0)
     return [world.create_job(instance, name=f"Job {number}", max_attempts=3)
             for number in range(count)]
 

@@ -4,8 +4,10 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import signal
 import time
+import xmlrpc.client
 from pathlib import Path
 
 from devenv import processes
@@ -16,6 +18,8 @@ ENDED = ("success", "verified", "failed", "verify_failed", "skipped", "cancelled
 POLL = 0.2
 # Seconds in which what comes at once has come, on a busy machine too.
 SOON = 90
+# What Odoo says of a scheduled action that is to be changed or started while it runs.
+CRON_IS_RUNNING = "already executing|currently being executed"
 # What may lie in a destination: archives, what describes them, and what the folder is known by.
 ARCHIVES = (".zip", ".dump", ".age", ".json")
 MARKER = ".backup_scheduler"
@@ -105,7 +109,21 @@ class World:
 
     def dispatch(self):
         """Run the dispatcher now, as the button of the scheduled action does."""
-        self.rpc.call("ir.cron", "method_direct_trigger", [self._cron()])
+        self._call_cron("method_direct_trigger")
+
+    def _call_cron(self, method, *arguments):
+        """Call a method of the scheduled action, once it does not run."""
+
+        def done():
+            try:
+                self.rpc.call("ir.cron", method, [self._cron()], *arguments)
+            except xmlrpc.client.Fault as fault:
+                if not re.search(CRON_IS_RUNNING, fault.faultString):
+                    raise
+                return False
+            return True
+
+        self.wait_until(done, SOON, f"{method} of the scheduled action")
 
     def _cron(self):
         domain = [["code", "=", "model._cron_dispatch()"], ["active", "in", [True, False]]]
@@ -115,20 +133,33 @@ class World:
     @contextlib.contextmanager
     def no_cron(self):
         """Inside, the dispatcher only runs when it is told to."""
-        self.rpc.call("ir.cron", "write", [self._cron()], {"active": False})
+        self._call_cron("write", {"active": False})
         try:
             yield
         finally:
-            self.rpc.call("ir.cron", "write", [self._cron()], {"active": True})
+            self._call_cron("write", {"active": True})
 
     @contextlib.contextmanager
     def no_worker(self):
         """Inside, nothing that is queued is executed: somebody else has the worker's seat."""
         self.end_worker()
         self.home.mkdir(exist_ok=True)
-        with (self.home / f"{BACKUPS}.worker").open("a") as seat:
+        with self.seat.open("a") as seat:
             fcntl.flock(seat, fcntl.LOCK_EX)
             yield
+
+    @property
+    def seat(self):
+        """The file that the worker of this server holds locked."""
+        return self.home / f"{BACKUPS}.worker"
+
+    def seat_is_taken(self):
+        with self.seat.open("a") as seat:
+            try:
+                fcntl.flock(seat, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     # --- what lies on disk ----------------------------------------------------------------------
 

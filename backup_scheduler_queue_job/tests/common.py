@@ -89,9 +89,9 @@ class ScriptedEngine:
                 return
 
     def _hears(self):
-        """Return the next command; nothing after seconds without one, so that no test hangs."""
+        """Return the next command; nothing after a minute without one, so that no test hangs."""
         with contextlib.suppress(queue.Empty):
-            return self._heard.get(timeout=5)
+            return self._heard.get(timeout=60)
         return None
 
     def publish(self):
@@ -109,7 +109,7 @@ class ScriptedEngine:
 
     def end(self):
         self.commands.append("end")
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 def cancelled():

@@ -1,5 +1,7 @@
 """Verifying a custom dump of pg_dump."""
 
+import hashlib
+
 from ..errors import Damaged, Inconsistent, Truncated
 from .codec import ZLIB, Framed, Inflater, Stored
 from .pgcustom import BLOCK_OF_LARGE_OBJECTS, CustomDump
@@ -21,7 +23,8 @@ def complete(source, database):
     """Level 1: walk from chunk to chunk to the exact end of the file.
 
     Returns the :class:`Report`. Every entry of the table of contents that promises data has its
-    block, once, at its noted position; nothing follows the last one. No data is decompressed.
+    block, once, at its noted position; nothing follows the last one but, where pg_dump appended to
+    a file, the table of contents once more. No data is decompressed.
     """
     walk = _Walk(source, database)
     walk.run(walk.skip_stream)
@@ -73,7 +76,8 @@ class _Walk:
         self.report = Report("dump", 1, source.size)
         self.report.database = self.header.database
         self.report.pg_version = self.header.server_version
-        self._promised = {}
+        self._promised, self._starts = {}, {}
+        self._contents = _Contents()
         self._listed, self._found = _Numbers(), _Numbers()
 
     def run(self, visit, see_entry=None):
@@ -85,16 +89,14 @@ class _Walk:
         while self._promised:
             self._visit_block(visit)
         if self._source.remaining:
-            raise Damaged(
-                f"{self._source.remaining} bytes follow the end of the dump "
-                f"at byte {self._source.position}."
-            )
+            self._read_contents_again()
         if self.report.large_objects and self._listed != self._found:
             raise Damaged("The large objects of the dump are not those that it lists.")
 
     def _read_contents(self, see_entry):
         for entry in self._dump.entries():
             see_entry(entry)
+            self._contents.add(entry)
             if entry.has_data:
                 # All that is needed later on: definitions can be long.
                 self._promised[entry.dump_id] = entry._replace(definition="")
@@ -103,6 +105,32 @@ class _Walk:
             elif entry.description == "BLOB METADATA":
                 for number in entry.definition.split():
                     self._listed.add(int(number) if number.isdecimal() else 0)
+
+    def _read_contents_again(self):
+        """Accept the table of contents once more behind the data, with their positions in it.
+
+        ``pg_dump -Fc > file`` of PostgreSQL 17 leaves it there, and with ``>> file`` any pg_dump:
+        where the output is open for appending (as _allocAH in pg_backup_archiver.c opens it), what
+        it goes back to write over the first one is appended. pg_restore does not read so far.
+        """
+        surplus = Damaged(
+            f"{self._source.remaining} bytes follow the end of the dump "
+            f"at byte {self._source.position}."
+        )
+        again = _Contents()
+        try:
+            for entry in self._dump.entries():
+                again.add(entry)
+                if entry.position != self._starts.get(entry.dump_id):
+                    raise surplus
+        except Truncated as error:
+            if again.count:
+                raise
+            raise surplus from error
+        except Damaged as error:
+            raise surplus from error
+        if again != self._contents or self._contents.noted or self._source.remaining:
+            raise surplus
 
     def _visit_block(self, visit):
         start = self._source.position
@@ -114,6 +142,7 @@ class _Walk:
             raise Damaged(f"The block at byte {start} belongs to no entry of the dump's contents.")
         if entry.position not in (None, start):
             raise Damaged(f"The data of {entry.name} are at byte {start}, not at {entry.position}.")
+        self._starts[dump_id] = start
         if (kind == BLOCK_OF_LARGE_OBJECTS) != (entry.description == "BLOBS"):
             raise Damaged(f"The block at byte {start} has not the kind of {entry.name}.")
         if kind == BLOCK_OF_LARGE_OBJECTS:
@@ -160,6 +189,24 @@ class _Walk:
         return Truncated(
             f"The file ends at byte {self._source.size}, before the data of {names[0]}{others}."
         )
+
+
+class _Contents:
+    """A table of contents but for the positions of the data, known by a digest: it may be long."""
+
+    def __init__(self):
+        self.count, self.noted = 0, False
+        self._digest = hashlib.sha256()
+
+    def add(self, entry):
+        self.count += 1
+        self.noted |= entry.position is not None
+        self._digest.update(repr(entry._replace(position=None)).encode())
+
+    def __eq__(self, other):
+        return self._digest.digest() == other._digest.digest()
+
+    __hash__ = None
 
 
 class _Numbers:

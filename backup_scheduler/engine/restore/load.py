@@ -1,13 +1,22 @@
 """Loading the dump of an archive into an empty database, and counting what came of it."""
 
 import contextlib
+import os
 
 from ..archive.checkers import DUMP
 from ..archive.pgcustom import CustomDump
 from ..archive.source import Source
 from ..errors import DatabaseServerFailed, LibraryMissing, RestoreFailed
 from .members import Members, is_stored_file
-from .psql import CLIENT, ProgramFailed, Script, run_custom, run_script
+from .psql import (
+    CLIENT,
+    ProgramFailed,
+    Script,
+    as_script,
+    needs_script,
+    run_custom,
+    run_script,
+)
 from .server import NOT_THE_ARCHIVE, session_options
 
 # What is counted, and how people call it.
@@ -67,9 +76,20 @@ def load(path, archive_format, scratch, meter, control):
         else:
             file = stack.enter_context(open(path, "rb"))
             made_by = version_of(file)
-            blocks = meter.counted(Source(file).blocks(meter.dump))
             with failures_told(scratch, lambda: made_by):
-                run_custom(scratch.server, scratch.name, blocks, options, control)
+                load_custom(file, scratch, meter, options, control)
+
+
+def load_custom(file, scratch, meter, options, control):
+    """Load an open custom dump by pg_restore, or by psql where only that can."""
+    environment, version = scratch.server.environment(options), scratch.session.version
+    if needs_script(environment, version):
+        with contextlib.closing(as_script(file, environment)) as blocks:
+            script = Script(meter.followed(file, blocks), version)
+            run_script(scratch.server, scratch.name, script, options, control)
+    else:
+        blocks = meter.counted(Source(file).blocks(meter.dump))
+        run_custom(scratch.server, scratch.name, blocks, options, control)
 
 
 def size_of(path, archive_format):
@@ -139,6 +159,15 @@ class Meter:
         for block in blocks:
             yield block
             self.advance(len(block))
+
+    def followed(self, file, blocks):
+        """Yield the blocks that another process makes of the file; count what it has read of it.
+
+        They may be more than the file has.
+        """
+        for block in blocks:
+            yield block
+            self.advance(os.lseek(file.fileno(), 0, os.SEEK_CUR) - self._done)
 
     def advance(self, length):
         """Count ``length`` bytes; raise the reason to stop, if there is one."""

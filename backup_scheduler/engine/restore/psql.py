@@ -13,6 +13,7 @@ too: that a script came to its end is found here, never told by its exit code.
 import collections
 import contextlib
 import fcntl
+import os
 import re
 import secrets
 import shutil
@@ -20,6 +21,7 @@ import subprocess
 import threading
 
 from ..archive.checkers import PlainDump
+from ..archive.source import BLOCK
 from ..errors import LibraryMissing
 from ..spool import write_all
 
@@ -44,6 +46,7 @@ DUMPED = re.compile(rb"^-- Dumped (?:from database|by pg_dump) version (\d+)", r
 # Written by pg_dump 17 and later for any server, and unknown to those before.
 TRANSACTION_TIMEOUT = re.compile(rb"^SET transaction_timeout = 0;", re.MULTILINE)
 WITH_TRANSACTION_TIMEOUT = 170_000
+PROGRAM_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 # What COPY says of where it failed ends with the row, which is nobody's business.
 ROW = re.compile(r"(CONTEXT:  COPY [^:]*?, line \d+(?:, column [^:]+)?): .*")
 LOCATION = re.compile(r"LOCATION:  ")
@@ -108,11 +111,53 @@ def run_custom(server, database, blocks, options, control):
     """Restore a custom dump into ``database``, up to its first error; raise what that means.
 
     It is fed as well: pg_restore reads a file of pg_dump's front to back, and one that lost us
-    ends at the end of its input.
+    ends at the end of its input. What may stand behind the last data it leaves alone.
     """
     command = [program("pg_restore"), "-w", "--exit-on-error", "--no-owner", "--no-acl"]
     command += ["-d", database]
-    run(command, server.environment(options), blocks, control)
+    run(command, server.environment(options), blocks, control, takes_all=False)
+
+
+def needs_script(environment, version):
+    """Return whether a custom dump can only be restored as a script, by psql.
+
+    :param environment: that of the restore: Debian chooses a version of its programs by it
+    :param version: of the server, as PostgreSQL numbers them
+
+    pg_restore 17 and later sets transaction_timeout on any server, and those before 17 refuse
+    that. In a script it can be left out, which changes nothing: its value is 0, for no limit.
+    """
+    return version < WITH_TRANSACTION_TIMEOUT <= version_of(program("pg_restore"), environment)
+
+
+def as_script(file, environment):
+    """Yield the script of a custom dump, as pg_restore writes it; it reads ``file`` by itself.
+
+    Raises :class:`ProgramFailed` when it does not come to the end of the dump.
+    """
+    # Where Python's buffer has read to is not where pg_restore is to begin.
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    process = subprocess.Popen(  # noqa: S603 - a fixed command
+        [program("pg_restore"), "--no-owner", "--no-acl", "-f", "-"],
+        env=environment,
+        stdin=file,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    words = LastWords(process.stderr)
+    try:
+        while block := process.stdout.read(BLOCK):
+            yield block
+        if process.wait():
+            words.join()
+            raise ProgramFailed(words.text() or "pg_restore failed.")
+    finally:
+        process.kill()
+        process.wait()
+        words.join()
+        process.stdout.close()
+        process.stderr.close()
 
 
 class ProgramFailed(Exception):
@@ -123,8 +168,10 @@ class ProgramFailed(Exception):
         self.words = words
 
 
-def run(command, environment, blocks, control):
+def run(command, environment, blocks, control, takes_all=True):
     """Feed the blocks to a program; return when it has ended well.
+
+    :param takes_all: whether it ends well only when it has read all of them
 
     Raises :class:`ProgramFailed` when it did not end well. Whatever is raised, it has ended.
     """
@@ -144,7 +191,7 @@ def run(command, environment, blocks, control):
         control.check()
     finally:
         end(process, words)
-    if code or not taken:
+    if code or (takes_all and not taken):
         raise ProgramFailed(words.text() or f"{command[0]} ended with code {code}.")
 
 
@@ -205,16 +252,28 @@ def program(name):
     return path
 
 
-def require_restrict(psql):
-    """Raise :class:`LibraryMissing` for a psql that cannot be locked."""
+def version_of(path, environment):
+    """Return the version of a program as PostgreSQL numbers its servers'; 0 when unknown."""
+    match = PROGRAM_VERSION.search(output_of(path, "--version", env=environment))
+    return int(match[1]) * 10_000 if match else 0
+
+
+def output_of(*command, env=None):
+    """Return what a program of PostgreSQL's prints about itself."""
     done = subprocess.run(  # noqa: S603 - a fixed command
-        [psql, "--help=commands"],
+        command,
+        env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PROBE_TIMEOUT,
         check=False,
     )
-    if b"\\restrict" not in done.stdout:
+    return done.stdout.decode("utf-8", "replace")
+
+
+def require_restrict(psql):
+    """Raise :class:`LibraryMissing` for a psql that cannot be locked."""
+    if "\\restrict" not in output_of(psql, "--help=commands"):
         raise LibraryMissing(
             "The psql of this machine is too old: it would run commands that a dump may hold.",
             hint=UNRESTRICTED,

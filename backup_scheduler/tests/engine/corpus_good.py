@@ -185,5 +185,7 @@ ARCHIVES = [
     ("many attachments", "dump", written(lambda: many().dump()), {}),
     ("positions noted", "dump", written(lambda: Sample().dump(seekable=True)), {}),
     ("of PostgreSQL 17", "dump", written(lambda: Sample().dump(version=(1, 16))), {}),
+    ("of pg_dump 17, its output redirected", "dump",
+     written(lambda: Sample().dump(version=(1, 16), appended=True)), {}),
     ("uncompressed", "dump", written(lambda: Sample().dump(compression="none")), {}),
 ]  # fmt: skip

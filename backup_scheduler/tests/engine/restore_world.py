@@ -99,13 +99,24 @@ def stored_name(content):
 def custom(path, server, database="source"):
     """Write a custom dump, through a pipe as Odoo does; return its path as text."""
     with open(path, "wb") as file:
-        subprocess.run(
-            [binaries() / "pg_dump", "--no-owner", "-Fc", database],
-            env=server.environment(),
-            stdout=file,
-            check=True,
-        )
+        file.write(custom_to(server, database, subprocess.PIPE))
     return str(path)
+
+
+def redirected(path, server, database="source"):
+    """Write a custom dump as ``pg_dump -Fc >> file`` does; return its path as text.
+
+    Its table of contents stands behind the data again; with pg_dump 17 also by ``> file``.
+    """
+    with open(path, "ab") as file:
+        custom_to(server, database, file)
+    return str(path)
+
+
+def custom_to(server, database, output):
+    """Dump to ``output``; return what came out of it when it is a pipe."""
+    command = [binaries() / "pg_dump", "--no-owner", "-Fc", database]
+    return subprocess.run(command, env=server.environment(), stdout=output, check=True).stdout
 
 
 def with_statement(sql, statement):

@@ -43,6 +43,7 @@ class Upload(local.LocalUpload):
     def _linked_to(self, spool_path):
         return False
     def write(self, block):
+        open({reached!r}, "w").close()
         time.sleep(600)
 local.LocalUpload = Upload
 main.CLEANUP_LIMIT = 0.3
@@ -135,7 +136,6 @@ def test_a_defect_is_told_too(odoo, folder):
 def test_nothing_is_published_before_the_owner_says_so(odoo, folder):
     with engine(backup_order(odoo, folder)) as running:
         running.until("ready")
-        time.sleep(0.1)
         assert not set(AT_REST) & set(left_in(folder))
         running.process.publish()
         assert running.last()["event"] == "done"
@@ -214,13 +214,13 @@ def test_a_time_limit_stops_the_run(odoo, folder):
 
 def test_cleaning_up_that_hangs_is_left_after_a_while(odoo, folder, tmp_path, monkeypatch):
     """A write to a network mount whose server is gone returns never."""
-    script = tmp_path / "hanging.py"
-    script.write_text(HANGING.format(addon=places.ADDON))
+    script, reached = tmp_path / "hanging.py", tmp_path / "reached"
+    script.write_text(HANGING.format(addon=places.ADDON, reached=str(reached)))
     monkeypatch.setattr(engine_process, "ENGINE", str(script))
     odoo.archive = fake_odoo.large_archive(3_000_000)
     order = backup_order(odoo, folder)
     with engine(order) as running:
-        running.until("stage", stage="store")
+        until(reached.exists)
         running.process.cancel()
         assert running.last()["event"] == "lost"
     assert len(left_in(folder)) == 2

@@ -11,6 +11,7 @@ import zipfile
 import places
 import pytest
 import restore_world as world
+from engine.archive.verify import verify
 from engine.control import Control
 from engine.errors import (
     Cancelled,
@@ -30,6 +31,12 @@ from engine.control import Control
 from engine.restore.scratch import drill
 path, archive_format, server, token = json.loads(sys.argv[2])
 drill(path, archive_format, {"level": 1}, server, Control(), token)
+"""
+# Sessions tell of their rows once a second, or when they are told to.
+TELL_AUTOVACUUM = "SELECT pg_catalog.pg_stat_force_next_flush();"
+# Longer than a pipe: whoever does not read all of it holds up who writes it.
+LONG_COMMENT = """
+    DO $$ BEGIN EXECUTE format('COMMENT ON TABLE note IS %L', repeat('long ', 600000)); END $$
 """
 sql, restored, nothing_left = world.sql, world.restored, world.nothing_left
 
@@ -53,6 +60,17 @@ def test_a_good_zip_is_restored_and_counted(restored, sql):
 def test_a_good_custom_dump_is_restored_and_counted(cluster, tmp_path):
     path = world.custom(tmp_path / "archive.dump", cluster)
     report = {**world.REPORT, "manifest": {}}
+    assert drill(path, "dump", report, cluster.dsn(), Control(), "run-1")["level"] == 4
+
+
+@pytest.mark.parametrize("more", ["", LONG_COMMENT], ids=["short", "long"])
+def test_a_dump_with_a_second_table_of_contents_is_restored(cluster, tmp_path, more):
+    world.make(cluster, "source-2", more)
+    path = world.redirected(tmp_path / "archive.dump", cluster, "source-2")
+    cluster.drop("source-2")
+    report = verify(path, "dump", 3).as_dict()
+    counted = (report["tables"], report["attachments"], report["users"], report["modules"])
+    assert counted == (world.TABLES, world.ATTACHMENTS, world.USERS, len(world.MODULES))
     assert drill(path, "dump", report, cluster.dsn(), Control(), "run-1")["level"] == 4
 
 
@@ -158,7 +176,6 @@ def test_autovacuum_does_not_keep_a_scratch_database(cluster, restored, sql):
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE backend_type = 'autovacuum worker' AND datname LIKE 'backup_drill%'"
     )
-    # The session tells autovacuum of its rows when a statement ends, once a second at most.
     control, seen = Control(), []
 
     def cancel_when_it_works():
@@ -170,7 +187,7 @@ def test_autovacuum_does_not_keep_a_scratch_database(cluster, restored, sql):
     watcher = beside(cancel_when_it_works)
     with pytest.raises(Cancelled):
         restored(
-            world.with_statement(sql, f"{rows}\nSELECT pg_sleep(2);\n{world.SLEEP}"),
+            world.with_statement(sql, f"{rows}\n{TELL_AUTOVACUUM}\n{world.SLEEP}"),
             control=control,
         )
     joined(watcher)

@@ -1,6 +1,6 @@
 """Dumps that would do harm, and what keeps a drill from telling anything about its archive."""
 
-import pathlib
+import os
 import re
 import shutil
 import subprocess
@@ -8,13 +8,17 @@ import subprocess
 import places
 import pytest
 import restore_world as world
+import verify_redirected
 from devenv.postgres import Cluster
 from engine.control import Control
 from engine.errors import DatabaseServerFailed, LibraryMissing, NoSpace, RestoreFailed
 from engine.restore.psql import Script
 from engine.restore.scratch import drill
 from engine.restore.server import DatabaseServer
+from waiting import until
 
+# A server that knows all that may stand in a dump.
+LATEST = 990_000
 GENERATED = " FROM generate_series(9, 60000) n;"
 sql, restored, nothing_left = world.sql, world.restored, world.nothing_left
 
@@ -36,7 +40,7 @@ def test_a_dump_with_and_one_without_a_lock_of_its_own_are_restored(restored, sq
 
 @pytest.mark.parametrize("size", [37, 4095, 4096, 5000, 1 << 16, 1 << 24])
 def test_however_a_dump_comes_in_blocks_all_of_it_is_fed(sql, size):
-    script = Script((sql[at : at + size] for at in range(0, len(sql), size)), 150_000)
+    script = Script((sql[at : at + size] for at in range(0, len(sql), size)), LATEST)
     lock, _line, fed = b"".join(script.confined()).partition(b"\n")
     assert re.fullmatch(rb"\\restrict [0-9a-f]{32}", lock)
     assert fed.split() == world.OWN_LOCK.sub(b"", sql).split()
@@ -136,28 +140,79 @@ def test_what_postgresql_says_is_understood_in_any_language(words, kind):
 
 
 def test_a_dump_of_a_newer_postgresql_says_so(restored, sql):
-    newer = sql.replace(b"-- Dumped by pg_dump version 15", b"-- Dumped by pg_dump version 99")
+    newer = re.sub(rb"(?<=-- Dumped by pg_dump version )\d+", b"99", sql)
     with pytest.raises(DatabaseServerFailed, match="unrecognized") as caught:
         restored(world.with_statement(newer, "SET from_the_future = 0;"))
     assert "PostgreSQL 99" in caught.value.hint
 
 
+@pytest.mark.parametrize(("version", "left"), [(150_000, 0), (160_009, 0), (170_000, 1)])
+def test_a_server_before_17_is_not_told_of_a_timeout_that_it_does_not_know(sql, version, left):
+    newer = with_transaction_timeout(sql)
+    assert b"".join(Script([newer], version).confined()).count(b"transaction_timeout") == left
+
+
 def test_a_dump_by_pg_dump_17_of_an_older_server_is_restored(restored, sql):
-    line = b"SET lock_timeout = 0;\n"
-    assert sql.count(line) == 1
-    newer = sql.replace(line, line + b"SET transaction_timeout = 0;\n")
-    assert restored(newer)["level"] == 4
+    assert restored(with_transaction_timeout(sql))["level"] == 4
 
 
-def test_a_custom_format_that_pg_restore_does_not_know_is_told(cluster, tmp_path):
+def with_transaction_timeout(sql):
+    """Return the dump as pg_dump 17 writes it."""
+    known = b"SET transaction_timeout = 0;\n"
+    return re.sub(rb"(?<=SET lock_timeout = 0;\n)", known, sql.replace(known, b""), count=1)
+
+
+def test_a_custom_dump_is_restored_by_a_pg_restore_that_is_newer_than_the_server(
+    cluster, tmp_path, monkeypatch
+):
+    """pg_restore 17 sets transaction_timeout for any server, and with it fails at those before."""
     path = world.custom(tmp_path / "archive.dump", cluster)
-    # 1.15 has a byte for the method where 1.14 has the level of compression.
-    head = b"PGDMP\1\x0f\0\4\x08\1\1"
-    place = pathlib.Path(path)
-    place.write_bytes(head + place.read_bytes()[16:])
+    put_first_on_path(monkeypatch, tmp_path, "pg_restore", PG_RESTORE_17)
+    report = {**world.REPORT, "manifest": {}}
+    assert drill(path, "dump", report, cluster.dsn(), Control(), "run-1")["level"] == 4
+    os.truncate(path, os.path.getsize(path) * 2 // 3)
+    with pytest.raises(RestoreFailed):
+        drill(path, "dump", report, cluster.dsn(), Control(), "run-1")
+
+
+# The pg_restore of the machine, where it is older with what one of PostgreSQL 17 writes.
+PG_RESTORE_17 = r"""#!/bin/bash
+if [ "$1" = --version ]; then echo "pg_restore (PostgreSQL) 17.12"; exit; fi
+set -o pipefail
+case "$*" in
+    *-f*) {program} "$@" | sed '0,/^SET lock_timeout/s//SET transaction_timeout = 0;\n&/' ;;
+    *) psql -X -q -d postgres -v ON_ERROR_STOP=1 -c 'SET transaction_timeout = 0' || exit 1
+       exec {program} "$@" ;;
+esac
+"""
+
+
+def put_first_on_path(monkeypatch, folder, name, script):
+    """Have another program found in the place of one of PostgreSQL's: ``{program}`` in it."""
+    place = folder / "bin" / name
+    place.parent.mkdir()
+    place.write_text(script.replace("{program}", shutil.which(name)))
+    place.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place.parent}:{os.environ['PATH']}")
+
+
+# What a pg_restore before 16 says of a dump by 17.
+PG_RESTORE_15 = """#!/bin/sh
+if [ "$1" = --version ]; then echo "pg_restore (PostgreSQL) 15.18"; exit; fi
+echo "pg_restore: error: unsupported version (1.16) in file header" >&2
+exit 1
+"""
+
+
+def test_a_custom_format_that_pg_restore_does_not_know_is_told(cluster, tmp_path, monkeypatch):
+    path = tmp_path / "archive.dump"
+    path.write_bytes(verify_redirected.PIPED)
+    listing = subprocess.run(["pg_restore", "--list", path], capture_output=True)
+    if not listing.returncode:
+        put_first_on_path(monkeypatch, tmp_path, "pg_restore", PG_RESTORE_15)
     with pytest.raises(LibraryMissing, match="too old") as caught:
         drill(path, "dump", {"level": 1}, cluster.dsn(), Control(), "run-1")
-    assert "PostgreSQL 15 or later" in caught.value.hint
+    assert "PostgreSQL 17 or later" in caught.value.hint
 
 
 def test_a_server_that_is_not_there_is_told(restored, sql, tmp_path):
@@ -170,6 +225,11 @@ def test_a_role_that_may_not_create_databases_is_told(cluster, restored, sql):
     cluster.psql("CREATE ROLE small LOGIN")
     with pytest.raises(DatabaseServerFailed, match="permission denied to create database"):
         restored(sql, server=cluster.dsn("small"))
+
+
+CONNECTED = """
+    SELECT count(*) FROM pg_stat_activity WHERE usename = 'locked' AND application_name = 'psql'
+"""
 
 
 @pytest.fixture
@@ -191,6 +251,8 @@ def test_the_password_reaches_postgresql_and_nobody_else(cluster, restored, sql,
     seen = []
 
     def look(_control):
+        # Here psql waits for more of the dump: it does not end before this does.
+        until(lambda: cluster.psql(CONNECTED) == "1", "psql has not connected")
         listed = ["ps", "-eo", "args", "-ww"]
         seen.extend(subprocess.run(listed, capture_output=True, text=True).stdout.splitlines())
 

@@ -1,6 +1,8 @@
 """Restoring to an Odoo server over HTTP: what is told of failures, and waits that end."""
 
+import fcntl
 import socket
+import termios
 import time
 
 import fake_odoo
@@ -21,6 +23,7 @@ from engine.restore import http as http_module
 from engine.sources import http_client
 from fake_odoo import error_page, not_found
 from restore_http_world import NAME, RESTORE, hang_up, read_body, when_reached
+from waiting import until
 
 odoo, archive, back = world.odoo, world.archive, world.back
 
@@ -77,13 +80,19 @@ def test_a_proxy_that_refuses_the_size_is_told(odoo, archive, back, reads):
         handler.close_connection = True
         handler.reply(b"<html><title>413 Request Entity Too Large</title></html>", 413)
         handler.connection.shutdown(socket.SHUT_WR)
-        # nginx's lingering close. A reset at once could overtake the answer.
-        time.sleep(0.2)
+        # nginx closes later. A reset at once could overtake the answer.
+        until(lambda: is_delivered(handler.connection))
 
     odoo.early[RESTORE] = too_large
     with pytest.raises(RemoteError, match="this size") as raised:
         back()
     assert "client_max_body_size" in raised.value.hint
+
+
+def is_delivered(connection):
+    """Return whether the client's machine has all that was sent to it."""
+    left = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
+    return not any(left)
 
 
 @pytest.mark.parametrize("status", [502, 504])

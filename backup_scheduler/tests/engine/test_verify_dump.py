@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 import verify_archives as archives
+import verify_redirected
 from engine.archive import codec
 from engine.archive.verify import verify
 from engine.errors import BackupError, Damaged, Inconsistent, NotAnArchive, Truncated
@@ -15,6 +16,7 @@ from verify_archives import CustomDump, custom_dump, integer
 VERSIONS = [(1, minor) for minor in range(12, 17)]
 check, fault = archives.verifier("dump")
 REAL = {"into a pipe": archives.PIPED, "into a file": archives.FILED}
+REAL_17 = {"into a pipe": verify_redirected.PIPED, "redirected": verify_redirected.REDIRECTED}
 
 
 @pytest.fixture(params=archives.BACKENDS, ids=lambda module: module.__name__)
@@ -46,12 +48,23 @@ def test_a_dump_made_by_postgresql_passes(place, content, level):
     assert report.pg_version.startswith("15.18")
 
 
-@pytest.mark.parametrize("seekable", [False, True], ids=["piped", "filed"])
+@pytest.mark.parametrize("content", REAL_17.values(), ids=REAL_17)
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_dump_made_by_postgresql_17_passes(place, content, level):
+    report = check(place, content, level, database="tiny")
+    assert (report.level, report.size) == (level, len(content))
+    assert (report.tables, report.large_objects) == (2, 2)
+    assert report.pg_version.startswith("17.")
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"seekable": True}, {"appended": True}], ids=["piped", "filed", "redirected"]
+)
 @pytest.mark.parametrize("compression", ["gzip", "none"])
 @pytest.mark.parametrize("version", VERSIONS, ids=str)
 @pytest.mark.usefixtures("backend")
-def test_every_version_of_the_format_passes(place, version, compression, seekable):
-    content = custom_dump(compression, version=version, seekable=seekable)
+def test_every_version_of_the_format_passes(place, version, compression, how):
+    content = custom_dump(compression, version=version, **how)
     for level in (1, 2):
         report = check(place, content, level, database="tiny")
         assert (report.level, report.tables, report.large_objects) == (level, 24, 3)
@@ -122,6 +135,62 @@ def test_the_message_says_whose_data_are_missing(place):
 @pytest.mark.parametrize("more", [b"\0", b"\1", archives.PIPED, b"<html>"])
 def test_bytes_behind_the_end_are_found_at_level_1(place, more):
     assert isinstance(fault(place, archives.PIPED + more, 1), Damaged)
+
+
+def test_every_cut_of_a_second_table_of_contents_is_found(place):
+    content, end = verify_redirected.REDIRECTED, verify_redirected.END_OF_DATA
+    for length in archives.cuts(place, content):
+        if length == end:
+            # As pg_dump writes it into a pipe: nothing that a restore needs is missing.
+            assert fault(place, None, 1) is None
+            break
+        # A few bytes may be anything.
+        kinds = Truncated if length > end + 200 else (Truncated, Damaged)
+        assert isinstance(fault(place, None, 1), kinds), length
+
+
+def appended():
+    """Return a dump whose table of contents stands behind the data again, and where that is."""
+    dump = tiny(version=(1, 16), appended=True)
+    return dump.build(), dump.data_start, dump.data_end
+
+
+def behind(change):
+    """Return the dump with its second table of contents changed."""
+    content, _start, end = appended()
+    changed = change(content[end:])
+    assert changed != content[end:]
+    return content[:end] + changed
+
+
+def at_another_position(contents):
+    """Have it say that the data of the table begin a byte later than they do."""
+    _content, start, _end = appended()
+    return contents.replace(struct.pack("<BQ", 2, start), struct.pack("<BQ", 2, start + 1))
+
+
+def without_positions(contents):
+    content, start, _end = appended()
+    return content[start - len(contents) : start]
+
+
+OTHER_CONTENTS = {
+    "of another table": lambda: behind(lambda contents: contents.replace(b"note", b"mote")),
+    "with one entry more": lambda: behind(lambda contents: integer(6) + contents[5:]),
+    "with another position": lambda: behind(at_another_position),
+    "without positions": lambda: behind(without_positions),
+    "with a byte more": lambda: behind(lambda contents: contents + b"\0"),
+    "twice": lambda: behind(lambda contents: contents * 2),
+    "after positions were noted": lambda: tiny(seekable=True, appended=True).build(),
+}
+
+
+@pytest.mark.parametrize("build", OTHER_CONTENTS.values(), ids=OTHER_CONTENTS)
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_second_table_of_contents_that_pg_dump_does_not_write_is_found(place, build, level):
+    error = fault(place, build(), level)
+    assert isinstance(error, (Damaged, Truncated))
+    assert "follow the end" in str(error) or "ends at byte" in str(error)
 
 
 # --- changed bytes ------------------------------------------------------------------------------

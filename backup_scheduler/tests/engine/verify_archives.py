@@ -170,10 +170,12 @@ class CustomDump:
 
     CODES = {"none": 0, "gzip": 1, "lz4": 2, "zstd": 3}
 
-    def __init__(self, version=(1, 14), compression="gzip", seekable=False, database=DATABASE):
+    def __init__(self, version=(1, 14), compression="gzip", seekable=False, database=DATABASE,
+                 appended=False):  # fmt: skip
         self.version = version
         self.compression = compression
         self.seekable = seekable
+        self.appended = appended
         self.database = database
         self.entries = [self.entry("ENCODING", "ENCODING", "SET client_encoding = 'UTF8';\n")]
         self.positions = {}
@@ -209,7 +211,10 @@ class CustomDump:
         return self
 
     def build(self):
-        """Return the dump; a seekable one is written again with the positions of its data."""
+        """Return the dump; a seekable one is written again with the positions of its data.
+
+        One that is appended to has them in a second table of contents, behind the data.
+        """
         for _again in range(1 + self.seekable):
             self._out = bytearray()
             self.spans = []
@@ -220,6 +225,9 @@ class CustomDump:
                 if entry["streams"] is not None:
                     self.positions[number] = len(self._out)
                     self._write_block(number, entry)
+        self.data_end = len(self._out)
+        if self.appended:
+            self._write_contents(self.positions)
         return bytes(self._out)
 
     def _write_header(self):
@@ -237,7 +245,8 @@ class CustomDump:
         self._text("server version", "15.18 (Debian 15.18-0+deb12u1)")
         self._text("pg_dump version", "15.18")
 
-    def _write_contents(self):
+    def _write_contents(self, positions=None):
+        positions = positions or (self.positions if self.seekable else {})
         self._int("count", len(self.entries))
         for number, entry in enumerate(self.entries, 1):
             has_data = entry["streams"] is not None
@@ -261,10 +270,9 @@ class CustomDump:
             self._text("oids", "false")
             self._text("dependency", "1")
             self._int("end of dependencies", -1)
-            self._write_position(number, has_data)
+            self._write_position(positions.get(number, 0), has_data)
 
-    def _write_position(self, number, has_data):
-        position = self.positions.get(number, 0) if self.seekable else 0
+    def _write_position(self, position, has_data):
         state = (2 if position else 1) if has_data else 3
         self._put("data position", struct.pack("<BQ", state, position))
 
@@ -337,11 +345,11 @@ def custom_dump(compression="gzip", **how):
 # note the positions of the data.
 
 
-def _unpack(text):
+def unpack(text):
     return zlib.decompress(base64.b64decode("".join(text.split())))
 
 
-PIPED = _unpack("""
+PIPED = unpack("""
     eNqtle9P00AYx7sNzBw/REHFN+aImI4w6toNhCgvxlZguNFlKxpfNV17jMbSLmtJ4I0v0HeQmOhb/gH/A15LTIjwxjf6HjH+
     G97d2v0oKyDY5J7ej+fuPt+75+4KC5l8IdBPdYUDgQCFvig2AJt+bIawiWDzlnK/LpRszdiiHqIMO8mw0yCagWVNNgApTcTH
     VVhmuQ127DIuPXjMu33u6Jgi7tgwsvxyWshklxfaC0Hsigcv8SJQdA0atgQNxVQ1owJmAb0izk/TzyJEk6+hulFalXULkmKo
@@ -355,7 +363,7 @@ PIPED = _unpack("""
     2/Hd/d2RXoUZDB+8Pxr6Ev/NvYsf7x+P9FpMT/hge3z+w85OD3UzMjhDhgnV5XwcwO8yGeuFeJiNLQkrh8K3pTwToEb/dI/W
     eT4NOEu1uRei2paE+guSsnf5
 """)
-FILED = _unpack("""
+FILED = unpack("""
     eNqtle9P00AYx7sNzBw/REHFN+aImI4watsNhCgmYysw3OiyFY3xxdK1x2gs7dKWBN74An0HiYm+5ZXv/A94LTEhwhvf6HvE
     +G94d2vZD1ZE8JJ7ej+eu/t875675ufSuXygl+oIBwIBCqUoNgCbXmwGsIlg85ryUgfKjmZsUHdRgRtnuEkQTcOyJhuA1MbY
     URWWOX6NGzmPSxee82aPNzumYF0bRlZYTInpzOJccyWIXfHkRUECiq5BwylBQzFVzaiAaUAvSbOT9KMI0eRrqE6Ul2XdhqQa
