@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from unittest.mock import patch
+from unittest.mock import PropertyMock, patch
 
 from lxml import etree
 
@@ -12,8 +12,9 @@ from odoo.tests import Form
 from odoo.tools import file_open
 
 from ..engine.destinations import KINDS
+from ..engine.destinations.rclone import RcloneDestination
 from ..engine.destinations.sftp import SFTPDestination
-from ..engine.errors import HostKeyUnknown
+from ..engine.errors import DestinationFailed, HostKeyUnknown
 from ..models.destination.backup_destination_kinds import all_settings, field_name, sealed_name
 from .common import AT_REST, BackupCase, ago
 
@@ -188,8 +189,61 @@ class TestKinds(BackupCase):
         config = "[drive]\ntype = drive\ntoken = new\n"
         copies = [{"id": run.copy_ids.id, "stored": True, **AT_REST,
                    "changed_settings": {"config": config}}]  # fmt: skip
+        destination.write({"check_status": "ok", "last_check_at": ago(hours=1)})
         run._record({**self._done(run), "copies": copies})
         self.assertEqual(destination._settings()["config"], config)
+        self.assertEqual(destination.check_status, "ok", "It is the destination that was checked")
+
+
+class TestRenewals(BackupCase):
+    """What a place renews while it is asked something is stored, and changes nothing else."""
+
+    OLD = "[drive]\ntype = drive\ntoken = old\n"
+    NEW = "[drive]\ntype = drive\ntoken = new\n"
+
+    def setUp(self):
+        super().setUp()
+        self.drive = self.env["backup.destination"].create(
+            {"name": "Drive", "kind": "rclone", "rclone_remote": "drive", "rclone_config": self.OLD}
+        )
+        renewed = patch.object(
+            RcloneDestination, "changed_settings", new_callable=PropertyMock,
+            return_value={"config": self.NEW},
+        )  # fmt: skip
+        renewed.start()
+        self.addCleanup(renewed.stop)
+
+    def _asked(self, name, **answer):
+        return patch.object(RcloneDestination, name, **answer)
+
+    def test_a_check_that_renews_a_token_keeps_its_result(self):
+        cases = (
+            ({"return_value": {"warnings": ["Slow."]}}, "ok"),
+            ({"side_effect": DestinationFailed("Full.", hint="Free some space.")}, "error"),
+        )
+        for answer, status in cases:
+            with self.subTest(status), self._asked("check", **answer):
+                self.drive.rclone_config = self.OLD
+                self.drive.check()
+                self.assertEqual(self.drive.check_status, status)
+                self.assertEqual(self.drive.check_error, status == "error" and
+                                 "Full.\nFree some space.")  # fmt: skip
+                self.assertEqual(self.drive._settings()["config"], self.NEW)
+
+    def test_the_doctor_stores_what_was_renewed_when_it_looked(self):
+        with self._asked("check", return_value={}):
+            self.assertEqual(self.env["backup.doctor"]._examine_one(self.drive), [])
+        self.assertEqual(self.drive._settings()["config"], self.NEW)
+
+    def test_an_import_stores_what_was_renewed_meanwhile(self):
+        with self._asked("catalogues", return_value=iter(())):
+            self.drive.import_archives()
+        self.assertEqual(self.drive._settings()["config"], self.NEW)
+
+    def test_a_renewed_setting_that_is_no_secret_asks_for_no_check_either(self):
+        self.drive.check_status = "ok"
+        self.drive._keep_changed_settings({"path": "Backups"})
+        self.assertRecordValues(self.drive, [{"rclone_path": "Backups", "check_status": "ok"}])
 
 
 class TestSecretsOfAServer(BackupCase):

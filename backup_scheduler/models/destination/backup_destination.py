@@ -4,7 +4,7 @@ import os
 from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
 
-from ...engine.destinations import KINDS, open_destination
+from ...engine.destinations import KINDS
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
 
@@ -130,10 +130,9 @@ class BackupDestination(models.Model):
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = {"ok": True, "error_code": False, "error": False, "hint": False, "warnings": []}
-        place = None
         try:
-            place = open_destination(self.kind, self._settings())
-            found = place.check()
+            with self._opened() as place:
+                found = place.check()
         except BackupError as error:
             failure = error.as_dict()
             del failure["retryable"]
@@ -142,8 +141,6 @@ class BackupDestination(models.Model):
         else:
             answer["warnings"] = [*found.get("warnings", ()), *self._own_warnings()]
             self._record_check(found, answer["warnings"])
-        if place is not None:
-            self._keep_changed_settings(place.changed_settings)
         return answer
 
     def _record_check(self, found, warnings):

@@ -233,10 +233,32 @@ class BackupDestinationKinds(models.Model):
         return settings
 
     def _keep_changed_settings(self, changed):
-        """Store what the place has changed by itself, such as a token that was renewed."""
+        """Store what the place has changed by itself, such as a token that was renewed.
+
+        It is still the destination that was checked: nothing of the check is forgotten, as it is
+        when somebody writes a setting.
+        """
+        values = {}
         for kind, name, setting in all_settings():
-            if kind == self.kind and setting.name in changed:
-                self.sudo()[name] = changed[setting.name]
+            if kind != self.kind or setting.name not in changed:
+                continue
+            value = changed[setting.name]
+            if setting.secret:
+                values[sealed_name(name)] = self._seal(value)
+            else:
+                values[name] = value
+        if values:
+            super(BackupDestinationKinds, self.sudo()).write(values)
+
+    @contextlib.contextmanager
+    def _opened(self):
+        """Yield the engine's object for the destination; store what the place renews meanwhile,
+        also where an error ends it."""
+        place = open_destination(self.kind, self._settings())
+        try:
+            yield place
+        finally:
+            self._keep_changed_settings(place.changed_settings)
 
     # --- the form -------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ... import launcher
-from ...engine.destinations import open_destination
 from ...engine.errors import BackupError
 from ...engine.spool import free_space
 from ..backup_secret_mixin import KEY_VARIABLE, key_path
@@ -199,7 +198,8 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _examine_one(self, destination):
         try:
-            open_destination(destination.kind, destination._settings()).check()
+            with destination._opened() as place:
+                place.check()
         except BackupError as error:
             what = self.env._(
                 "Destination “%(name)s”: %(error)s", name=destination.name, error=error.message
