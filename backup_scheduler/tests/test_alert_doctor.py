@@ -35,6 +35,19 @@ class TestAlertDoctor(IncidentCase):
         self.channel.active = False
         self.assertIn("there is no alert channel", self._problems()[0])
 
+    def test_scheduled_actions_that_are_off_or_deleted_are_each_one(self):
+        doctor = self.env["backup.doctor"]
+        mail = self.channel.create({"name": "Mail", "kind": "mail", "weekly_digest": True})
+        self.assertEqual(doctor._examine_watch(), [])
+        for name, words in (("ir_cron_watch", "late backups"), ("ir_cron_digest", "digest")):
+            action = self.env.ref(f"backup_scheduler.{name}")
+            for change in (lambda action: action.write({"active": False}), type(action).unlink):
+                change(action)
+                self.assertIn(words, doctor._examine_watch()[-1]["problem"])
+        self.assertEqual(len(doctor._examine_watch()), 2)
+        mail.weekly_digest = False
+        self.assertEqual(len(doctor._examine_watch()), 1)
+
     def test_mails_that_could_not_be_sent_are_one(self):
         alert = self.Alert._make_test(self.channel)
         self.env["mail.mail"].create(

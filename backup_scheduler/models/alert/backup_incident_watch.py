@@ -122,8 +122,7 @@ class BackupIncidentWatch(models.AbstractModel):
     @api.model
     def _look_again(self):
         """Have asked at once how the databases stand."""
-        if cron := self.env.ref("backup_scheduler.ir_cron_watch", raise_if_not_found=False):
-            cron.sudo()._trigger()
+        self._trigger("ir_cron_watch")
 
     @api.model
     def _announce(self, opened, recovered):
@@ -135,7 +134,7 @@ class BackupIncidentWatch(models.AbstractModel):
     def _hand_over(self):
         if self._executor() == "inline" and self.env["backup.alert"]._has_notices():
             # In a thread of its own: the one of the backups may be busy for hours.
-            self.env.ref("backup_scheduler.ir_cron_notify").sudo()._trigger()
+            self._trigger("ir_cron_notify")
         return super()._hand_over()
 
     @api.model

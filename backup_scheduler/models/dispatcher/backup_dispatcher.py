@@ -70,7 +70,20 @@ class BackupDispatcher(models.AbstractModel):
     @api.model
     def _wake(self):
         """Have the dispatcher run as soon as this transaction is committed."""
-        self.env.ref("backup_scheduler.ir_cron_dispatch").sudo()._trigger()
+        self._trigger("ir_cron_dispatch")
+
+    @api.model
+    def _scheduled_action(self, name):
+        """Return one of our scheduled actions, with all rights; none where somebody has deleted
+        it, which the doctor reports."""
+        action = self.env.ref(f"backup_scheduler.{name}", raise_if_not_found=False)
+        return (action or self.env["ir.cron"]).sudo()
+
+    @api.model
+    def _trigger(self, name):
+        """Have a scheduled action run as soon as this transaction is committed, if it exists."""
+        for action in self._scheduled_action(name):
+            action._trigger()
 
     @api.model
     def _reap(self):
@@ -221,7 +234,7 @@ class BackupDispatcher(models.AbstractModel):
         """See to it that somebody executes the queued runs. The one seam between what happens
         when, and who does it."""
         if self._executor() == "inline":
-            self.env.ref("backup_scheduler.ir_cron_execute").sudo()._trigger()
+            self._trigger("ir_cron_execute")
             self.env["ir.cron"]._commit_progress()
             return
         try:

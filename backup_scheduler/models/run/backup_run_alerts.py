@@ -34,9 +34,7 @@ class BackupRunAlerts(models.Model):
         return result
 
     def _wake_for_alerts(self):
-        # Without the cron there is nobody to wake, which is no reason to fail here.
-        if cron := self.env.ref("backup_scheduler.ir_cron_dispatch", raise_if_not_found=False):
-            cron.sudo()._trigger()
+        self.env["backup.dispatcher"]._wake()
 
     def _pings(self):
         """Return whether somebody outside waits to hear of these runs."""
