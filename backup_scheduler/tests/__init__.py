@@ -14,6 +14,7 @@ from . import test_alert_watch
 from . import test_archive_faults
 from . import test_archive_levels
 from . import test_archive_wizards
+from . import test_check_state
 from . import test_cli
 from . import test_concurrency
 from . import test_copies

@@ -3,16 +3,19 @@ import os
 
 from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
+from odoo.tools import LazyTranslate
 
 from ...engine.destinations import KINDS
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
 
+_lt = LazyTranslate(__name__)
+
 
 class BackupDestination(models.Model):
     _name = "backup.destination"
     _description = "Backup Destination"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.secret.mixin", "backup.check.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -53,7 +56,12 @@ class BackupDestination(models.Model):
         "mounted is not written to.",
     )
     check_status = fields.Selection(
-        [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
+        [("ok", "Usable"), ("error", "Failing")],
+        readonly=True,
+        copy=False,
+        # Odoo finds it for translation only in such a call.
+        # pylint: disable-next=translation-field
+        falsy_value_label=_lt("Not Checked"),
     )
     check_error = fields.Text(readonly=True, copy=False)
     check_warnings = fields.Text(readonly=True, copy=False)
@@ -67,6 +75,10 @@ class BackupDestination(models.Model):
     copy_size = fields.Float(
         "Stored", compute="_compute_copy_totals", help="Bytes of the archives stored here."
     )
+
+    _check_results = (
+        "check_status", "check_error", "offered_host_key", "offered_fingerprint",
+    )  # fmt: skip
 
     _speed_limit_positive = models.Constraint(
         "CHECK(speed_limit >= 0)", "Speed Limit: enter 0 (no limit) or more megabytes a second."

@@ -102,8 +102,7 @@ LOCATION = {"kind"} | {
 }
 SEALED = tuple(sealed_name(name) for _kind, name, setting in all_settings() if setting.secret)
 PLAIN = tuple(name for _kind, name, setting in all_settings() if not setting.secret)
-SECRETS = {name for _kind, name, setting in all_settings() if setting.secret}
-SETTINGS = {"kind", *PLAIN} | SECRETS
+SETTINGS = {"kind"} | {name for _kind, name, _setting in all_settings()}
 
 
 class BackupDestinationKinds(models.Model):
@@ -164,31 +163,12 @@ class BackupDestinationKinds(models.Model):
         place."""
         if LOCATION & vals.keys():
             self._require_empty(vals)
-        self.filtered(lambda one: one._changed(SETTINGS, vals))._forget_check()
+        self._forget_checks(SETTINGS, vals)
         # Where there are archives, they are there too: see _require_empty().
         elsewhere = self.filtered(lambda one: one._changed(LOCATION, vals) and not one.copy_count)
         if elsewhere:
             elsewhere.write({"folder_marker": False})
         return super().write(vals)
-
-    def _changed(self, names, vals):
-        """Return which of the fields ``vals`` changes. A secret that is written is a new one."""
-        return [
-            name
-            for name in names & vals.keys()
-            if name in SECRETS or (self[name] or False) != (vals[name] or False)
-        ]
-
-    def _forget_check(self):
-        if self:
-            self.write(
-                {
-                    "check_status": False,
-                    "check_error": False,
-                    "offered_host_key": False,
-                    "offered_fingerprint": False,
-                }
-            )
 
     def _require_empty(self, vals):
         """Refuse to look for archives elsewhere than where they are."""

@@ -3,12 +3,14 @@ import logging
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.tools import LazyTranslate
 
 from ...engine import transfer
 from ...engine.control import Control
 from ...engine.errors import BackupError
 from ...engine.sources.http_client import checked_url
 
+_lt = LazyTranslate(__name__)
 _logger = logging.getLogger(__name__)
 
 # Seconds that a person waits for an answer before a form.
@@ -18,12 +20,14 @@ LAST_RUNS = 50
 NAMED = 10
 # Parallel runs of one server each learn that it answers: one of them writes it down.
 CHECK_INTERVAL = datetime.timedelta(minutes=1)
+# What says which server it is and how it is reached: a check counts for these.
+SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_insecure"}
 
 
 class BackupInstance(models.Model):
     _name = "backup.instance"
     _description = "Backup Instance"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.secret.mixin", "backup.check.mixin"]
     _order = "name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -77,7 +81,12 @@ class BackupInstance(models.Model):
     )
     odoo_version = fields.Char(readonly=True)
     check_status = fields.Selection(
-        [("ok", "Reachable"), ("error", "Failing")], readonly=True, copy=False
+        [("ok", "Reachable"), ("error", "Failing")],
+        readonly=True,
+        copy=False,
+        # Odoo finds it for translation only in such a call.
+        # pylint: disable-next=translation-field
+        falsy_value_label=_lt("Not Checked"),
     )
     check_error = fields.Text(readonly=True, copy=False)
     check_code = fields.Char(readonly=True, copy=False, help="The error's name, for scripts.")
@@ -95,6 +104,7 @@ class BackupInstance(models.Model):
     )
 
     _servers_of_secrets = {"master_password": ("url",)}
+    _check_results = ("check_status", "check_error", "check_code")
 
     # --- fields ---------------------------------------------------------------------------------
 
@@ -158,6 +168,7 @@ class BackupInstance(models.Model):
         active = vals.get("active")
         moved = self.filtered(lambda one: active is not None and one.active != active)
         moved.job_ids._plan_due_fires()
+        self._forget_checks(SOURCE_SETTINGS, vals)
         result = super().write(vals)
         moved._plan_jobs()
         moved.job_ids._promise_anew()
