@@ -19,6 +19,14 @@ class TestAlertDoctor(IncidentCase):
         self.channel.last_error = "404 Not Found\nCheck."
         self.assertEqual(self._problems(), ["Alert channel “Hook”: 404 Not Found"])
 
+    def test_a_channel_that_is_sent_elsewhere_is_neither_working_nor_failing(self):
+        for result in ({"last_sent_at": ago(hours=1)}, {"last_error": "404 Not Found"}):
+            self.channel.write({"last_sent_at": False, "last_error": False, **result})
+            self.channel.name = "Another name"
+            self.assertNotEqual(self.channel.status, "new")
+            self.channel.url = "https://hooks.example.com/elsewhere"
+            self.assertEqual(self.channel.status, "new")
+
     def test_failing_pings_are_one(self):
         self.job.ping_error = "Refused.\nCheck."
         self.assertIn("Refused.", self._problems()[0])

@@ -191,7 +191,8 @@ class BackupAlertChannel(models.Model):
 
     def write(self, vals):
         if {"url", "telegram_token", "telegram_chat", "telegram_server", "kind"} & vals.keys():
-            vals = {**vals, "last_error": False}
+            # What worked or failed there tells nothing of where it is sent from now on.
+            vals = {**vals, "last_error": False, "last_sent_at": False}
         return super().write(vals)
 
     # --- what people and scripts do -------------------------------------------------------------
