@@ -40,6 +40,7 @@ from . import test_job_advice
 from . import test_job_calendar
 from . import test_job_preview
 from . import test_js
+from . import test_launcher
 from . import test_live
 from . import test_live_faults
 from . import test_neutralize
