@@ -102,6 +102,8 @@ LOCATION = {"kind"} | {
 }
 SEALED = tuple(sealed_name(name) for _kind, name, setting in all_settings() if setting.secret)
 PLAIN = tuple(name for _kind, name, setting in all_settings() if not setting.secret)
+# The key of the context in which settings are written that the place has changed by itself.
+RENEWAL = "backup_destination_renewal"
 SETTINGS = {"kind"} | {name for _kind, name, _setting in all_settings()}
 
 
@@ -161,6 +163,8 @@ class BackupDestinationKinds(models.Model):
     def write(self, vals):
         """Forget what was found there with other settings, and which folder it was at another
         place."""
+        if self.env.context.get(RENEWAL):
+            return super().write(vals)
         if LOCATION & vals.keys():
             self._require_empty(vals)
         self._forget_checks(SETTINGS, vals)
@@ -228,7 +232,7 @@ class BackupDestinationKinds(models.Model):
             else:
                 values[name] = value
         if values:
-            super(BackupDestinationKinds, self.sudo()).write(values)
+            self.sudo().with_context(**{RENEWAL: True}).write(values)
 
     @contextlib.contextmanager
     def _opened(self):
