@@ -193,7 +193,10 @@ class BackupAlertChannel(models.Model):
         if {"url", "telegram_token", "telegram_chat", "telegram_server", "kind"} & vals.keys():
             # What worked or failed there tells nothing of where it is sent from now on.
             vals = {**vals, "last_error": False, "last_sent_at": False}
-        return super().write(vals)
+        result = super().write(vals)
+        if "muted_until" in vals:
+            self.env["backup.alert"]._look_at_mutes([("channel_id", "in", self.ids)])
+        return result
 
     # --- what people and scripts do -------------------------------------------------------------
 

@@ -20,10 +20,6 @@ class BackupDoctorAlerts(models.AbstractModel):
     _inherit = "backup.doctor"
 
     @api.model
-    def _examine(self):
-        return super()._examine() + self._examine_watch() + self._examine_channels()
-
-    @api.model
     def _examine_watch(self):
         """The scheduled actions that look for late backups, and make the digests."""
         stopped = {"ir_cron_watch": self.env._("Nobody looks for late backups")}
@@ -38,10 +34,6 @@ class BackupDoctorAlerts(models.AbstractModel):
             for name, what in stopped.items()
             if not self.env["backup.dispatcher"]._scheduled_action(name).active
         ]
-
-    @api.model
-    def _shown_problems(self):
-        return super()._shown_problems() + self._examine_delivery()
 
     @api.model
     def _examine_channels(self):

@@ -98,7 +98,12 @@ class BackupDispatcher(models.AbstractModel):
 
     @api.model
     def _replan_after_a_clock_set_back(self, now):
-        """Compute anew what was computed while the clock was ahead: it may lie years away."""
+        """Compute anew what was computed while the clock was ahead: it may lie years away. So would
+        what was promised then."""
+        late = [("promised_since", ">", now + CLOCK_TOLERANCE)]
+        if ahead := self.env["backup.job"].search(late):
+            ahead._promise_anew()
+            self.env["ir.cron"]._commit_progress()
         domain = [("enabled", "=", True), ("planned_at", ">", now + CLOCK_TOLERANCE)]
         if jobs := self.env["backup.job"].search(domain):
             jobs._plan()

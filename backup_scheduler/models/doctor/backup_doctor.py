@@ -52,7 +52,7 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _shown_problems(self):
         """Return what else pages show: quickly found, and of what the user may see."""
-        return []
+        return self._examine_delivery() + self._examine_drills()
 
     @api.model
     def _examine(self):
@@ -68,6 +68,9 @@ class BackupDoctor(models.AbstractModel):
             self._examine_libraries,
             self._examine_programs,
             self._examine_clock,
+            self._examine_watch,
+            self._examine_channels,
+            self._examine_drills,
         )
         return [problem for examine in examinations for problem in examine()]
 
