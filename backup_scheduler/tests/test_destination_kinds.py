@@ -240,6 +240,35 @@ class TestRenewals(BackupCase):
             self.drive.import_archives()
         self.assertEqual(self.drive._settings()["config"], self.NEW)
 
+    def _renewed(self, run):
+        return {
+            "event": "renewed", "id": run.copy_ids.id, "changed_settings": {"config": self.NEW},
+        }  # fmt: skip
+
+    def test_what_is_renewed_while_an_archive_is_read_or_deleted_is_stored(self):
+        job = self._make_job(destination_ids=[(6, 0, self.drive.ids)])
+        asks = {
+            "verification": lambda run: run.verify(),
+            "deletion": lambda run: run.delete_archives("sales"),
+        }
+        for work, ask in asks.items():
+            with self.subTest(work):
+                self.drive.rclone_config = self.OLD
+                run = self._stored(job=job)
+                ask(run)
+                run = self.Run._claim_work("w", run.id)
+                self.assertEqual(run.work, work)
+                run._work_order()
+                run._record_work(self._renewed(run))
+                self.assertEqual(run.work, work)
+                self.assertEqual(self.drive._settings()["config"], self.NEW)
+
+    def test_what_is_renewed_while_the_remains_of_a_run_are_removed_is_stored(self):
+        run = self._running(job=self._make_job(destination_ids=[(6, 0, self.drive.ids)]))
+        run._record_discard(self._renewed(run))
+        self.assertEqual(self.drive._settings()["config"], self.NEW)
+        self.assertEqual(run.status, "running")
+
     def test_a_renewed_setting_that_is_no_secret_asks_for_no_check_either(self):
         self.drive.check_status = "ok"
         self.drive._keep_changed_settings({"path": "Backups"})

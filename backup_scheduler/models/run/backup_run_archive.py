@@ -174,9 +174,17 @@ class BackupRunArchive(models.Model):
             "copies": uploading._engine_orders(),
         }
 
+    def _record_renewed(self, event):
+        """Store what the destination of a copy has renewed, whatever becomes of the work."""
+        destination = self.env["backup.copy"].browse(event["id"]).exists().destination_id
+        if destination:
+            destination._keep_changed_settings(event["changed_settings"])
+
     def _record_discard(self, event):
         """Write down what became of the remains. A run that was queued again is left alone: its
         next attempt replaces them."""
+        if event["event"] == "renewed":
+            self._record_renewed(event)
         if self.status not in ("failed", "cancelled"):
             return
         if event["event"] in ("failed", "lost"):

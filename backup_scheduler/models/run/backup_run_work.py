@@ -153,6 +153,8 @@ class BackupRunWork(models.Model):
             self._record_work_progress(event)
         elif event["event"] == "unreadable":
             self._record_unreadable(self.copy_ids.browse(event["id"]), event)
+        elif event["event"] == "renewed":
+            self._record_renewed(event)
         if event["event"] in ("done", "failed") and self.work in USES_SCRATCH:
             # It has ended in order, and dropped what it made.
             self.scratch_at = False
