@@ -26,6 +26,8 @@ setup(
     long_description_content_type="text/x-rst",
     author=MANIFEST["author"],
     license=MANIFEST["license"],
+    # The LGPL-3, and the GPL-3 on which it builds.
+    license_files=["LICENSE", "COPYING"],
     classifiers=[
         "Framework :: Odoo",
         "Framework :: Odoo :: 19.0",

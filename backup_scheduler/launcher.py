@@ -24,25 +24,37 @@ _children = []
 
 
 def ensure_worker(dbname):
-    """See to it that a worker of this machine is at work on ``dbname``; return at once.
+    """See to it that a worker of this machine is at work on ``dbname``, or boots; return at once.
 
-    A worker holds a lock for as long as it lives, which is the only thing that is asked here.
+    The seat is taken here and inherited by the worker, which holds it from before its first
+    instruction to its end: while one boots, nobody starts another. However it ends, the seat is
+    free then; the end of this process leaves it to the worker.
     """
-    _children[:] = [child for child in _children if child.poll() is None]
-    with worker_seat(dbname) as seat:
-        if not seat:
+    forget_ended()
+    with locked_seat(dbname) as file:
+        if not file:
             return
-    _logger.info("Starting the backup worker for database %s", dbname)
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter, a fixed command
-        worker_command(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        start_new_session=True,
-    )
-    _children.append(child)
-    with contextlib.suppress(BrokenPipeError), child.stdin:
-        child.stdin.write(json.dumps({"database": dbname, "options": options()}).encode())
+        _logger.info("Starting the backup worker for database %s", dbname)
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter, a fixed command
+            worker_command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,
+            pass_fds=(file.fileno(),),
+        )
+        _children.append(child)
+        order = {"database": dbname, "options": options(), "seat": file.fileno()}
+        with contextlib.suppress(BrokenPipeError), child.stdin:
+            child.stdin.write(json.dumps(order).encode())
+
+
+def forget_ended():
+    """Collect the workers that have ended, and tell of those that did not end as they should."""
+    for child in [child for child in _children if child.poll() is not None]:
+        if child.returncode:
+            _logger.warning("A backup worker ended with code %s", child.returncode)
+        _children.remove(child)
 
 
 def worker_command():
@@ -68,12 +80,27 @@ def is_plain(value):
 
 
 @contextlib.contextmanager
-def worker_seat(dbname):
+def worker_seat(dbname, inherited=None):
     """Take the seat of this machine's worker; yield its name, or None when it is taken.
 
     The seat is a locked file with a name of its own in it: whoever sits there may be sure that all
     who sat there before are gone.
+
+    :param inherited: the descriptor of the file, where the launcher has taken the seat for us
     """
+    if inherited is None:
+        with locked_seat(dbname) as file:
+            yield file and seat_name(file)
+        return
+    # What a worker starts may outlive it, and must not sit there then.
+    os.set_inheritable(inherited, False)
+    with open(inherited, "a+", encoding="ascii") as file:
+        yield seat_name(file)
+
+
+@contextlib.contextmanager
+def locked_seat(dbname):
+    """Yield the file of the seat, locked for as long as it is open in whatever process; or None."""
     folder = os.path.join(config["data_dir"], "backup_scheduler")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     with open(os.path.join(folder, f"{dbname}.worker"), "a+", encoding="ascii") as file:
@@ -82,7 +109,7 @@ def worker_seat(dbname):
         except BlockingIOError:
             yield None
         else:
-            yield seat_name(file)
+            yield file
 
 
 def seat_name(file):

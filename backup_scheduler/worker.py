@@ -32,11 +32,13 @@ DATABASE_PAUSE = 2
 
 
 class Worker:
-    """:param stay: wait for work for ever, instead of ending after an idle while"""
+    """:param stay: wait for work for ever, instead of ending after an idle while
+    :param seat: the descriptor of the seat, where the launcher has taken it for this process"""
 
-    def __init__(self, dbname, stay=False):
+    def __init__(self, dbname, stay=False, seat=None):
         self.dbname = dbname
         self.stay = stay
+        self._inherited_seat = seat
         self.registry = Registry(dbname)
         self.executor = None
         self.runner = None
@@ -47,11 +49,13 @@ class Worker:
 
     def run(self):
         """Work until told to stop or idle for long; return at once when another worker is here."""
+        # It has booted: see BOOT_LIMIT.
+        signal.alarm(0)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         # Odoo's log names the database of each line by it.
         threading.current_thread().dbname = self.dbname
-        with worker_seat(self.dbname) as seat:
+        with worker_seat(self.dbname, self._inherited_seat) as seat:
             if not seat:
                 _logger.info("Another backup worker is at work on %s", self.dbname)
                 return

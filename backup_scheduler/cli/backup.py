@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from odoo.exceptions import UserError
 from odoo.modules import initialize_sys_path
 from odoo.modules.registry import Registry
 from odoo.tools import config
+
+# Seconds. A worker holds its seat while it boots: one that hangs is ended, for the next to try.
+BOOT_LIMIT = 300
 
 
 class Backup(Command):
@@ -60,8 +64,11 @@ class Backup(Command):
             command.add_argument("-d", "--database", help="the database that has Backup Scheduler")
 
     def _worker(self, options, odoo_arguments):
+        seat = None
         if options.launched:
-            database = take_over(json.load(sys.stdin))
+            signal.alarm(BOOT_LIMIT)
+            order = json.load(sys.stdin)
+            database, seat = take_over(order), order["seat"]
         else:
             database = self._configure(options, odoo_arguments)
         # Only now is the addons path known; and absolute, since Odoo loads this file as odoo.cli's.
@@ -69,7 +76,7 @@ class Backup(Command):
         from odoo.addons.backup_scheduler.worker import Worker, lift_limits
 
         lift_limits()
-        Worker(database, options.stay).run()
+        Worker(database, options.stay, seat).run()
 
     def _doctor(self, options, odoo_arguments):
         """Print what is wrong, a line each; exit with 1 when there is anything.

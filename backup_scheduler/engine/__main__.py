@@ -6,7 +6,8 @@ every user of the machine). Lines that follow are commands: ``{"command": "cance
 the parent is gone: then the run is stopped, and everything it made is removed.
 
 Each line of output is an event: ``stage``, ``progress``, ``source``, ``ready``, and at last
-``done`` with the result or ``failed`` with the error. Secrets never appear in an event.
+``done`` with the result or ``failed`` with the error. Secrets appear in no event, but for the
+settings that a place has renewed (``renewed``, ``changed_settings``), which the owner stores.
 """
 
 import importlib.util

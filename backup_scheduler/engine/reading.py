@@ -8,7 +8,7 @@ import contextlib
 import datetime
 
 from .archive.verify import verify
-from .destinations import destination_of
+from .destinations import opened
 from .encryption import decrypt
 from .errors import (
     ArchiveError,
@@ -159,11 +159,11 @@ def moment_of(text):
 
 def stored_blocks(copy, tally, control):
     """Yield the bytes at rest of a copy, adding each block to ``tally``."""
-    destination = destination_of(copy)
-    for block in destination.read(copy["archive_path"]):
-        tally.add(block)
-        control.progress(tally.size, copy.get("stored_size", 0))
-        yield block
+    with opened(copy, control) as destination:
+        for block in destination.read(copy["archive_path"]):
+            tally.add(block)
+            control.progress(tally.size, copy.get("stored_size", 0))
+            yield block
 
 
 @contextlib.contextmanager
@@ -174,8 +174,9 @@ def plain_file(copy, order, control, identity=None):
     the block ends, and by the next sweep when the process is killed.
     """
     if not copy.get("encryption"):
-        destination = destination_of(copy)
-        if path := destination.path_of(copy["archive_path"]):
+        with opened(copy, control) as destination:
+            path = destination.path_of(copy["archive_path"])
+        if path:
             yield path
             return
     check_space(order["spool"], copy.get("stored_size", 0))

@@ -9,7 +9,7 @@ import contextlib
 import datetime
 
 from .copies import SPACE_MARGIN, open_copies, publish_copies, require
-from .destinations import destination_of
+from .destinations import opened
 from .errors import BackupError, NoDatabase, UnknownDatabase
 from .notify import notify
 from .reading import examine, restore, sweep_servers, verify_copies
@@ -98,9 +98,9 @@ def discard(order, control):
 def discard_copy(copy, owner, control):
     control.ask_permission()
     try:
-        destination = destination_of(copy)
-        control.check_permission()
-        destination.delete(copy["archive_path"], owner, copy.get("version") or "")
+        with opened(copy, control) as destination:
+            control.check_permission()
+            destination.delete(copy["archive_path"], owner, copy.get("version") or "")
     except BackupError as error:
         return {"id": copy["id"], "ok": False, **error.as_dict()}
     return {"id": copy["id"], "ok": True}

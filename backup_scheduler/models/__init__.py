@@ -1,5 +1,6 @@
 from . import backup_secret_mixin
 from . import backup_kind_mixin
+from . import backup_check_mixin
 from .job import backup_retention_mixin
 from .task import backup_task
 from .task import backup_task_execution

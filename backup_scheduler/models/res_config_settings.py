@@ -172,9 +172,20 @@ class ResConfigSettings(models.TransientModel):
         self._set_scratch_password()
         jobs = self.env["backup.job"].sudo()
         if self.backup_timezone == jobs._default_timezone():
-            return super().set_values()
-        moved = jobs.search([("timezone", "=", False)])
+            moved = jobs.browse()
+        else:
+            moved = jobs.search([("timezone", "=", False)])
         moved._plan_due_fires()
         result = super().set_values()
+        self._keep_zeros()
         moved._plan()
         return result
+
+    def _keep_zeros(self):
+        """Store each 0 that was entered: Odoo takes it for a parameter that is not set, and the
+        default would come back."""
+        parameters = self.env["ir.config_parameter"].sudo()
+        for name, field in self._fields.items():
+            key = getattr(field, "config_parameter", None) or ""
+            if key.startswith(PREFIX) and field.type in ("integer", "float") and not self[name]:
+                parameters.set_param(key, "0")

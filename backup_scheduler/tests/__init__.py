@@ -15,6 +15,7 @@ from . import test_alert_watch
 from . import test_archive_faults
 from . import test_archive_levels
 from . import test_archive_wizards
+from . import test_check_state
 from . import test_cli
 from . import test_concurrency
 from . import test_copies
@@ -41,6 +42,7 @@ from . import test_job_calendar
 from . import test_job_preview
 from . import test_js
 from . import test_kinds
+from . import test_launcher
 from . import test_live
 from . import test_live_faults
 from . import test_neutralize

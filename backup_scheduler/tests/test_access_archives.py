@@ -97,11 +97,11 @@ class TestAccessToArchives(AccessCase):
     def test_what_begins_with_an_underscore_cannot_be_called(self):
         calls = (
             (self.archive, "_request_verification", self.archive.copy_ids.ids),
-            (self.archive, "_work_order"),
-            (self.archive, "_record_work", {"event": "done", "copies": []}),
+            (self.archive, "_plan_tasks"),
+            (self.env["backup.task"], "_claim", "mallory"),
             (self.archive.copy_ids, "_mark_deleted"),
             (self.archive.copy_ids, "_engine_orders"),
-            (self._restore(), "_engine_order"),
+            (self._restore().task_ids, "_engine_order"),
             (self.env["backup.restore"], "_own_server"),
             (self.env["backup.restore"], "_scratch_server"),
         )

@@ -289,6 +289,13 @@ class TestMailsAndActivities(IncidentCase):
         self._succeed(database="stock")
         self.assertFalse(self.instance.activity_ids)
 
+    def test_a_template_that_was_deleted_is_named_with_what_brings_it_back(self):
+        channel = self._make_channel("mail")
+        self.env.ref("backup_scheduler.mail_template_alert").unlink()
+        with mute_logger(DELIVERY_LOGGER):
+            self._fail()
+        self.assertIn("template of these messages was deleted", channel.last_error)
+
     def test_a_channel_that_breaks_fails_neither_the_run_nor_the_others(self):
         self._make_channel("mail")
         self._make_channel("activity")

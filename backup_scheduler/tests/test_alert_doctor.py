@@ -19,6 +19,14 @@ class TestAlertDoctor(IncidentCase):
         self.channel.last_error = "404 Not Found\nCheck."
         self.assertEqual(self._problems(), ["Alert channel “Hook”: 404 Not Found"])
 
+    def test_a_channel_that_is_sent_elsewhere_is_neither_working_nor_failing(self):
+        for result in ({"last_sent_at": ago(hours=1)}, {"last_error": "404 Not Found"}):
+            self.channel.write({"last_sent_at": False, "last_error": False, **result})
+            self.channel.name = "Another name"
+            self.assertNotEqual(self.channel.status, "new")
+            self.channel.url = "https://hooks.example.com/elsewhere"
+            self.assertEqual(self.channel.status, "new")
+
     def test_failing_pings_are_one(self):
         self.job.ping_error = "Refused.\nCheck."
         self.assertIn("Refused.", self._problems()[0])
@@ -34,6 +42,19 @@ class TestAlertDoctor(IncidentCase):
     def test_no_channel_at_all_is_one(self):
         self.channel.active = False
         self.assertIn("there is no alert channel", self._problems()[0])
+
+    def test_scheduled_actions_that_are_off_or_deleted_are_each_one(self):
+        doctor = self.env["backup.doctor"]
+        mail = self.channel.create({"name": "Mail", "kind": "mail", "weekly_digest": True})
+        self.assertEqual(doctor._examine_watch(), [])
+        for name, words in (("ir_cron_watch", "late backups"), ("ir_cron_digest", "digest")):
+            action = self.env.ref(f"backup_scheduler.{name}")
+            for change in (lambda action: action.write({"active": False}), type(action).unlink):
+                change(action)
+                self.assertIn(words, doctor._examine_watch()[-1]["problem"])
+        self.assertEqual(len(doctor._examine_watch()), 2)
+        mail.weekly_digest = False
+        self.assertEqual(len(doctor._examine_watch()), 1)
 
     def test_mails_that_could_not_be_sent_are_one(self):
         alert = self.Alert._make_test(self.channel)

@@ -7,11 +7,16 @@ from cryptography.fernet import Fernet
 
 from odoo import fields
 from odoo.exceptions import AccessError
+from odoo.tests import Form
+from odoo.tools.convert import convert_file
 
 from ..models.backup_secret_mixin import KEY_VARIABLE
 from .common import BackupCase, ago
 
 MODULE = "odoo.addons.backup_scheduler.models.doctor.backup_doctor"
+SCHEDULED_ACTIONS = (
+    "ir_cron_dispatch", "ir_cron_execute", "ir_cron_watch", "ir_cron_digest", "ir_cron_notify",
+)  # fmt: skip
 
 
 class TestDoctor(BackupCase):
@@ -33,6 +38,10 @@ class TestDoctor(BackupCase):
             self.env.cr.execute(f"UPDATE ir_cron SET {name} = %s WHERE id = %s",  # noqa: S608
                                 (value, self.cron.id))
         self.cron.invalidate_recordset()
+
+    def _upgrade(self, *names):
+        for name in names:
+            convert_file(self.env, "backup_scheduler", f"data/{name}.xml", {}, mode="update")
 
     def _checks(self):
         return [found["check"] for found in self.doctor._examine()]
@@ -66,6 +75,49 @@ class TestDoctor(BackupCase):
                 (found,) = self.doctor.health()["problems"]
                 self.assertIn(words, found["problem"])
                 self.assertIn("set it active", found["hint"])
+
+    def test_a_dispatcher_that_was_deleted_is_told_wherever_people_look(self):
+        self.cron.unlink()
+        health = self.doctor.health()
+        self.assertEqual((health["ok"], health["last_dispatch_at"]), (False, False))
+        (found,) = health["problems"]
+        self.assertIn("was deleted", found["problem"])
+        self.assertEqual(self.doctor._examine(), [found])
+        self.assertEqual(self.env["backup.overview"].load()["health"], [found])
+        with Form(self.env["res.config.settings"]) as form:
+            self.assertIn("was deleted", form.backup_problems)
+            self.assertFalse(form.backup_last_dispatch_at)
+
+    def test_an_upgrade_brings_deleted_scheduled_actions_and_templates_back(self):
+        for name in (*SCHEDULED_ACTIONS, "mail_template_alert", "mail_template_digest"):
+            self.env.ref(f"backup_scheduler.{name}").unlink()
+        self._upgrade("ir_cron_data", "backup_alert_data", "mail_template_data")
+        for name in (*SCHEDULED_ACTIONS, "mail_template_alert", "mail_template_digest"):
+            self.assertTrue(self.env.ref(f"backup_scheduler.{name}"))
+
+    def test_what_people_do_waits_for_a_dispatcher_that_was_deleted(self):
+        self.cron.unlink()
+        job = self._make_job()
+        runs = self.Run.browse(job.run_now())
+        runs.cancel()
+        runs.retry()
+        self.instance.database_ids[0].run_now()
+        self.assertEqual(set(job.run_ids.mapped("status")), {"queued"})
+
+    def test_cron_threads_without_their_scheduled_actions_are_told(self):
+        self.env["ir.config_parameter"].set_param("backup_scheduler.executor", "inline")
+        self.assertEqual(self.doctor._examine(), [])
+        self._make_run()
+        for name in ("ir_cron_execute", "ir_cron_notify"):
+            action = self.env.ref(f"backup_scheduler.{name}")
+            action.active = False
+            self.assertIn(action.name, self.doctor._examine()[0]["problem"])
+            action.unlink()
+            (found,) = self.doctor._examine()
+            self.assertEqual(found["check"], "executor")
+            with patch.object(type(self.env["ir.cron"]), "_commit_progress"):
+                self.dispatcher._hand_over()
+            self._upgrade("ir_cron_data", "backup_alert_data")
 
     def test_only_who_may_look_at_jobs_hears_of_it(self):
         stranger = self.env["res.users"].create({"name": "Stranger", "login": "stranger"})

@@ -91,33 +91,33 @@ class TestSource(BackupCase):
         sales, _stock = self.instance.database_ids
         run = self.Run.browse(sales.run_now())
         self.assertEqual(self._claim(), run)
-        run._record(source("sales", "stock", "new"))
+        self._report(run, source("sales", "stock", "new"))
         self.assertEqual(job.run_ids, run)
 
     def test_run_now_of_the_job_gains_the_runs_of_new_databases(self):
         job = self._make_job()
         job.run_now()
-        self._claim()._record(source("sales", "stock", "new"))
+        self._report(self._claim(), source("sales", "stock", "new"))
         self.assertEqual(sorted(job.run_ids.mapped("database_name")), ["new", "sales", "stock"])
 
     @mute_logger(RUN_LOGGER)
     def test_a_run_that_is_retried_adds_no_database_that_is_newer_than_its_fire(self):
         run = self._running(trigger="schedule", max_attempts=1)
-        run._record(failure())
+        self._report(run, failure())
         run.retry()
         self.assertEqual(self._claim(), run)
-        run._record(source("sales", "stock", "new"))
+        self._report(run, source("sales", "stock", "new"))
         self.assertEqual(run.job_id.run_ids, run)
 
     @mute_logger(RUN_LOGGER)
     def test_a_discovery_that_is_retried_adds_none_after_it(self):
         run = self._make_run("", trigger="schedule", scheduled_at=ago(days=365), max_attempts=1)
         self.assertEqual(self._claim(), run)
-        run._record(failure())
+        self._report(run, failure())
         run.retry()
-        self._claim()._record(discovered("sales"))
+        self._report(self._claim(), discovered("sales"))
         self.assertEqual(self._claim(), run)
-        run._record(source("sales", "new"))
+        self._report(run, source("sales", "new"))
         self.assertEqual(run.job_id.run_ids, run)
 
     def test_a_job_of_selected_databases_gains_none(self):

@@ -1,7 +1,10 @@
+import contextlib
+
 from freezegun import freeze_time
 
 from odoo import fields
 from odoo.exceptions import AccessError, ValidationError
+from odoo.tests import Form
 from odoo.tools import SQL
 
 from ..hooks import uninstall_hook
@@ -55,6 +58,35 @@ class TestSettings(BackupCase):
         for values, complaint in cases:
             with self.subTest(**values), self.assertRaisesRegex(ValidationError, complaint):
                 self._save(**values)
+
+    def test_a_zero_stays_a_zero_and_is_used(self):
+        settings = self.env["res.config.settings"]
+        self._save(backup_size_warning_percent=0)
+        self.assertEqual(self.Run._warning_percent(), 0)
+        # Saving anything else keeps it.
+        with Form(settings) as form:
+            self.assertEqual(form.backup_size_warning_percent, 0)
+            form.backup_workers = 3
+        form.record.execute()
+        self.assertEqual(settings.create({}).backup_size_warning_percent, 0)
+        self._save(backup_size_warning_percent=60)
+        self.assertEqual(self.Run._warning_percent(), 60)
+
+    def test_each_number_of_the_settings_can_be_zero_or_refuses_it(self):
+        settings = self.env["res.config.settings"]
+        ours = [
+            name
+            for name, field in settings._fields.items()
+            if name.startswith("backup_") and field.type in ("integer", "float")
+        ]
+        kept = []
+        for name in ours:
+            with self.subTest(name), contextlib.suppress(ValidationError):
+                self._save(**{"backup_retention_mode": "keep_all", name: 0})
+                self.assertEqual(settings.create({})[name], 0)
+                kept.append(name)
+        self.assertEqual(kept, ["backup_retention_value", "backup_size_warning_percent"])
+        self.assertEqual(self._make_job().retention_value, 30, "None of the new jobs' policy")
 
     def test_the_spool_folder_of_the_settings_is_used_with_a_part_for_each_database(self):
         self._save(backup_spool_folder="/var/spool/odoo-backups")

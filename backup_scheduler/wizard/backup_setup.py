@@ -228,6 +228,7 @@ class BackupSetup(models.TransientModel):
         Nothing is left of the answers: pressed twice, it makes nothing twice.
         """
         self.ensure_one()
+        self._require_answer()
         self.env["backup.run"]._require_manager()
         instance = self.instance_id or self._create_instance()
         job = self.env["backup.job"].create(self._job_values(instance))
@@ -262,6 +263,7 @@ class BackupSetup(models.TransientModel):
             return answer
         self.odoo_version = answer["odoo_version"]
         self._keep_databases(answer["databases"])
+        self.sudo().answered = True
         return None
 
     def _refused_settings(self):

@@ -23,14 +23,6 @@ class BackupSetupAnswered(models.TransientModel):
             self.sudo().answered = False
         return super().write(vals)
 
-    def _leave_server(self):
-        problem = super()._leave_server()
-        if not problem:
-            self.sudo().answered = True
-        return problem
-
-    def action_start(self):
-        self.ensure_one()
+    def _require_answer(self):
         if not self.instance_id and not self.sudo().answered:
             raise UserError(self.env._("Test the server first: go back to the step “Server”."))
-        return super().action_start()

@@ -1,13 +1,17 @@
 """make lint: ruff on everything, pylint with Odoo's rules on the addons."""
 
+import re
 import subprocess
 
 from . import environment
 from .fail import say
 from .paths import PYTHON, ROOT
+from .python import REQUIREMENTS
 
 TIMEOUT = 600
 README_IS_AT_ROOT = "--disable=missing-readme"
+HOOKS = ROOT / ".pre-commit-config.yaml"
+PIN = re.compile(r"[\w-]+==[\w.]+")
 
 
 def lint():
@@ -19,6 +23,10 @@ def lint():
         for name, arguments in (("ruff", ["check", "."]), ("pylint", [README_IS_AT_ROOT, *addons]))
         if not _clean(name, arguments)
     ]
+    pinned = set(PIN.findall(REQUIREMENTS.read_text()))
+    if others := set(PIN.findall(HOOKS.read_text())) - pinned:
+        say(f"{HOOKS.name} has other versions than {REQUIREMENTS.name}: {', '.join(others)}")
+        failed.append(HOOKS.name)
     say(f"Not clean: {', '.join(failed)}" if failed else "All clean")
     return 1 if failed else 0
 

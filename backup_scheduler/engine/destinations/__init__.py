@@ -1,5 +1,7 @@
 """The kinds of destination. A new kind is one module here and one line in this registry."""
 
+import contextlib
+
 from ..kinds import Registry
 
 KINDS = Registry("destination")
@@ -20,3 +22,20 @@ def open_destination(kind, settings, code=None):
 def destination_of(copy):
     """Return the destination that a copy's order describes: ``kind settings``, and ``code``."""
     return open_destination(copy["kind"], copy["settings"], copy.get("code"))
+
+
+@contextlib.contextmanager
+def opened(copy, control):
+    """Yield the destination of a copy (``id kind settings`` of an order); tell what it renews.
+
+    The event ``renewed`` has the ``id`` of the copy and the ``changed_settings``, secrets among
+    them: they are for the owner alone, also where an error ends the work. Whoever opens the
+    destination of the same copy again has them already.
+    """
+    destination = destination_of(copy)
+    try:
+        yield destination
+    finally:
+        if changed := destination.changed_settings:
+            copy["settings"].update(changed)
+            control.tell("renewed", id=copy["id"], changed_settings=changed)

@@ -224,8 +224,12 @@ class BackupAlertChannel(models.Model):
     def write(self, vals):
         settings = {"kind", *(name for _kind, name, _setting in self._all_settings())}
         if settings & vals.keys():
-            vals = {**vals, "last_error": False}
-        return super().write(vals)
+            # What worked or failed there tells nothing of where it is sent from now on.
+            vals = {**vals, "last_error": False, "last_sent_at": False}
+        result = super().write(vals)
+        if "muted_until" in vals:
+            self.env["backup.alert"]._look_at_mutes([("channel_id", "in", self.ids)])
+        return result
 
     # --- what people and scripts do -------------------------------------------------------------
 

@@ -103,8 +103,7 @@ class BackupAlertDelivery(models.Model):
         mail of their own: of one that goes to many, Odoo sends nothing more once a mail server
         refuses one of the addresses.
         """
-        name = "digest" if self.event == "digest" else "alert"
-        template = self.env.ref(f"backup_scheduler.mail_template_{name}")
+        template = self._require_template()
         self._keep_message()
         users = self._require_recipients().filtered("email")
         if not users:
@@ -129,6 +128,18 @@ class BackupAlertDelivery(models.Model):
 
     def _made_mail(self):
         return self.env._("The mails are in the queue, and leave with Odoo's next ones.")
+
+    def _require_template(self):
+        name = "digest" if self.event == "digest" else "alert"
+        template = self.env.ref(f"backup_scheduler.mail_template_{name}", raise_if_not_found=False)
+        if not template:
+            raise UserError(
+                self.env._(
+                    "The e-mail template of these messages was deleted. Upgrade the module Backup "
+                    "Scheduler to bring it back."
+                )
+            )
+        return template
 
     def _has_left(self, left, told):
         """Record who was told; return whether others are left."""

@@ -9,6 +9,7 @@ from .backup_alert import ACTIVE
 # Channels that are named one by one; the rest is counted.
 LISTED = 3
 FAILING = [("last_error", "not in", (False, ""))]
+DIGEST = [("kind", "=", "mail"), ("weekly_digest", "=", True)]
 # Whoever has not looked into the queue of mails by then hears of the next one that fails.
 MAILS_TOLD = datetime.timedelta(days=7)
 
@@ -19,26 +20,20 @@ class BackupDoctorAlerts(models.AbstractModel):
     _inherit = "backup.doctor"
 
     @api.model
-    def _examine(self):
-        return super()._examine() + self._examine_watch() + self._examine_channels()
-
-    @api.model
     def _examine_watch(self):
-        """The scheduled action that looks for late backups."""
-        cron = self.env.ref("backup_scheduler.ir_cron_watch", raise_if_not_found=False)
-        if cron and cron.sudo().active:
-            return []
+        """The scheduled actions that look for late backups, and make the digests."""
+        stopped = {"ir_cron_watch": self.env._("Nobody looks for late backups")}
+        if self.env["backup.alert.channel"].sudo().search_count([*ACTIVE, *DIGEST], limit=1):
+            stopped["ir_cron_digest"] = self.env._("No weekly digest is sent")
         return [
             problem(
                 "alerts",
-                self.env._("Nobody looks for late backups: that scheduled action is off or gone."),
+                self.env._("%(what)s: %(reason)s", what=what, reason=self._why_off(name)),
                 self.env._("Set it active, or upgrade the module Backup Scheduler."),
             )
+            for name, what in stopped.items()
+            if not self.env["backup.dispatcher"]._scheduled_action(name).active
         ]
-
-    @api.model
-    def _shown_problems(self):
-        return super()._shown_problems() + self._examine_delivery()
 
     @api.model
     def _examine_channels(self):

@@ -56,16 +56,6 @@ class BackupJobAlerts(models.Model):
     _inherit = ["backup.job", "backup.alert.switches"]
 
 
-class BackupChannelMute(models.Model):
-    _inherit = "backup.alert.channel"
-
-    def write(self, vals):
-        result = super().write(vals)
-        if "muted_until" in vals:
-            self.env["backup.alert"]._look_at_mutes([("channel_id", "in", self.ids)])
-        return result
-
-
 class BackupAlertSilence(models.Model):
     """What is switched off or muted while a message waits, or is tried again."""
 

@@ -122,8 +122,7 @@ class BackupIncidentWatch(models.AbstractModel):
     @api.model
     def _look_again(self):
         """Have asked at once how the databases stand."""
-        if cron := self.env.ref("backup_scheduler.ir_cron_watch", raise_if_not_found=False):
-            cron.sudo()._trigger()
+        self._trigger("ir_cron_watch")
 
     @api.model
     def _announce(self, opened, recovered):

@@ -3,15 +3,18 @@ import os
 
 from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
+from odoo.tools import LazyTranslate
 
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
+
+_lt = LazyTranslate(__name__)
 
 
 class BackupDestination(models.Model):
     _name = "backup.destination"
     _description = "Backup Destination"
-    _inherit = ["mail.thread", "backup.kind.mixin"]
+    _inherit = ["mail.thread", "backup.kind.mixin", "backup.check.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -40,7 +43,12 @@ class BackupDestination(models.Model):
         "cannot. Empty: archives are stored as they are.",
     )
     check_status = fields.Selection(
-        [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
+        [("ok", "Usable"), ("error", "Failing")],
+        readonly=True,
+        copy=False,
+        # Odoo finds it for translation only in such a call.
+        # pylint: disable-next=translation-field
+        falsy_value_label=_lt("Not Checked"),
     )
     check_error = fields.Text(readonly=True, copy=False)
     check_warnings = fields.Text(readonly=True, copy=False)
@@ -54,6 +62,10 @@ class BackupDestination(models.Model):
     copy_size = fields.Float(
         "Stored", compute="_compute_copy_totals", help="Bytes of the archives stored here."
     )
+
+    _check_results = (
+        "check_status", "check_error", "offered_host_key", "offered_fingerprint",
+    )  # fmt: skip
 
     _speed_limit_positive = models.Constraint(
         "CHECK(speed_limit >= 0)", "Speed Limit: enter 0 (no limit) or more megabytes a second."
@@ -109,10 +121,9 @@ class BackupDestination(models.Model):
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = {"ok": True, "error_code": False, "error": False, "hint": False, "warnings": []}
-        place = None
         try:
-            place = self._open_kind()
-            found = place.check()
+            with self._opened() as place:
+                found = place.check()
         except BackupError as error:
             failure = error.as_dict()
             del failure["retryable"]
@@ -121,8 +132,6 @@ class BackupDestination(models.Model):
         else:
             answer["warnings"] = [*found.get("warnings", ()), *self._own_warnings()]
             self._record_check(found, answer["warnings"])
-        if place is not None:
-            self._keep_changed_settings(place.changed_settings)
         return answer
 
     def _record_check(self, found, warnings):

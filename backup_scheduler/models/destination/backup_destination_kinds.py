@@ -5,7 +5,10 @@ from odoo.exceptions import UserError
 
 from ...engine.destinations import KINDS
 from ...engine.errors import BackupError
-from ..backup_kind_mixin import kind_fields
+from ..backup_kind_mixin import kind_fields, sealed_name
+
+# The key of the context in which settings are written that the place has changed by itself.
+RENEWAL = "backup_destination_renewal"
 
 
 class BackupDestinationKinds(models.Model):
@@ -66,11 +69,12 @@ class BackupDestinationKinds(models.Model):
 
     def write(self, vals):
         """Forget what was found there with other settings, and what was kept of another place."""
-        location, secrets = self._location_names(), set(self._secret_names())
+        if self.env.context.get(RENEWAL):
+            return super().write(vals)
+        location = self._location_names()
         if location & vals.keys():
             self._require_empty(vals)
-        settings = {"kind", *self._plain_names()} | secrets
-        self.filtered(lambda one: one._changed(settings, vals, secrets))._forget_check()
+        self._forget_checks({"kind", *self._plain_names(), *self._secret_names()}, vals)
         # Where there are archives, they are there too: see _require_empty().
         elsewhere = self.filtered(lambda one: one._changed(location, vals) and not one.copy_count)
         if elsewhere:
@@ -80,25 +84,6 @@ class BackupDestinationKinds(models.Model):
     def _location_names(self):
         settings = self._all_settings()
         return {"kind"} | {name for _kind, name, setting in settings if setting.location}
-
-    def _changed(self, names, vals, secrets=()):
-        """Return which of the fields ``vals`` changes. A secret that is written is a new one."""
-        return [
-            name
-            for name in names & vals.keys()
-            if name in secrets or (self[name] or False) != (vals[name] or False)
-        ]
-
-    def _forget_check(self):
-        if self:
-            self.write(
-                {
-                    "check_status": False,
-                    "check_error": False,
-                    "offered_host_key": False,
-                    "offered_fingerprint": False,
-                }
-            )
 
     def _require_empty(self, vals):
         """Refuse to look for archives elsewhere than where they are."""
@@ -133,7 +118,29 @@ class BackupDestinationKinds(models.Model):
         return False
 
     def _keep_changed_settings(self, changed):
-        """Store what the place has changed by itself, such as a token that was renewed."""
+        """Store what the place has changed by itself, such as a token that was renewed.
+
+        It is still the destination that was checked: nothing of the check is forgotten, as it is
+        when somebody writes a setting.
+        """
+        values = {}
         for name, setting in self._settings_of(self.kind):
-            if setting.name in changed:
-                self.sudo()[name] = changed[setting.name]
+            if setting.name not in changed:
+                continue
+            value = changed[setting.name]
+            if setting.secret:
+                values[sealed_name(name)] = self._seal(value)
+            else:
+                values[name] = value
+        if values:
+            self.sudo().with_context(**{RENEWAL: True}).write(values)
+
+    @contextlib.contextmanager
+    def _opened(self):
+        """Yield the engine's object for the destination; store what the place renews meanwhile,
+        also where an error ends it."""
+        place = self._open_kind()
+        try:
+            yield place
+        finally:
+            self._keep_changed_settings(place.changed_settings)

@@ -64,12 +64,12 @@ class BackupDestination(models.Model):
         found = {"imported": 0, "known": stored, "unreadable": 0, "complete": True}
         deadline = time.monotonic() + TIME_LIMIT
         try:
-            place = self._open_kind()
-            for path, catalogue in place.catalogues(known):
-                found[self._import_archive(place, path, catalogue)] += 1
-                if time.monotonic() > deadline:
-                    found["complete"] = False
-                    break
+            with self._opened() as place:
+                for path, catalogue in place.catalogues(known):
+                    found[self._import_archive(place, path, catalogue)] += 1
+                    if time.monotonic() > deadline:
+                        found["complete"] = False
+                        break
         except BackupError as error:
             reason = {"error": error.message, "hint": error.hint}
             raise UserError(self.env._("%(error)s\n\n%(hint)s", **reason)) from error

@@ -74,7 +74,20 @@ class BackupDispatcher(models.AbstractModel):
     @api.model
     def _wake(self):
         """Have the dispatcher run as soon as this transaction is committed."""
-        self.env.ref("backup_scheduler.ir_cron_dispatch").sudo()._trigger()
+        self._trigger("ir_cron_dispatch")
+
+    @api.model
+    def _scheduled_action(self, name):
+        """Return one of our scheduled actions, with all rights; none where somebody has deleted
+        it, which the doctor reports."""
+        action = self.env.ref(f"backup_scheduler.{name}", raise_if_not_found=False)
+        return (action or self.env["ir.cron"]).sudo()
+
+    @api.model
+    def _trigger(self, name):
+        """Have a scheduled action run as soon as this transaction is committed, if it exists."""
+        for action in self._scheduled_action(name):
+            action._trigger()
 
     @api.model
     def _reap(self):
@@ -89,7 +102,12 @@ class BackupDispatcher(models.AbstractModel):
 
     @api.model
     def _replan_after_a_clock_set_back(self, now):
-        """Compute anew what was computed while the clock was ahead: it may lie years away."""
+        """Compute anew what was computed while the clock was ahead: it may lie years away. So would
+        what was promised then."""
+        late = [("promised_since", ">", now + CLOCK_TOLERANCE)]
+        if ahead := self.env["backup.job"].search(late):
+            ahead._promise_anew()
+            self.env["ir.cron"]._commit_progress()
         domain = [("enabled", "=", True), ("planned_at", ">", now + CLOCK_TOLERANCE)]
         if jobs := self.env["backup.job"].search(domain):
             jobs._plan()
@@ -238,10 +256,10 @@ class BackupDispatcher(models.AbstractModel):
     def _trigger_inline(self):
         tasks = self.env["backup.task"]
         if tasks._is_any_due((BACKUP, SPARE)):
-            self.env.ref("backup_scheduler.ir_cron_execute").sudo()._trigger()
+            self._trigger("ir_cron_execute")
         if tasks._is_any_due((ASIDE,)):
             # In a thread of its own: the one of the backups may be busy for hours.
-            self.env.ref("backup_scheduler.ir_cron_notify").sudo()._trigger()
+            self._trigger("ir_cron_notify")
         self.env["ir.cron"]._commit_progress()
 
     @api.model

@@ -143,15 +143,19 @@ class BackupJobDrills(models.Model):
         "then on.",
     )
 
-    def write(self, vals):
-        promised = {job: [job[name] for name in DRILLS_PROMISED] for job in self}
-        result = super().write(vals)
+    def _drill_promises(self, vals):
+        """Return what ``vals`` may change of the drills that are promised, for
+        :meth:`_renew_drill_promises` after it."""
+        if vals.keys().isdisjoint(DRILLS_PROMISED):
+            return {}
+        return {job: [job[name] for name in DRILLS_PROMISED] for job in self}
+
+    def _renew_drill_promises(self, before):
         changed = self.filtered(
-            lambda job: promised[job] != [job[name] for name in DRILLS_PROMISED]
+            lambda job: job in before and before[job] != [job[name] for name in DRILLS_PROMISED]
         )
         if changed:
             changed.sudo().drills_since = fields.Datetime.now()
-        return result
 
     def _request_drills(self, now):
         """Ask for a restore drill of each database whose last one is long enough ago."""

@@ -53,7 +53,7 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _shown_problems(self):
         """Return what else pages show: quickly found, and of what the user may see."""
-        return []
+        return self._examine_delivery() + self._examine_drills()
 
     @api.model
     def _examine(self):
@@ -69,12 +69,15 @@ class BackupDoctor(models.AbstractModel):
             self._examine_libraries,
             self._examine_programs,
             self._examine_clock,
+            self._examine_watch,
+            self._examine_channels,
+            self._examine_drills,
         )
         return [problem for examine in examinations for problem in examine()]
 
     @api.model
     def _dispatch_cron(self):
-        return self.env.ref("backup_scheduler.ir_cron_dispatch", raise_if_not_found=False).sudo()
+        return self.env["backup.dispatcher"]._scheduled_action("ir_cron_dispatch")
 
     @api.model
     def _examine_cron(self):
@@ -125,6 +128,8 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _examine_executor(self):
         executor = self.env["backup.dispatcher"]._executor()
+        if executor == "inline":
+            return self._examine_inline()
         if executor in self._executors():
             return []
         return [
@@ -134,6 +139,30 @@ class BackupDoctor(models.AbstractModel):
                 self.env._("Choose one in Settings → Backups."),
             )
         ]
+
+    @api.model
+    def _examine_inline(self):
+        """The scheduled actions in whose threads backups are made and alerts are sent."""
+        stopped = {
+            "ir_cron_execute": self.env._("No backup is made"),
+            "ir_cron_notify": self.env._("No alert is sent over the network"),
+        }
+        return [
+            problem(
+                "executor",
+                self.env._("%(what)s: %(reason)s", what=what, reason=self._why_off(name)),
+                self.env._("Set it active, or upgrade the module Backup Scheduler."),
+            )
+            for name, what in stopped.items()
+            if not self.env["backup.dispatcher"]._scheduled_action(name).active
+        ]
+
+    @api.model
+    def _why_off(self, name):
+        action = self.env["backup.dispatcher"]._scheduled_action(name)
+        if action:
+            return self.env._("the scheduled action “%(name)s” is off.", name=action.name)
+        return self.env._("its scheduled action was deleted.")
 
     @api.model
     def _executors(self):
@@ -198,7 +227,8 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _examine_one(self, destination):
         try:
-            destination._open_kind().check()
+            with destination._opened() as place:
+                place.check()
         except BackupError as error:
             what = self.env._(
                 "Destination “%(name)s”: %(error)s", name=destination.name, error=error.message

@@ -17,14 +17,6 @@ class BackupDoctorDrills(models.AbstractModel):
     _inherit = "backup.doctor"
 
     @api.model
-    def _examine(self):
-        return super()._examine() + self._examine_drills()
-
-    @api.model
-    def _shown_problems(self):
-        return super()._shown_problems() + self._examine_drills()
-
-    @api.model
     def _examine_drills(self):
         """One problem: what keeps drills from a result mostly keeps all of them from it."""
         overdue = self._overdue_drills()

@@ -3,11 +3,13 @@ import logging
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
+from odoo.tools import LazyTranslate
 
 from ...engine import transfer
 from ...engine.control import Control
 from ...engine.errors import BackupError
 
+_lt = LazyTranslate(__name__)
 _logger = logging.getLogger(__name__)
 
 # Seconds that a person waits for an answer before a form.
@@ -17,12 +19,14 @@ LAST_RUNS = 50
 NAMED = 10
 # Parallel runs of one server each learn that it answers: one of them writes it down.
 CHECK_INTERVAL = datetime.timedelta(minutes=1)
+# What says which server it is and how it is reached: a check counts for these.
+SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_insecure"}
 
 
 class BackupInstance(models.Model):
     _name = "backup.instance"
     _description = "Backup Instance"
-    _inherit = ["mail.thread", "backup.source.mixin"]
+    _inherit = ["mail.thread", "backup.source.mixin", "backup.check.mixin"]
     _order = "name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -41,7 +45,12 @@ class BackupInstance(models.Model):
     )
     odoo_version = fields.Char(readonly=True)
     check_status = fields.Selection(
-        [("ok", "Reachable"), ("error", "Failing")], readonly=True, copy=False
+        [("ok", "Reachable"), ("error", "Failing")],
+        readonly=True,
+        copy=False,
+        # Odoo finds it for translation only in such a call.
+        # pylint: disable-next=translation-field
+        falsy_value_label=_lt("Not Checked"),
     )
     check_error = fields.Text(readonly=True, copy=False)
     check_code = fields.Char(readonly=True, copy=False, help="The error's name, for scripts.")
@@ -57,6 +66,8 @@ class BackupInstance(models.Model):
     _max_parallel_runs_positive = models.Constraint(
         "CHECK(max_parallel_runs >= 0)", "Max Parallel Runs: enter 0 (no limit) or more."
     )
+
+    _check_results = ("check_status", "check_error", "check_code")
 
     # --- fields ---------------------------------------------------------------------------------
 
@@ -88,6 +99,7 @@ class BackupInstance(models.Model):
         active = vals.get("active")
         moved = self.filtered(lambda one: active is not None and one.active != active)
         moved.job_ids._plan_due_fires()
+        self._forget_checks(SOURCE_SETTINGS, vals)
         result = super().write(vals)
         moved._plan_jobs()
         moved.job_ids._promise_anew()

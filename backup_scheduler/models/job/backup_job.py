@@ -256,9 +256,12 @@ class BackupJob(models.Model):
         moved = {"cron_expression", "timezone", "enabled", "instance_id"} & vals.keys()
         if moved:
             self._plan_due_fires()
+        promised, drills = self._promises(vals), self._drill_promises(vals)
         result = super().write(vals)
         if moved:
             self._plan()
+        self._renew_promises(promised)
+        self._renew_drill_promises(drills)
         return result
 
     # --- what people and scripts do -------------------------------------------------------------

@@ -72,19 +72,26 @@ class BackupJobPromise(models.Model):
             pause = FALLBACK
         return pause + min(max(pause * GRACE, LEAST_GRACE), MOST_GRACE)
 
-    def write(self, vals):
-        """What is written without changing anything leaves what is promised as it is: a script that
-        sets up the same jobs each day must not put off for ever that they are late."""
+    def _promises(self, vals):
+        """Return what ``vals`` may change of what is promised, for :meth:`_renew_promises` after
+        it."""
         if vals.keys().isdisjoint((*PROMISED, *COVERED)):
-            return super().write(vals)
-        promised = {job: [job[name] for name in PROMISED] for job in self}
-        covered = {job: job._covered() for job in self}
-        result = super().write(vals)
-        changed = self.filtered(lambda job: promised[job] != [job[name] for name in PROMISED])
-        changed._promise_anew()
-        for job in self - changed:
-            (job._covered() - covered[job])._promise_anew()
-        return result
+            return {}
+        return {job: ([job[name] for name in PROMISED], job._covered()) for job in self}
+
+    def _renew_promises(self, before):
+        """Let what is promised count from now on, where it is another than before.
+
+        What was written without changing anything leaves it as it is: a script that sets up the
+        same jobs each day must not put off for ever that they are late.
+        """
+        jobs = self.filtered(before.get)
+        changed = jobs.filtered(lambda job: before[job][0] != [job[name] for name in PROMISED])
+        if changed:
+            changed._promise_anew()
+        for job in jobs - changed:
+            if gained := job._covered() - before[job][1]:
+                gained._promise_anew()
 
     def _covered(self):
         """Return the databases that the job backs up while it is switched on."""
@@ -95,20 +102,6 @@ class BackupJobPromise(models.Model):
     def _promise_anew(self):
         """What is promised counts from now on: the jobs make backups again, or in another way."""
         self.sudo().promised_since = fields.Datetime.now()
-
-
-class BackupDispatcherPromise(models.AbstractModel):
-    _inherit = "backup.dispatcher"
-
-    @api.model
-    def _replan_after_a_clock_set_back(self, now):
-        """What was promised while the clock was ahead would otherwise be due years from now."""
-        if ahead := self.env["backup.job"].search(
-            [("promised_since", ">", now + CLOCK_TOLERANCE)]
-        ):
-            ahead._promise_anew()
-            self.env["ir.cron"]._commit_progress()
-        return super()._replan_after_a_clock_set_back(now)
 
 
 class BackupDatabaseProtection(models.Model):

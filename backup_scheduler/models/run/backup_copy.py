@@ -311,6 +311,12 @@ class BackupCopy(models.Model):
         )
         copies.run_id._plan_tasks()
 
+    @api.model
+    def _record_renewed(self, event):
+        """Store what the destination of a copy has renewed, whatever becomes of the work."""
+        if destination := self.browse(event["id"]).exists().destination_id:
+            destination._keep_changed_settings(event["changed_settings"])
+
     # --- downloads ------------------------------------------------------------------------------
 
     def _download_name(self):

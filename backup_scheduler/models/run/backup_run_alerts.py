@@ -32,11 +32,8 @@ class BackupRunAlerts(models.Model):
 
     def _wake_for_alerts(self, vals):
         urgent = vals.get("status") in URGENT or self._pings()
-        if not vals.get("alert_due") or not urgent:
-            return
-        # Without the cron there is nobody to wake, which is no reason to fail here.
-        if cron := self.env.ref("backup_scheduler.ir_cron_dispatch", raise_if_not_found=False):
-            cron.sudo()._trigger()
+        if vals.get("alert_due") and urgent:
+            self.env["backup.dispatcher"]._wake()
 
     def _pings(self):
         """Return whether somebody outside waits to hear of these runs."""

@@ -167,6 +167,9 @@ class BackupTaskExecution(models.Model):
 
     def _record(self, event):
         """Write down one event of the engine. The caller holds the task."""
+        if event["event"] == "renewed":
+            self.env["backup.copy"]._record_renewed(event)
+            return
         self._call("record", event)
         if event["event"] in LAST_WORDS:
             self._finish()

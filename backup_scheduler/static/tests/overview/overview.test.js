@@ -129,6 +129,13 @@ describe("what is shown", () => {
         expect.verifySteps(["load"]);
     });
 
+    test("an instance that was changed since its check is not called reachable", async () => {
+        const values = { check_status: "", last_check_at: "2026-11-01 10:00:00" };
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "a")], values)]));
+        expect(".o_backup_reach").toHaveText("Not checked since the change");
+        expect.verifySteps(["load"]);
+    });
+
     test("an instance that cannot be reached says why", async () => {
         const values = { check_status: "error", check_error: "It is down.\nStart it." };
         await mountOverview(() => answer([instance(1, "Shop", [database(1, "a")], values)]));
