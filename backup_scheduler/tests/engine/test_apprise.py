@@ -33,6 +33,13 @@ LOCAL = (
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Where other tests take the processors, Apprise takes its time to load."""
+    monkeypatch.setattr(notify, "NOTICE_LIMIT", PATIENCE)
+    monkeypatch.setattr(apprise, "CHECK_LIMIT", PATIENCE)
+
+
 def url_of(address, scheme="json", secret="mallory:hush-hush@"):  # noqa: S107 - of a test
     return address.replace("http://", f"{scheme}://{secret}")
 
@@ -126,8 +133,7 @@ def test_a_server_that_hangs_is_left(raw, silence, monkeypatch):
     assert event["error"] == "json://there did not answer within 3 s."
 
 
-def test_a_server_whose_answer_has_no_end_is_left_before_memory_is(raw, monkeypatch):
-    monkeypatch.setattr(notify, "NOTICE_LIMIT", PATIENCE)
+def test_a_server_whose_answer_has_no_end_is_left_before_memory_is(raw):
     left = threading.Event()
 
     def flood(connection):
