@@ -178,7 +178,7 @@ class TestApprise(IncidentCase):
         self.channel.active = False
         self._make()
         self._fail()
-        _alerts, (notice,) = self.Alert._notice_orders()
+        _alerts, (notice,) = self._order_alerts()
         self.assertEqual((notice["kind"], notice["type"]), ("apprise", "failure"))
         self.assertIn("sales", notice["title"])
         self.assertIn("It did not work.", notice["body"])
