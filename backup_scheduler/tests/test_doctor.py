@@ -148,6 +148,13 @@ class TestDoctor(BackupCase):
         with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
             self.assertEqual(self._checks(), ["key"])
 
+    def test_a_key_that_opens_no_secret_of_a_destination_is_told(self):
+        self.env["backup.instance"].search([]).sudo().master_password_sealed = False
+        values = {"name": "Bucket", "kind": "s3", "s3_bucket": "b", "s3_secret_key": "secret"}
+        self.env["backup.destination"].create(values)
+        with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
+            self.assertEqual(self._checks(), ["key"])
+
     def test_a_key_that_others_can_read_is_told(self):
         with tempfile.NamedTemporaryFile() as file:
             os.chmod(file.name, 0o644)

@@ -29,7 +29,7 @@ class BackupDestinationKinds(models.Model):
     kept_values = fields.Json(
         readonly=True,
         copy=False,
-        help="What a check has found out, and the kind is told again from then on.",
+        help="Values that a check has found and that the kind receives from then on.",
     )
     folder_marker = fields.Char(
         compute="_compute_folder_marker",

@@ -10,6 +10,7 @@ from odoo.exceptions import UserError
 from ... import launcher
 from ...engine.errors import BackupError
 from ...engine.spool import free_space
+from ..backup_kind_mixin import sealed_name
 from ..backup_secret_mixin import KEY_VARIABLE, key_path
 from ..task.kinds import ATTEMPTS
 
@@ -234,15 +235,20 @@ class BackupDoctor(models.AbstractModel):
                 "Destination “%(name)s”: %(error)s", name=destination.name, error=error.message
             )
             return [problem("destination", what, error.hint)]
+        except UserError:
+            # Its secrets cannot be read: _examine_key() says so.
+            return []
         return []
 
     @api.model
     def _examine_key(self):
         """The key that all stored secrets need: there, right, and nobody else's."""
-        instances = self.env["backup.instance"].sudo().with_context(active_test=False)
         try:
-            for instance in instances.search([("master_password_sealed", "!=", False)]):
-                instance._unseal(instance.master_password_sealed)
+            for model in ("backup.instance", "backup.destination"):
+                records = self.env[model].sudo().with_context(active_test=False)
+                for name in map(sealed_name, records._secret_names()):
+                    for record in records.search([(name, "!=", False)]):
+                        record._unseal(record[name])
         except UserError as error:
             return [problem("key", str(error), "")]
         path = key_path()
