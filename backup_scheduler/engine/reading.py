@@ -7,6 +7,7 @@ and of its bytes at rest ``encryption`` (``age`` or empty), ``stored_size`` and 
 import contextlib
 import datetime
 
+from .archive.levels import CONSISTENT, LEVELS, RESTORING
 from .archive.verify import verify
 from .destinations import open_destination
 from .encryption import decrypt
@@ -22,9 +23,6 @@ from .errors import (
 )
 from .spool import Spool, check_space, sweep
 from .tally import Tally
-
-CONSISTENT, RESTORED = 3, 4
-
 
 # --- verifying ----------------------------------------------------------------------------------
 
@@ -86,7 +84,7 @@ def verify_archive(copy, order, control):
         level = min(order["verify_level"], CONSISTENT)
         since = moment_of(order.get("since"))
         found = examine(path, order, level, control, since, order["sha256"])
-        if order["verify_level"] >= RESTORED:
+        if LEVELS[order["verify_level"]].found_by == RESTORING:
             found.update(drilled(path, copy, order, found["report"], control))
         return found
 

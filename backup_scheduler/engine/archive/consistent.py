@@ -12,6 +12,7 @@ from ..errors import NotConsistent
 from .checkers import DUMP, FILESTORE, Intact, is_stored_file
 from .copytext import COPY, NULL, Rows, column_names, unescape
 from .inventory import NAMED, Inventory, checksum_in
+from .levels import CONSISTENT
 from .schema import Schema
 from .sqlscript import Script
 
@@ -123,7 +124,7 @@ class Consistent(Intact):
         findings = [*self._about_tables(), *self._about_manifest(), *self._about_files()]
         if findings:
             raise NotConsistent("; ".join(findings) + ".", report=report)
-        report.level = 3
+        report.level = CONSISTENT
 
     def _about_tables(self):
         if self._script and not self._script.readable:

@@ -2,6 +2,7 @@
 
 from ..errors import Damaged, Inconsistent, Truncated
 from .codec import ZLIB, Framed, Inflater, Stored
+from .levels import COMPLETE, INTACT
 from .pgcustom import BLOCK_OF_LARGE_OBJECTS, CustomDump
 from .report import Report
 
@@ -50,7 +51,7 @@ def intact(source, wanted, checks_of):
 
     walk.run(read, checks.see_entry)
     if compression in _DECODED:
-        walk.report.level = 2
+        walk.report.level = INTACT
     else:
         walk.report.notes.append(
             f"The dump is compressed by {compression}, which cannot be undone here: "
@@ -70,7 +71,7 @@ class _Walk:
             raise Inconsistent(
                 f"The dump is of the database {self.header.database!r}, not of {database!r}."
             )
-        self.report = Report("dump", 1, source.size)
+        self.report = Report("dump", COMPLETE, source.size)
         self.report.database = self.header.database
         self.report.pg_version = self.header.server_version
         self._promised = {}

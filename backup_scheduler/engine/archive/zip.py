@@ -6,6 +6,7 @@ from ..errors import Damaged, Inconsistent
 from .checkers import DUMP, MANIFEST, is_stored_file
 from .codec import RAW_DEFLATE, Inflater, Stored, crc32
 from .content import EMPTY_ZIP, HEAD, ZIP, require_magic
+from .levels import COMPLETE, INTACT
 from .report import Report
 from .zip_directory import (
     DEFLATED,
@@ -30,7 +31,7 @@ class OdooZip:
         self._probe = probe
         self._end = None
         self._in_order = True
-        self.report = Report("zip", 1, source.size)
+        self.report = Report("zip", COMPLETE, source.size)
 
     def complete(self):
         """Level 1: the directory is whole, and begins right after the last of its members.
@@ -61,7 +62,7 @@ class OdooZip:
         self.complete()
         for entry, stop in self._members():
             self._check_member(entry, stop, checks.of_member(entry.name))
-        self.report.level = 2
+        self.report.level = INTACT
 
     # --- the directory --------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import http.client
 import re
 import urllib.parse
 
+from ..archive.levels import CONSISTENT
 from ..archive.verify import verify
 from ..errors import (
     BackupError,
@@ -42,7 +43,6 @@ EXISTS = re.compile(r"already exists", re.IGNORECASE)
 # Of the new database: what cannot have changed since, and what the server itself may have added.
 SAME = {"tables": "tables", "modules": "installed modules"}
 AT_LEAST = {"users": "users", "attachments": "attachments"}
-LEVEL = 3
 
 
 def restore(path, archive_format, report, target, control, spool, token):
@@ -238,7 +238,7 @@ def check(source, report, database, control, spool):
     control.enter("verify")
     with spool:
         source.fetch(database, "dump", False, spool.write)
-        found = verify(spool.path, "dump", LEVEL, database=database, progress=control.progress)
+        found = verify(spool.path, "dump", CONSISTENT, database=database, progress=control.progress)
     notes = [*compare(report, found.as_dict()), about_files(report)]
     counts = {key: getattr(found, key) for key in (*SAME, *AT_LEAST)}
     return {"database": database, "checked": {**counts, "version": server.version}, "notes": notes}
@@ -256,7 +256,7 @@ def compare(archived, restored):
     notes = []
     for key, what in {**SAME, **AT_LEAST}.items():
         expected, found = archived.get(key, 0), restored[key]
-        if not expected or not restored["level"] >= LEVEL:
+        if not expected or not restored["level"] >= CONSISTENT:
             notes.append(f"The number of {what} was not compared: it is not known.")
         elif found < expected or (key in SAME and found != expected):
             raise RestoreFailed(

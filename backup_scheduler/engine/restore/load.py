@@ -3,6 +3,7 @@
 import contextlib
 
 from ..archive.checkers import DUMP
+from ..archive.levels import CONSISTENT
 from ..archive.pgcustom import CustomDump
 from ..archive.source import Source
 from ..errors import DatabaseServerFailed, LibraryMissing, RestoreFailed
@@ -17,7 +18,6 @@ COUNTS = {
     "users": "users",
     "modules": "installed modules",
 }
-CONSISTENT = 3
 # Modules that are named in a message.
 NAMED = 5
 

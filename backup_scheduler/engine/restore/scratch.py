@@ -10,11 +10,11 @@ Odoo that serves all databases of its role would otherwise send the mail of a re
 import hashlib
 import re
 
+from ..archive.levels import RESTORED
 from ..errors import BackupError, DatabaseExists, DatabaseServerFailed
 from .load import Meter, compare, count, load, size_of
 from .server import DatabaseServer, psycopg2, sql
 
-RESTORED = 4
 KINDS = ("drill", "restore")
 NAME = re.compile(r"(?P<stem>backup_(?:drill|restore)_[a-z0-9_]*)_(?P<sum>[0-9a-f]{8})")
 # PostgreSQL cuts names after 63 bytes; a token has 32 characters.

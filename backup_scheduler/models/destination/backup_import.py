@@ -9,6 +9,7 @@ import psycopg2
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from ...engine.archive.levels import BY_READING, COMPLETE
 from ...engine.destinations import open_destination
 from ...engine.encryption import METHOD
 from ...engine.errors import ArchiveMissing, BackupError
@@ -21,7 +22,7 @@ _logger = logging.getLogger(__name__)
 # Seconds of a request. What is left is found by the next one: what is known is passed over.
 TIME_LIMIT = 60
 NO_ADDRESS = "https://unknown.invalid"
-LEVELS = dict(VERIFICATION_LEVELS)
+KNOWN_LEVELS = dict(VERIFICATION_LEVELS)
 # What was imported is read here before anything that was: an empty moment comes first.
 NEVER_READ = False
 # Beyond these a catalogue is none of ours, and would break what reads it later: numbers, characters
@@ -231,11 +232,12 @@ class Catalogue:
     def _values_of_verification(self):
         """A status is the truth: what was not read here is stored, and no more. A finding stays."""
         level = str(self._report.get("level"))
+        wanted = min(int(level), BY_READING[-1]) if level in KNOWN_LEVELS else COMPLETE
         values = {
             "status": "success",
-            "verification_level": "1",
+            "verification_level": str(COMPLETE),
             "verification_report": self._report or False,
-            "wanted_level": min(level if level in LEVELS else "1", "3"),
+            "wanted_level": str(wanted),
         }
         if finding := self._part("finding"):
             texts = {name: text(finding, name) for name in ("error_code", "error")}

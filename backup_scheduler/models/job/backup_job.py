@@ -6,6 +6,7 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import SQL
 
+from ...engine.archive.levels import BY_READING, DEFAULT, LEVELS
 from ...engine.schedule import CronSchedule, ScheduleError
 from ..run.backup_run import LEVELS_AFTER_BACKUP, STATUSES
 
@@ -79,11 +80,10 @@ class BackupJob(models.Model):
     verify_after_backup = fields.Selection(
         LEVELS_AFTER_BACKUP,
         required=True,
-        default="3",
+        default=str(DEFAULT),
         tracking=True,
-        help="How far an archive is checked before it gets its name. “Complete” looks at its ends "
-        "and structure, “Intact” reads every byte, “Consistent” also finds each attachment of the "
-        "database in the archive's filestore, unchanged.",
+        help="How far an archive is checked before it gets its name. "
+        + " ".join(f"“{LEVELS[each].name}”: {LEVELS[each].meaning}" for each in BY_READING),
     )
     drill_interval = fields.Selection(
         [

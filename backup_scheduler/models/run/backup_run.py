@@ -2,6 +2,8 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import LazyTranslate
 
+from ...engine.archive.levels import BY_READING, LEVELS
+
 _lt = LazyTranslate(__name__)
 STATUSES = [
     ("queued", "Queued"),
@@ -13,14 +15,9 @@ STATUSES = [
     ("skipped", "Skipped"),
     ("cancelled", "Cancelled"),
 ]
-VERIFICATION_LEVELS = [
-    ("1", "1 – Complete"),
-    ("2", "2 – Intact"),
-    ("3", "3 – Consistent"),
-    ("4", "4 – Restored"),
-]
+VERIFICATION_LEVELS = [(str(number), f"{number} – {each.name}") for number, each in LEVELS.items()]
 # What a run can be asked to reach before its archive is stored.
-LEVELS_AFTER_BACKUP = VERIFICATION_LEVELS[:3]
+LEVELS_AFTER_BACKUP = [each for each in VERIFICATION_LEVELS if int(each[0]) in BY_READING]
 GOOD = ("success", "verified")
 ACTIVE = ("queued", "running")
 SUMMARY_LENGTH = 160
