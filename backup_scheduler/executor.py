@@ -19,6 +19,7 @@ from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
 from .after_commit import forgive
 from .engine.errors import BackupError, InternalError
+from .engine.messages import Message, received
 
 _logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Executor:
 
         What cannot be written down ends the run, and not whoever executes it.
         """
-        event = storable(event)
+        event = storable(received(event))
         try:
             return self._transaction(lambda env: self._record(env, task, event))
         except DATABASE_ERRORS:
@@ -304,6 +305,8 @@ def internal(error):
 
 def storable(value):
     """Return plain values without the one character that PostgreSQL's text cannot hold."""
+    if isinstance(value, Message):
+        return value.changed(storable)
     if isinstance(value, str):
         return value.replace("\x00", "")
     if isinstance(value, list):

@@ -43,6 +43,7 @@ from . import transfer  # noqa: E402 - the package has its name only now
 from .control import Control  # noqa: E402
 from .errors import BackupError, Cancelled, InternalError  # noqa: E402
 from .masking import masked, secrets_of  # noqa: E402
+from .messages import carried  # noqa: E402
 
 
 class Process:
@@ -78,7 +79,7 @@ class Process:
         return 1
 
     def emit(self, event):
-        line = json.dumps(masked(event, self._secrets))
+        line = json.dumps(carried(masked(event, self._secrets)))
         with self._lock:
             try:
                 self._sink.write(line + "\n")

@@ -150,8 +150,21 @@ def extracted(node, path=()):
             yield from extracted(value, (*path, position))
 
 
-def restored(node, kept, make=unpacked):
-    """Return the values with ``make(packed message)`` at each path of ``kept``.
+def carried(event):
+    """Return an event as one line of JSON can carry it; :func:`received` makes it again."""
+    return {**event, "messages": list(extracted(event))}
+
+
+def received(event):
+    """Return an event with its messages; one that has not been through JSON as it is."""
+    return restored(
+        {key: value for key, value in event.items() if key != "messages"},
+        event.get("messages", ()),
+    )
+
+
+def restored(node, kept, make=lambda message, _english: unpacked(message)):
+    """Return the values with ``make(packed message, what is there)`` at each path of ``kept``.
 
     A path that leads nowhere is left out.
     """
@@ -163,7 +176,7 @@ def restored(node, kept, make=unpacked):
 def _with(node, path, message, make):
     """Return ``node`` with what ``path`` leads to exchanged; ``node`` itself is not changed."""
     if not path:
-        return make(message)
+        return make(message, node)
     key, rest = path[0], path[1:]
     if isinstance(node, dict) and key in node:
         return {**node, key: _with(node[key], rest, message, make)}

@@ -1,4 +1,5 @@
 from . import backup_secret_mixin
+from . import backup_message
 from .job import backup_retention_mixin
 from .instance import backup_instance
 from .instance import backup_database

@@ -41,6 +41,7 @@ from . import test_job_preview
 from . import test_js
 from . import test_live
 from . import test_live_faults
+from . import test_messages
 from . import test_neutralize
 from . import test_overview
 from . import test_overview_links

@@ -7,6 +7,7 @@ from odoo.exceptions import ValidationError
 
 from ..engine.errors import BackupError
 from ..engine.sources.http_client import checked_url, same_address
+from ..models.backup_message import all_translated
 
 STEPS = [
     ("server", "Server"),
@@ -257,6 +258,7 @@ class BackupSetup(models.TransientModel):
         }
 
     def _tell(self, problem):
+        problem = all_translated(problem, self.env.lang)
         self.write({field: problem.get(field) for field in ANSWER_FIELDS})
 
     # --- what each step asks --------------------------------------------------------------------

@@ -6,6 +6,8 @@ import uuid
 from odoo import api, fields, models
 from odoo.tools import SQL
 
+from ...engine.messages import joined
+from ..backup_message import MessageText
 from ..dispatcher.backup_dispatcher import isolated
 from .backup_alert_channel import OVER_NETWORK
 
@@ -45,6 +47,7 @@ class BackupAlert(models.Model):
 
     _name = "backup.alert"
     _description = "Backup Alert"
+    _inherit = ["backup.message.mixin"]
     _order = "id desc"
 
     event = fields.Selection(EVENTS, required=True, readonly=True)
@@ -74,8 +77,10 @@ class BackupAlert(models.Model):
         "res.users", "backup_alert_told_rel", readonly=True, copy=False,
         help="Whose mail or activities are made already: those of many users are made in pieces.",
     )  # fmt: skip
-    error = fields.Text(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageText(readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     lease_token = fields.Char(readonly=True, groups=fields.NO_ACCESS)
     lease_until = fields.Datetime(readonly=True, groups=fields.NO_ACCESS)
 
@@ -268,7 +273,7 @@ class BackupAlert(models.Model):
         if self.channel_id:
             self.channel_id._record_error(error, hint)
         elif self.job_id:
-            self.job_id.sudo().ping_error = "\n".join(filter(None, (error, hint)))
+            self.job_id.sudo().ping_error = joined("\n", filter(None, (error, hint)))
 
     # --- what is over ---------------------------------------------------------------------------
 

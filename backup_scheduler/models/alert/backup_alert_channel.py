@@ -6,7 +6,9 @@ from odoo.exceptions import UserError, ValidationError
 
 from ...engine.errors import BackupError
 from ...engine.masking import masked, secrets_of
+from ...engine.messages import joined
 from ...engine.notify import attempt, checked_address
+from ..backup_message import MessageText, translated
 
 KINDS = [
     ("activity", "Odoo activity"),
@@ -33,7 +35,7 @@ class BackupAlertChannel(models.Model):
 
     _name = "backup.alert.channel"
     _description = "Backup Alert Channel"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.secret.mixin", "backup.message.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -113,7 +115,8 @@ class BackupAlertChannel(models.Model):
         "what is stored was given for this one alone.",
     )
     last_sent_at = fields.Datetime("Last Sent", readonly=True, copy=False)
-    last_error = fields.Text(readonly=True, copy=False)
+    last_error = MessageText(readonly=True, copy=False)
+    last_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
     status = fields.Selection(
         [("ok", "Working"), ("error", "Failing"), ("muted", "Muted"), ("new", "Not Used Yet")],
         compute="_compute_status",
@@ -186,7 +189,7 @@ class BackupAlertChannel(models.Model):
             return checked_address(address)
         except BackupError as error:
             raise ValidationError(
-                self.env._("Address: %(error)s", error=error.message)
+                self.env._("Address: %(error)s", error=translated(error.message, self.env.lang))
             ) from None
 
     def write(self, vals):
@@ -208,7 +211,8 @@ class BackupAlertChannel(models.Model):
         alert = self.env["backup.alert"].sudo()._make_test(self.sudo())
         answer = alert._send_test()
         return {"ok": answer["ok"], **{
-            key: answer.get(key) or False for key in ("error_code", "error", "hint")
+            key: translated(answer.get(key), self.env.lang) or False
+            for key in ("error_code", "error", "hint")
         }}
 
     def action_send_test(self):
@@ -314,7 +318,7 @@ class BackupAlertChannel(models.Model):
         self.sudo().write({"last_sent_at": fields.Datetime.now(), "last_error": False})
 
     def _record_error(self, error, hint):
-        self.sudo().last_error = "\n".join(filter(None, (error, hint)))
+        self.sudo().last_error = joined("\n", filter(None, (error, hint)))
 
 
 def send_now(notice):

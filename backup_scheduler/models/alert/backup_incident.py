@@ -2,6 +2,7 @@ import logging
 
 from odoo import api, fields, models
 
+from ..backup_message import MessageChar, MessageText
 from ..dispatcher.backup_dispatcher import isolated
 from ..run.backup_run import GOOD, SUMMARY_LENGTH
 
@@ -29,6 +30,7 @@ class BackupIncident(models.Model):
 
     _name = "backup.incident"
     _description = "Backup Incident"
+    _inherit = ["backup.message.mixin"]
     _order = "opened_at desc, id desc"
 
     kind = fields.Selection(KINDS, required=True, readonly=True)
@@ -53,8 +55,10 @@ class BackupIncident(models.Model):
     last_at = fields.Datetime("Last Seen", readonly=True, help="When the last run of it ended.")
     run_count = fields.Integer("Runs", readonly=True)
     error_code = fields.Char(readonly=True)
-    error = fields.Char(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageChar(limit=SUMMARY_LENGTH, readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     alert_ids = fields.Many2many("backup.alert", string="Alerts", readonly=True)
     activity_ids = fields.Many2many("mail.activity", readonly=True, copy=False)
 
@@ -149,8 +153,8 @@ class BackupIncident(models.Model):
             last_at=run.finished_at,
             run_count=known.run_count + (not again),
             error_code=run.error_code,
-            error=run.error_summary,
-            hint=run.hint,
+            error=run._message("error"),
+            hint=run._message("hint"),
         )
 
     # --- closing --------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ from odoo.exceptions import ValidationError
 from ...engine.destinations import KINDS, open_destination
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
+from ...engine.messages import joined
+from ..backup_message import MessageText, all_translated, reason_of
 
 
 class BackupDestination(models.Model):
     _name = "backup.destination"
     _description = "Backup Destination"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.secret.mixin", "backup.message.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -55,8 +57,10 @@ class BackupDestination(models.Model):
     check_status = fields.Selection(
         [("ok", "Usable"), ("error", "Failing")], readonly=True, copy=False
     )
-    check_error = fields.Text(readonly=True, copy=False)
-    check_warnings = fields.Text(readonly=True, copy=False)
+    check_error = MessageText(readonly=True, copy=False)
+    check_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
+    check_warnings = MessageText(readonly=True, copy=False)
+    check_warnings_message = fields.Json(readonly=True, copy=False, prefetch=False)
     may_read = fields.Boolean(default=True, readonly=True, copy=False)
     may_delete = fields.Boolean(default=True, readonly=True, copy=False)
     offered_host_key = fields.Char(readonly=True, copy=False)
@@ -110,7 +114,7 @@ class BackupDestination(models.Model):
         except BackupError as error:
             raise ValidationError(
                 self.env._(
-                    "Encrypt For: %(error)s %(hint)s", error=error.message, hint=error.hint
+                    "Encrypt For: %(error)s %(hint)s", **reason_of(error, self.env.lang)
                 )
             ) from error
 
@@ -144,7 +148,7 @@ class BackupDestination(models.Model):
             self._record_check(found, answer["warnings"])
         if place is not None:
             self._keep_changed_settings(place.changed_settings)
-        return answer
+        return all_translated(answer, self.env.lang)
 
     def _record_check(self, found, warnings):
         rights = found.get("rights") or {}
@@ -155,7 +159,7 @@ class BackupDestination(models.Model):
                 "may_delete": rights.get("delete", True),
                 "check_status": "ok",
                 "check_error": False,
-                "check_warnings": "\n".join(warnings) or False,
+                "check_warnings": joined("\n", warnings) or False,
                 "offered_host_key": False,
                 "offered_fingerprint": False,
                 "last_check_at": fields.Datetime.now(),
@@ -166,7 +170,7 @@ class BackupDestination(models.Model):
         self.sudo().write(
             {
                 "check_status": "error",
-                "check_error": f"{error.message}\n{error.hint}",
+                "check_error": joined("\n", (error.message, error.hint)),
                 "check_warnings": False,
                 "offered_host_key": getattr(error, "host_key", False),
                 "offered_fingerprint": getattr(error, "fingerprint", False),

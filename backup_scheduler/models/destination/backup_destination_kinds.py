@@ -13,6 +13,7 @@ from odoo.exceptions import UserError, ValidationError
 
 from ...engine.destinations import KINDS, open_destination
 from ...engine.errors import BackupError
+from ..backup_message import reason_of
 
 # What the model itself declares.
 DECLARED = ("path",)
@@ -137,7 +138,7 @@ class BackupDestinationKinds(models.Model):
             try:
                 open_destination(destination.kind, destination._settings())
             except BackupError as error:
-                reason = {"error": error.message, "hint": error.hint}
+                reason = reason_of(error, self.env.lang)
                 message = self.env._("%(error)s %(hint)s", **reason)
                 raise ValidationError(message) from error
 

@@ -14,6 +14,7 @@ from ...engine.destinations import open_destination
 from ...engine.encryption import METHOD
 from ...engine.errors import ArchiveMissing, BackupError
 from ...engine.naming import is_encrypted
+from ..backup_message import reason_of
 from ..run.backup_run import GOOD, VERIFICATION_LEVELS
 from ..run.backup_run_status import finding_of
 
@@ -73,7 +74,7 @@ class BackupDestination(models.Model):
                     found["complete"] = False
                     break
         except BackupError as error:
-            reason = {"error": error.message, "hint": error.hint}
+            reason = reason_of(error, self.env.lang)
             raise UserError(self.env._("%(error)s\n\n%(hint)s", **reason)) from error
         return found
 

@@ -11,6 +11,7 @@ from ... import launcher
 from ...engine.destinations import open_destination
 from ...engine.errors import BackupError
 from ...engine.spool import free_space
+from ..backup_message import reason_of
 from ..backup_secret_mixin import KEY_VARIABLE, key_path
 
 # The cron is due every minute; Odoo polls every 60 to 70 seconds.
@@ -201,10 +202,11 @@ class BackupDoctor(models.AbstractModel):
         try:
             open_destination(destination.kind, destination._settings()).check()
         except BackupError as error:
+            reason = reason_of(error, self.env.lang)
             what = self.env._(
-                "Destination “%(name)s”: %(error)s", name=destination.name, error=error.message
+                "Destination “%(name)s”: %(error)s", name=destination.name, error=reason["error"]
             )
-            return [problem("destination", what, error.hint)]
+            return [problem("destination", what, reason["hint"])]
         return []
 
     @api.model

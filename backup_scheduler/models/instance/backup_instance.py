@@ -7,7 +7,9 @@ from odoo.exceptions import ValidationError
 from ...engine import transfer
 from ...engine.control import Control
 from ...engine.errors import BackupError
+from ...engine.messages import joined
 from ...engine.sources.http_client import checked_url
+from ..backup_message import MessageText, all_translated, translated
 
 _logger = logging.getLogger(__name__)
 
@@ -23,7 +25,7 @@ CHECK_INTERVAL = datetime.timedelta(minutes=1)
 class BackupInstance(models.Model):
     _name = "backup.instance"
     _description = "Backup Instance"
-    _inherit = ["mail.thread", "backup.secret.mixin"]
+    _inherit = ["mail.thread", "backup.secret.mixin", "backup.message.mixin"]
     _order = "name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -79,7 +81,8 @@ class BackupInstance(models.Model):
     check_status = fields.Selection(
         [("ok", "Reachable"), ("error", "Failing")], readonly=True, copy=False
     )
-    check_error = fields.Text(readonly=True, copy=False)
+    check_error = MessageText(readonly=True, copy=False)
+    check_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
     check_code = fields.Char(readonly=True, copy=False, help="The error's name, for scripts.")
     last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
     database_ids = fields.One2many("backup.database", "instance_id")
@@ -140,7 +143,8 @@ class BackupInstance(models.Model):
         try:
             checked_url(self.url)
         except BackupError as error:
-            message = self.env._("Address: %(error)s", error=error.message)
+            reason = translated(error.message, self.env.lang)
+            message = self.env._("Address: %(error)s", error=reason)
             raise ValidationError(message) from error
 
     @api.onchange("url")
@@ -182,7 +186,7 @@ class BackupInstance(models.Model):
             self._record_server(answer["odoo_version"], answer["databases"])
         else:
             self._record_failed_check(answer)
-        return answer
+        return all_translated(answer, self.env.lang)
 
     @api.model
     def _ask_server(self, source):
@@ -315,7 +319,7 @@ class BackupInstance(models.Model):
             {
                 "check_status": "error",
                 "check_code": answer["error_code"],
-                "check_error": f"{answer['error']}\n{answer['hint']}",
+                "check_error": joined("\n", (answer["error"], answer["hint"])),
                 "last_check_at": fields.Datetime.now(),
             }
         )

@@ -18,7 +18,7 @@ FIRST_YEAR, LAST_YEAR = 1900, 2999
 class BackupJob(models.Model):
     _name = "backup.job"
     _description = "Backup Job"
-    _inherit = ["mail.thread"]
+    _inherit = ["mail.thread", "backup.message.mixin"]
     _order = "name, id"
     _check_company_auto = True
 

@@ -10,6 +10,9 @@ from odoo.modules.module import get_modules
 from odoo.sql_db import connection_info_for
 from odoo.tools import file_open
 
+from ...engine.messages import joined
+from ..backup_message import MessageText
+
 _logger = logging.getLogger(__name__)
 
 OPEN = ("queued", "running")
@@ -31,6 +34,7 @@ class BackupRestore(models.Model):
 
     _name = "backup.restore"
     _description = "Restore of an Archive"
+    _inherit = ["backup.message.mixin"]
     _order = "id desc"
 
     run_id = fields.Many2one(
@@ -71,10 +75,13 @@ class BackupRestore(models.Model):
     started_at = fields.Datetime("Started", readonly=True)
     finished_at = fields.Datetime("Finished", readonly=True)
     error_code = fields.Char(readonly=True)
-    error = fields.Text(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageText(readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     checked = fields.Json(readonly=True)
-    notes = fields.Text(readonly=True)
+    notes = MessageText(readonly=True)
+    notes_message = fields.Json(readonly=True, prefetch=False)
     url = fields.Char("Address", compute="_compute_url")
     identity_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
 
@@ -131,7 +138,7 @@ class BackupRestore(models.Model):
         self.write(
             {
                 "checked": result["checked"],
-                "notes": "\n".join(result.get("notes") or []) or False,
+                "notes": joined("\n", result.get("notes") or []) or False,
                 "progress": 100,
             }
         )

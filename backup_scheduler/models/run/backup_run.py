@@ -3,6 +3,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tools import LazyTranslate
 
 from ...engine.archive.levels import BY_READING, LEVELS
+from ..backup_message import MessageJson, MessageText
 
 _lt = LazyTranslate(__name__)
 STATUSES = [
@@ -32,6 +33,7 @@ class BackupRun(models.Model):
 
     _name = "backup.run"
     _description = "Backup Run"
+    _inherit = ["backup.message.mixin"]
     _order = "scheduled_at desc, id desc"
 
     job_id = fields.Many2one("backup.job", readonly=True, index=True, ondelete="set null")
@@ -91,8 +93,10 @@ class BackupRun(models.Model):
     size = fields.Float(readonly=True, aggregator="avg", help="Bytes of the archive.")
     sha256 = fields.Char("SHA-256", readonly=True)
     error_code = fields.Char(readonly=True)
-    error = fields.Text(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageText(readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     error_summary = fields.Char(compute="_compute_error_summary")
     traceback = fields.Text(readonly=True)
     log = fields.Text(readonly=True)
@@ -102,8 +106,10 @@ class BackupRun(models.Model):
         help="How far the archive was checked when it was last read.",
     )
     verified_at = fields.Datetime("Last Read", readonly=True)
-    verification_report = fields.Json(readonly=True)
-    finding = fields.Json(
+    verification_report = MessageJson(readonly=True)
+    verification_report_message = fields.Json(readonly=True, prefetch=False)
+    finding_message = fields.Json(readonly=True, prefetch=False)
+    finding = MessageJson(
         readonly=True,
         help="What was found wrong with an archive that is the one which was stored, and at which "
         "level: it counts until a reading of at least that level finds it no more.",
@@ -169,9 +175,11 @@ class BackupRun(models.Model):
     # --- fields ---------------------------------------------------------------------------------
 
     @api.depends("error")
+    @api.depends_context("lang")
     def _compute_error_summary(self):
         for run in self:
-            run.error_summary = " ".join((run.error or "").split())[:SUMMARY_LENGTH]
+            told = run._translated("error") or ""
+            run.error_summary = " ".join(told.split())[:SUMMARY_LENGTH]
 
     @api.depends("copy_ids.status")
     def _compute_stored_copies(self):

@@ -7,6 +7,7 @@ from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import SQL
 
 from ...engine.errors import InternalError, WorkerLost
+from ...engine.messages import _
 from ...engine.naming import archive_path
 
 _logger = logging.getLogger(__name__)
@@ -208,12 +209,16 @@ class BackupRunExecution(models.Model):
         if self.status != "running":
             self._lose_work()
         elif self.stored_copies:
-            error = WorkerLost(f"The worker {self.worker} ended in the middle of the run.")
+            error = WorkerLost(
+                _("The worker %(worker)s ended in the middle of the run.", worker=self.worker)
+            )
             self._end_with_what_is_stored(error.as_dict())
         elif self.cancel_requested:
-            self._mark_cancelled(self.env._("Cancelled; its worker was gone."))
+            self._mark_cancelled(_("Cancelled; its worker was gone."))
         else:
-            error = WorkerLost(f"The worker {self.worker} ended in the middle of the run.")
+            error = WorkerLost(
+                _("The worker %(worker)s ended in the middle of the run.", worker=self.worker)
+            )
             self._mark_failed(error.as_dict())
 
     def _mark_unrecordable(self, error):

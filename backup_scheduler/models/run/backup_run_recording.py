@@ -1,6 +1,7 @@
 from odoo import models
 
 from ...engine.errors import Cancelled, NoDatabase, WorkerLost
+from ...engine.messages import _, joined
 
 
 class BackupRunRecording(models.Model):
@@ -78,12 +79,12 @@ class BackupRunRecording(models.Model):
 
     def _record_lost(self, event):
         """The engine ended without a word: what it left is still where it was."""
-        tail = f"\n{event['tail']}" if event["tail"] else ""
-        error = WorkerLost(f"The engine process ended with code {event['exit_code']}.{tail}")
+        ended = _("The engine process ended with code %(code)s.", code=event["exit_code"])
+        error = WorkerLost(joined("\n", filter(None, (ended, event["tail"]))))
         if self.stored_copies:
             self._end_with_what_is_stored(error.as_dict())
         elif self.cancel_requested:
-            self._mark_cancelled(self.env._("Cancelled."))
+            self._mark_cancelled(_("Cancelled."))
         else:
             self._mark_failed(error.as_dict())
 
@@ -94,8 +95,9 @@ class BackupRunRecording(models.Model):
         missed._mark_missed(failure["error_code"], failure["error"])
         if failure["error_code"] == Cancelled.code:
             missed.next_attempt_at = False
-        archive = {"size": self.size, "sha256": self.sha256, "report": self.verification_report}
-        self._mark_stored({**archive, "finding": self.finding or None})
+        report, finding = self._message("verification_report"), self._message("finding")
+        archive = {"size": self.size, "sha256": self.sha256, "report": report}
+        self._mark_stored({**archive, "finding": finding or None})
 
     def _settle_copies(self):
         """The engine ended in order: it has removed what it wrote."""
@@ -107,7 +109,7 @@ class BackupRunRecording(models.Model):
         self.instance_id._record_server(event["version"], event["databases"])
         self._settle_copies()
         if not event["databases"]:
-            self._mark_failed(NoDatabase("The server has no database.").as_dict())
+            self._mark_failed(NoDatabase(_("The server has no database.")).as_dict())
             return
         wanted = event["databases"]
         if self.job_id.database_scope == "selected":
@@ -115,7 +117,7 @@ class BackupRunRecording(models.Model):
         names = set(wanted) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)
         first, *others = sorted(names) or [False]
         if not first:
-            self._mark_skipped("overlap", "All databases of this fire have their runs already.")
+            self._mark_skipped("overlap", _("All databases of this fire have their runs already."))
             return
         self._release(database_name=first, attempt=self.attempt - 1)
         if self.job_id:

@@ -199,7 +199,7 @@ class BackupRunStatus(models.Model):
                 "status": self._good_status(level),
                 "finding": False,
                 "verification_level": str(level),
-                "verification_report": report or self.verification_report,
+                "verification_report": report or self._message("verification_report"),
                 "verified_at": fields.Datetime.now(),
                 "error_code": False,
                 "error": False,
@@ -212,7 +212,7 @@ class BackupRunStatus(models.Model):
         self.write(
             {
                 "finding": finding_of(failure),
-                "verification_report": report or self.verification_report,
+                "verification_report": report or self._message("verification_report"),
                 "verified_at": fields.Datetime.now(),
             }
         )
@@ -220,8 +220,8 @@ class BackupRunStatus(models.Model):
         self._tell_finding()
 
     def _show_finding(self):
-        shown = ("error_code", "error", "hint")
-        self.write({"status": "verify_failed", **{key: self.finding[key] for key in shown}})
+        shown, found = ("error_code", "error", "hint"), self._message("finding")
+        self.write({"status": "verify_failed", **{key: found[key] for key in shown}})
 
     def _tell_finding(self):
         """An archive that nobody should rely on: that is for people to know at once."""

@@ -4,6 +4,7 @@ import uuid
 from odoo import api, fields, models
 from odoo.tools import SQL
 
+from ...engine.messages import _, joined
 from .backup_run import ACTIVE
 
 WORK = [
@@ -215,9 +216,10 @@ class BackupRunWork(models.Model):
         """Return what a last word other than ``done`` says, as code and text."""
         if event["event"] == "failed":
             return event["error_code"], event["error"]
-        tail = f" {event['tail']}" if event["tail"] else ""
-        code = f" with code {event['exit_code']}" if event["exit_code"] is not None else ""
-        return "worker_lost", f"The process ended{code}.{tail}"
+        ended = _("The process ended.")
+        if event["exit_code"] is not None:
+            ended = _("The process ended with code %(code)s.", code=event["exit_code"])
+        return "worker_lost", joined(" ", filter(None, (ended, event["tail"])))
 
 
 def first(moments):

@@ -5,7 +5,8 @@ import json
 import pickle
 
 import pytest
-from engine.messages import Message, Translations, _, extracted, joined, packed, restored, unpacked
+from engine.messages import Message, Translations, extracted, joined, packed, restored, unpacked
+from engine.messages import _ as said  # Odoo exports what is called “_”, also in tests.
 
 FRENCH = {
     "The server has no database %(name)r.": "Le serveur n'a pas de base %(name)r.",
@@ -22,30 +23,30 @@ def in_french(message):
 @pytest.mark.parametrize(
     ("message", "english", "french"),
     [
-        (_("Choose another name."), "Choose another name.", "Choisissez un autre nom."),
+        (said("Choose another name."), "Choose another name.", "Choisissez un autre nom."),
         (
-            _("The server has no database %(name)r.", name="o'h"),
+            said("The server has no database %(name)r.", name="o'h"),
             'The server has no database "o\'h".',
             "Le serveur n'a pas de base \"o'h\".",
         ),
         (
-            _("Check %(count)d files: %(names)s", count=2, names=["a", "b"]),
+            said("Check %(count)d files: %(names)s", count=2, names=["a", "b"]),
             "Check 2 files: a, b",
             "a, b : 2 fichiers à vérifier",
         ),
         (
-            _("%(what)s Nothing was sent.", what=_("Choose another name.")),
+            said("%(what)s Nothing was sent.", what=said("Choose another name.")),
             "Choose another name. Nothing was sent.",
             "Choisissez un autre nom. Rien n'a été envoyé.",
         ),
         (
-            joined("\n", [_("Choose another name."), "plain"]),
+            joined("\n", [said("Choose another name."), "plain"]),
             "Choose another name.\nplain",
             "Choisissez un autre nom.\nplain",
         ),
-        (_("100%% of %(what)s", what="%s"), "100% of %s", "100% of %s"),
-        (_("100 % is all"), "100 % is all", "100 % is all"),
-        (_("It says: %(error)s", error=ValueError("no")), "It says: no", "It says: no"),
+        (said("100%% of %(what)s", what="%s"), "100% of %s", "100% of %s"),
+        (said("100 % is all"), "100 % is all", "100 % is all"),
+        (said("It says: %(error)s", error=ValueError("no")), "It says: no", "It says: no"),
     ],
 )
 def test_a_message_reads_in_english_and_renders_in_another_language(message, english, french):
@@ -59,19 +60,19 @@ BROKEN = ["La base %(nom)r.", "100 % %(name)s", "%(name)999999999s", "%s", "%(na
 
 @pytest.mark.parametrize("translation", BROKEN)
 def test_a_translation_that_does_not_fit_gives_way_to_the_english(translation):
-    message = _("The server has no database %(name)r.", name="sales")
+    message = said("The server has no database %(name)r.", name="sales")
     assert message.rendered(lambda _message: translation) == message
 
 
 @pytest.mark.parametrize("template", ["%(name)999999999s", "%s", "100 % of %(name)s"])
 def test_a_template_that_values_cannot_fit_is_an_error_where_it_is_written(template):
     with pytest.raises(ValueError, match="not a template"):
-        _(template, name="sales")
+        said(template, name="sales")
 
 
 def test_a_message_survives_json_pickle_and_copies():
     inner = Translations("other_addon")("Choose another name.")
-    message = _("%(what)s: %(names)s and %(count)d", what=inner, names=["a", inner], count=3)
+    message = said("%(what)s: %(names)s and %(count)d", what=inner, names=["a", inner], count=3)
     through_json = unpacked(json.loads(json.dumps(packed(message))))
     pickled = pickle.loads(pickle.dumps(message))  # noqa: S301 - our own
     for other in (through_json, pickled, copy.deepcopy(message)):
@@ -81,7 +82,7 @@ def test_a_message_survives_json_pickle_and_copies():
 
 
 def test_messages_go_beside_the_values_they_stand_in():
-    hint = _("Choose another name.")
+    hint = said("Choose another name.")
     event = {"error": hint, "copies": [{"id": 1}, {"notes": ["plain", hint]}], "size": 3}
     kept = json.loads(json.dumps(list(extracted(event))))
     assert [path for path, _message in kept] == [["error"], ["copies", 1, "notes", 1]]
@@ -93,7 +94,7 @@ def test_messages_go_beside_the_values_they_stand_in():
 
 
 def test_a_path_that_leads_nowhere_is_left_out():
-    kept = packed(_("Choose another name."))
+    kept = packed(said("Choose another name."))
     for path in (["notes", 0], ["gone"], ["error", "deeper"], ["list", 7]):
         node = {"notes": "text", "error": "text", "list": []}
         assert restored(node, [[path, kept]]) == node
@@ -102,4 +103,4 @@ def test_a_path_that_leads_nowhere_is_left_out():
 def test_what_a_remote_says_is_never_taken_for_a_message():
     forged = {"text": "%(a)s", "values": {"a": "forged"}}
     assert restored({"manifest": forged}, []) == {"manifest": forged}
-    assert _("It said: %(said)s", said=forged).values == {"said": str(forged)}
+    assert said("It said: %(said)s", said=forged).values == {"said": str(forged)}
