@@ -64,13 +64,14 @@ class Translations:
 _ = Translations(HOME)
 
 
-def joined(separator, texts):
+def joined(separator, texts, end=""):
     """Return the texts in a row as one message; a plain text where none of them is a message."""
     texts = list(texts)
     if not any(isinstance(text, Message) for text in texts):
-        return separator.join(texts)
+        return separator.join(texts) + end
     names = [f"part{number}" for number, _text in enumerate(texts)]
     template = separator.replace("%", "%%").join(f"%({name})s" for name in names)
+    template += end.replace("%", "%%")
     return Message(template, dict(zip(names, texts, strict=True)))
 
 

@@ -8,6 +8,7 @@ see :mod:`.checkers`. What no reading can tell, that the dump restores, is not a
 import hashlib
 
 from ..errors import Damaged
+from ..messages import _
 from . import dump
 from .checkers import Intact, Wanted
 from .consistent import Consistent
@@ -89,7 +90,7 @@ def _verify_dump(source, _probe, checks_of, wanted):
 
 def _require_digest(digest, expected):
     if digest.hexdigest() != expected.lower():
-        raise Damaged("The archive is not the one that was stored: its SHA-256 is another.")
+        raise Damaged(_("The archive is not the one that was stored: its SHA-256 is another."))
 
 
 _FORMATS = {"zip": _verify_zip, "dump": _verify_dump}
