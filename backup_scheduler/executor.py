@@ -300,7 +300,7 @@ def internal(error):
     if isinstance(error, UserError):
         # It says itself what to do.
         return InternalError(str(error), hint="").as_dict()
-    return InternalError(f"{type(error).__name__}: {error}").as_dict()
+    return InternalError.of(error).as_dict()
 
 
 def storable(value):

@@ -25,6 +25,11 @@ class BackupError(Exception):
         if hint is not None:
             self.hint = hint
 
+    @classmethod
+    def of(cls, error):
+        """Return the error that stands for an exception which nobody foresaw."""
+        return cls(f"{type(error).__name__}: {error}")
+
     @property
     def retryable(self):
         return isinstance(self, RetryableError)

@@ -4,6 +4,7 @@ import contextlib
 
 from .copies import open_copies, publish_copies, require
 from .errors import ArchiveError, DestinationFailed
+from .messages import _
 from .reading import pass_over, stored_blocks
 from .spool import Spool, check_space, sweep
 from .tally import Tally
@@ -32,7 +33,7 @@ def replicate(order, control):
             return {"copies": copies}
         pass_over(candidate, error, control)
         errors.append(error)
-    raise errors[0] if errors else DestinationFailed("There is no copy to read from.")
+    raise errors[0] if errors else DestinationFailed(_("There is no copy to read from."))
 
 
 def replicate_from(candidate, order, control):

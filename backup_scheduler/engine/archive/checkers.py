@@ -137,9 +137,9 @@ class Manifest:
         if len(self._content) + len(block) > MAX_SIZE:
             raise Inconsistent(
                 _(
-                    "%(manifest)s is longer than %(max_size)s bytes.",
+                    "%(manifest)s is longer than %(limit)s bytes.",
                     manifest=MANIFEST,
-                    max_size=MAX_SIZE,
+                    limit=MAX_SIZE,
                 )
             )
         self._content += block

@@ -21,10 +21,11 @@ import threading
 
 from ..archive.checkers import PlainDump
 from ..errors import LibraryMissing
+from ..messages import _
 from ..spool import write_all
 
-CLIENT = "Install the package postgresql-client where Odoo runs."
-UNRESTRICTED = (
+CLIENT = _("Install the package postgresql-client where Odoo runs.")
+UNRESTRICTED = _(
     "Update postgresql-client where Odoo runs: PostgreSQL 13.22, 14.19, 15.14, 16.10, 17.6, or a "
     "later one."
 )
@@ -201,7 +202,7 @@ def program(name):
     """Return the path of a program of PostgreSQL's; raise :class:`LibraryMissing` without it."""
     path = shutil.which(name)
     if path is None:
-        raise LibraryMissing(f"The program {name} is not installed.", hint=CLIENT)
+        raise LibraryMissing(_("The program %(name)s is not installed.", name=name), hint=CLIENT)
     return path
 
 
@@ -216,6 +217,6 @@ def require_restrict(psql):
     )
     if b"\\restrict" not in done.stdout:
         raise LibraryMissing(
-            "The psql of this machine is too old: it would run commands that a dump may hold.",
+            _("The psql of this machine is too old: it would run commands that a dump may hold."),
             hint=UNRESTRICTED,
         )
