@@ -258,8 +258,8 @@ class BackupSetup(models.TransientModel):
         }
 
     def _tell(self, problem):
-        problem = all_translated(problem, self.env.lang)
-        self.write({field: problem.get(field) for field in ANSWER_FIELDS})
+        told = all_translated(problem, self.env.lang)
+        self.write({field: told.get(field) for field in ANSWER_FIELDS})
 
     # --- what each step asks --------------------------------------------------------------------
 
