@@ -1,9 +1,15 @@
 """What the engine says, in the language of who reads it, and in English in the log."""
 
+import ast
+import html
 import json
+from pathlib import Path
 from unittest.mock import patch
 
+from odoo import fields
+from odoo.exceptions import ValidationError
 from odoo.tools import mute_logger
+from odoo.tools.misc import file_path
 from odoo.tools.translate import TranslationModuleReader, code_translations
 
 from ..engine import transfer
@@ -158,8 +164,48 @@ class TestMessages(MessageCase):
         self.assertIn(told, self._as(self.french, incident)._tell_lines())
         self.assertIn(incident.error, self._as(self.english, incident)._tell_lines())
 
+    @mute_logger(RUN_LOGGER)
+    def test_an_activity_is_written_in_the_language_of_whose_it_is(self):
+        channel = self.env["backup.alert.channel"].create(
+            {"name": "To-do", "kind": "activity", "user_ids": (self.french | self.english).ids}
+        )
+        run = self._failed(UnknownDatabase(said(UNKNOWN, name="sales")))
+        incident, _recovered = self.env["backup.incident"]._see_run(run)
+        alert = self.env["backup.alert"]._queue(
+            channel, "opened", incident, self.env.company, fields.Datetime.now()
+        )
+        self.assertTrue(alert._deliver_whole()["ok"])
+        notes = {activity.user_id: activity.note for activity in incident.activity_ids}
+        self.assertIn("Le serveur n'a pas de base", html.unescape(notes[self.french]))
+        self.assertIn("The server has no database", html.unescape(notes[self.english]))
+
+    def test_a_level_is_explained_to_each_in_their_language(self):
+        level = LEVELS[3]
+        self.startPatcher(patch.dict(CATALOGUE, {level.meaning.template: "Rien ne manque."}))
+        run = self._stored()
+        for user, told in ((self.french, "Rien ne manque."), (self.english, level.meaning)):
+            wizard = self._as(user, self.env["backup.verification"]).create({"run_id": run.id})
+            self.assertIn(told, wizard.meaning)
+
+    def test_a_wrong_schedule_is_explained_in_the_language_of_who_enters_it(self):
+        french = {"%(number)s is outside %(range)s": "%(number)s n'est pas dans %(range)s",
+                  "hour": "heure"}  # fmt: skip
+        self.startPatcher(patch.dict(CATALOGUE, french))
+        for user, told in ((self.french, "heure: 24 n'est pas dans 0-23"),
+                           (self.english, "hour: 24 is outside 0-23")):
+            with self.assertRaisesRegex(ValidationError, told):
+                self._as(user, self.Job).preview_cron("0 24 * * *")
+
     def test_odoos_export_finds_the_templates_of_the_engine(self):
-        rows = TranslationModuleReader(self.env.cr, ["backup_scheduler"])
+        with self.assertNoLogs("odoo.tools.translate", "WARNING"):
+            rows = list(TranslationModuleReader(self.env.cr, ["backup_scheduler"]))
         exported = {source for _module, _kind, _name, _line, source, *_rest in rows}
-        meanings = {level.meaning.template for level in LEVELS.values()}
-        self.assertLessEqual({ConnectionFailed.hint.template, *meanings}, exported)
+        engine = Path(file_path("backup_scheduler/engine"))
+        templates = {
+            call.args[0].value
+            for path in engine.rglob("*.py")
+            for call in ast.walk(ast.parse(path.read_text()))
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "_"
+        }
+        self.assertGreater(len(templates), 400)
+        self.assertEqual(templates - exported, set())

@@ -13,15 +13,17 @@ _TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title", re.IGNORECASE | re.DOTAL
 ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
 PG_CUSTOM = b"PGDMP"
+# By name: Odoo's exporter takes a bracket after a message for another one, and no bytes in it.
+SQL_SCRIPT, GZIP, OBJECT = b"--\n-- PostgreSQL database dump", b"\x1f\x8b", b"{"
 # What can be mistaken for the archive that was asked for, by its first bytes.
 DUMP, WEB_PAGE = _("a pg_dump custom dump"), _("a web page")
 KNOWN = (
-    (ZIP, "a zip archive"),
-    (EMPTY_ZIP, "an empty zip archive"),
+    (ZIP, _("a zip archive")),
+    (EMPTY_ZIP, _("an empty zip archive")),
     (PG_CUSTOM, DUMP),
-    (b"--\n-- PostgreSQL database dump", _("an SQL script of pg_dump")),
-    (b"\x1f\x8b", _("a gzip file")),
-    (b"{", "JSON"),
+    (SQL_SCRIPT, _("an SQL script of pg_dump")),
+    (GZIP, _("a gzip file")),
+    (OBJECT, "JSON"),
 )
 
 

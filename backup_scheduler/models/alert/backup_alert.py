@@ -6,7 +6,7 @@ import uuid
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ...engine.messages import joined
+from ...engine.messages import _, joined
 from ..backup_message import MessageText
 from ..dispatcher.backup_dispatcher import isolated
 from .backup_alert_channel import OVER_NETWORK
@@ -219,7 +219,7 @@ class BackupAlert(models.Model):
         alerts.invalidate_recordset()
         lost = alerts.filtered(lambda alert: alert.lost > LOST_LIMIT)
         for alert in lost:
-            alert._mark_failed(self.env._("Whoever sent it was killed in the middle, twice."), "")
+            alert._mark_failed(_("Whoever sent it was killed in the middle, twice."), "")
         return alerts - lost
 
     def _release_notices(self):
@@ -281,13 +281,13 @@ class BackupAlert(models.Model):
         """Return why there is nothing to say any more, or nothing."""
         self.ensure_one()
         if self._is_too_late():
-            return self.env._("It could not be sent in time.")
+            return _("It could not be sent in time.")
         if self.channel_id and not self.channel_id.active:
-            return self.env._("The channel was switched off.")
+            return _("The channel was switched off.")
         if self.event == "opened" and not self._still_open():
-            return self.env._("It was over before it was told of.")
+            return _("It was over before it was told of.")
         if self.event == "recovered" and not self._told_incidents():
-            return self.env._("It has begun again before its end was told.")
+            return _("It has begun again before its end was told.")
         return ""
 
     def _is_too_late(self):

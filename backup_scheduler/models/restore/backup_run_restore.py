@@ -2,6 +2,8 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.service.db import list_dbs
 
+from ...engine.messages import _
+
 # What a restore may end with that is true of the archive.
 BAD_ARCHIVE = ("truncated", "not_an_archive", "damaged", "archive_missing", "inconsistent")
 
@@ -127,7 +129,7 @@ class BackupRunRestore(models.Model):
                 self._request_verification(self.copy_ids)
         elif event["event"] == "lost":
             code, error = self._failure_of(event)
-            hint = self.env._(
+            hint = _(
                 "On this server nothing of it remains. On an instance, look there: the database "
                 "%(name)s may be there half restored, and has to be dropped.",
                 name=restore.database_name,

@@ -5,7 +5,18 @@ import json
 import pickle
 
 import pytest
-from engine.messages import Message, Translations, extracted, joined, packed, restored, unpacked
+from engine.masking import masked
+from engine.messages import (
+    Message,
+    Translations,
+    carried,
+    extracted,
+    joined,
+    packed,
+    received,
+    restored,
+    unpacked,
+)
 from engine.messages import _ as said  # Odoo exports what is called “_”, also in tests.
 
 FRENCH = {
@@ -104,3 +115,22 @@ def test_what_a_remote_says_is_never_taken_for_a_message():
     forged = {"text": "%(a)s", "values": {"a": "forged"}}
     assert restored({"manifest": forged}, []) == {"manifest": forged}
     assert said("It said: %(said)s", said=forged).values == {"said": str(forged)}
+
+
+def test_secrets_are_masked_in_the_values_and_so_in_every_language():
+    inner = said("The server has no database %(name)r.", name="hush-hush")
+    message = said("%(what)s Nothing was sent.", what=inner)
+    notes = [said("Check %(count)d files: %(names)s", count=1, names=["hush-hush", "b"])]
+    event = masked({"event": "done", "copies": [{"error": message}], "notes": notes}, ["hush-hush"])
+    line = json.dumps(carried(event))
+    assert "hush" not in line
+    again = received(json.loads(line))
+    told = again["copies"][0]["error"]
+    assert told == "The server has no database '********'. Nothing was sent."
+    assert told.rendered(in_french).startswith("Le serveur n'a pas de base '********'.")
+    assert again["notes"][0].rendered(in_french) == "********, b : 1 fichiers à vérifier"
+
+
+def test_an_event_that_has_not_been_through_json_keeps_its_messages():
+    hint = said("Choose another name.")
+    assert received({"event": "failed", "hint": hint})["hint"] is hint
