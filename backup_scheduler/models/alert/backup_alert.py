@@ -6,7 +6,8 @@ import uuid
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ...engine.messages import _, joined
+from ...engine import messages
+from ...engine.messages import joined
 from ..backup_message import MessageText
 from ..dispatcher.backup_dispatcher import isolated
 from .backup_alert_channel import OVER_NETWORK
@@ -219,7 +220,7 @@ class BackupAlert(models.Model):
         alerts.invalidate_recordset()
         lost = alerts.filtered(lambda alert: alert.lost > LOST_LIMIT)
         for alert in lost:
-            alert._mark_failed(_("Whoever sent it was killed in the middle, twice."), "")
+            alert._mark_failed(messages._("Whoever sent it was killed in the middle, twice."), "")
         return alerts - lost
 
     def _release_notices(self):
@@ -281,13 +282,13 @@ class BackupAlert(models.Model):
         """Return why there is nothing to say any more, or nothing."""
         self.ensure_one()
         if self._is_too_late():
-            return _("It could not be sent in time.")
+            return messages._("It could not be sent in time.")
         if self.channel_id and not self.channel_id.active:
-            return _("The channel was switched off.")
+            return messages._("The channel was switched off.")
         if self.event == "opened" and not self._still_open():
-            return _("It was over before it was told of.")
+            return messages._("It was over before it was told of.")
         if self.event == "recovered" and not self._told_incidents():
-            return _("It has begun again before its end was told.")
+            return messages._("It has begun again before its end was told.")
         return ""
 
     def _is_too_late(self):

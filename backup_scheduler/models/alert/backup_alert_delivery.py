@@ -6,7 +6,7 @@ from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import html_escape
 
-from ...engine.messages import _
+from ...engine import messages
 from ...engine.notices import body_of
 from ..dispatcher.backup_dispatcher import COLLISIONS
 from .backup_alert import LOST_LIMIT
@@ -232,7 +232,7 @@ class BackupAlertDelivery(models.Model):
         if event["event"] == "notice":
             self._record_notice(event, token)
         if event["event"] in ("failed", "lost"):
-            error = event.get("error") or _("The process that sent it was killed.")
+            error = event.get("error") or messages._("The process that sent it was killed.")
             for alert in self.search([("lease_token", "=", token)]):
                 # Whether it arrived is not known.
                 alert.lost += 1

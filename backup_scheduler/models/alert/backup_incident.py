@@ -2,7 +2,7 @@ import logging
 
 from odoo import api, fields, models
 
-from ...engine.messages import _
+from ...engine import messages
 from ..backup_message import MessageChar, MessageText
 from ..dispatcher.backup_dispatcher import isolated
 from ..run.backup_run import GOOD, SUMMARY_LENGTH
@@ -276,17 +276,17 @@ class BackupIncident(models.Model):
             last_run_id=stand["last_good_run_id"],
             error_code="late",
             error=self._tell_late(since, stand["promise"]),
-            hint=_("See whether the jobs run at all, and why their runs end as they do."),
+            hint=messages._("See whether the jobs run at all, and why their runs end as they do."),
         )
 
     @api.model
     def _tell_late(self, since, promise):
         span = self._span_in_words(promise)
         if not since:
-            return _(
+            return messages._(
                 "There is no good archive at all; there was to be one within %(span)s.", span=span
             )
-        return _(
+        return messages._(
             "The last good archive is of %(moment)s UTC; there was to be a newer one within "
             "%(span)s.",
             moment=f"{since:%Y-%m-%d %H:%M}",
@@ -297,8 +297,8 @@ class BackupIncident(models.Model):
     def _span_in_words(self, seconds):
         hours = seconds / 3600
         if hours < DAYS_FROM:
-            return _("%(hours)s hours", hours=f"{round(hours, 1):g}")
-        return _("%(days)s days", days=f"{round(hours / 24, 1):g}")
+            return messages._("%(hours)s hours", hours=f"{round(hours, 1):g}")
+        return messages._("%(days)s days", days=f"{round(hours / 24, 1):g}")
 
     @api.model
     def _withdraw_abandoned(self):

@@ -4,10 +4,11 @@ import os
 from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
 
+from ...engine import messages
 from ...engine.destinations import KINDS, open_destination
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
-from ...engine.messages import _, joined
+from ...engine.messages import joined
 from ..backup_message import MessageText, all_translated, reason_of
 
 
@@ -185,7 +186,7 @@ class BackupDestination(models.Model):
         with contextlib.suppress(OSError):
             if os.stat(self.path).st_dev == os.stat(tools.config["data_dir"]).st_dev:
                 return [
-                    _(
+                    messages._(
                         "The folder is on the same disk as Odoo's data: the loss of this server is "
                         "the loss of the archives."
                     )

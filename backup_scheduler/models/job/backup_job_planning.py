@@ -3,7 +3,7 @@ import traceback
 
 from odoo import api, fields, models
 
-from ...engine.messages import _
+from ...engine import messages
 from ...engine.schedule import ScheduleError, cached_schedule
 
 # The cron looks once a minute, and is late when Odoo is busy: up to here a fire counts as on time.
@@ -108,7 +108,7 @@ class BackupJobPlanning(models.Model):
         runs.missed_since = since
         runs._mark_skipped(
             "missed",
-            _(
+            messages._(
                 "%(count)s fires were missed while the scheduler was not running. The job does not "
                 "catch up.",
                 count=tell(count),
@@ -164,4 +164,6 @@ def latest_fire(schedule, now):
 
 
 def tell(count):
-    return str(count) if count < MISSED_LIMIT else _("%(count)s or more", count=MISSED_LIMIT)
+    if count < MISSED_LIMIT:
+        return str(count)
+    return messages._("%(count)s or more", count=MISSED_LIMIT)

@@ -10,7 +10,8 @@ from odoo.modules.module import get_modules
 from odoo.sql_db import connection_info_for
 from odoo.tools import file_open
 
-from ...engine.messages import _, joined
+from ...engine import messages
+from ...engine.messages import joined
 from ..backup_message import MessageText
 
 _logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class BackupRestore(models.Model):
                 restore._end(
                     "cancelled",
                     "cancelled",
-                    _("Cancelled by %(user)s.", user=self.env.user.name),
+                    messages._("Cancelled by %(user)s.", user=self.env.user.name),
                 )
             else:
                 restore.run_id.cancel_requested = True

@@ -2,7 +2,7 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.service.db import list_dbs
 
-from ...engine.messages import _
+from ...engine import messages
 
 # What a restore may end with that is true of the archive.
 BAD_ARCHIVE = ("truncated", "not_an_archive", "damaged", "archive_missing", "inconsistent")
@@ -129,7 +129,7 @@ class BackupRunRestore(models.Model):
                 self._request_verification(self.copy_ids)
         elif event["event"] == "lost":
             code, error = self._failure_of(event)
-            hint = _(
+            hint = messages._(
                 "On this server nothing of it remains. On an instance, look there: the database "
                 "%(name)s may be there half restored, and has to be dropped.",
                 name=restore.database_name,

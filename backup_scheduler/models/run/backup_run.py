@@ -2,8 +2,8 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import LazyTranslate
 
+from ...engine import messages
 from ...engine.archive.levels import BY_READING, LEVELS
-from ...engine.messages import _
 from ..backup_message import MessageJson, MessageText
 
 _lt = LazyTranslate(__name__)
@@ -203,7 +203,7 @@ class BackupRun(models.Model):
         self._require_operator()
         for run in self.sudo().filtered(lambda run: run.status in ACTIVE or run.work):
             if run.status == "queued":
-                run._mark_cancelled(_("Cancelled by %(user)s.", user=self.env.user.name))
+                run._mark_cancelled(messages._("Cancelled by %(user)s.", user=self.env.user.name))
             else:
                 run.cancel_requested = True
         return True
@@ -291,7 +291,7 @@ class BackupRun(models.Model):
             runs.retry_at = opening
         if overlapping:
             runs.filtered(lambda run: run.database_name in overlapping)._mark_skipped(
-                "overlap", _("The run before it was not done yet.")
+                "overlap", messages._("The run before it was not done yet.")
             )
         return runs
 

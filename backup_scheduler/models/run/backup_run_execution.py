@@ -6,8 +6,8 @@ from odoo import api, fields, models, tools
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import SQL
 
+from ...engine import messages
 from ...engine.errors import InternalError, WorkerLost
-from ...engine.messages import _
 from ...engine.naming import archive_path
 
 _logger = logging.getLogger(__name__)
@@ -209,17 +209,11 @@ class BackupRunExecution(models.Model):
         if self.status != "running":
             self._lose_work()
         elif self.stored_copies:
-            error = WorkerLost(
-                _("The worker %(worker)s ended in the middle of the run.", worker=self.worker)
-            )
-            self._end_with_what_is_stored(error.as_dict())
+            self._end_with_what_is_stored(worker_lost(self.worker))
         elif self.cancel_requested:
-            self._mark_cancelled(_("Cancelled; its worker was gone."))
+            self._mark_cancelled(messages._("Cancelled; its worker was gone."))
         else:
-            error = WorkerLost(
-                _("The worker %(worker)s ended in the middle of the run.", worker=self.worker)
-            )
-            self._mark_failed(error.as_dict())
+            self._mark_failed(worker_lost(self.worker))
 
     def _mark_unrecordable(self, error):
         """End a run that breaks whoever touches it; by SQL, since its record may be why."""
@@ -321,3 +315,8 @@ class BackupRunExecution(models.Model):
             "include_filestore": self.include_filestore,
             "odoo_version": self.odoo_version or self.instance_id.odoo_version,
         }
+
+
+def worker_lost(name):
+    told = messages._("The worker %(name)s ended in the middle of the run.", name=name)
+    return WorkerLost(told).as_dict()

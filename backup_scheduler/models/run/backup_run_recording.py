@@ -1,7 +1,8 @@
 from odoo import models
 
+from ...engine import messages
 from ...engine.errors import Cancelled, NoDatabase, WorkerLost
-from ...engine.messages import _, joined
+from ...engine.messages import joined
 
 
 class BackupRunRecording(models.Model):
@@ -79,12 +80,12 @@ class BackupRunRecording(models.Model):
 
     def _record_lost(self, event):
         """The engine ended without a word: what it left is still where it was."""
-        ended = _("The engine process ended with code %(code)s.", code=event["exit_code"])
+        ended = messages._("The engine process ended with code %(code)s.", code=event["exit_code"])
         error = WorkerLost(joined("\n", filter(None, (ended, event["tail"]))))
         if self.stored_copies:
             self._end_with_what_is_stored(error.as_dict())
         elif self.cancel_requested:
-            self._mark_cancelled(_("Cancelled."))
+            self._mark_cancelled(messages._("Cancelled."))
         else:
             self._mark_failed(error.as_dict())
 
@@ -109,7 +110,7 @@ class BackupRunRecording(models.Model):
         self.instance_id._record_server(event["version"], event["databases"])
         self._settle_copies()
         if not event["databases"]:
-            self._mark_failed(NoDatabase(_("The server has no database.")).as_dict())
+            self._mark_failed(NoDatabase(messages._("The server has no database.")).as_dict())
             return
         wanted = event["databases"]
         if self.job_id.database_scope == "selected":
@@ -117,7 +118,9 @@ class BackupRunRecording(models.Model):
         names = set(wanted) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)
         first, *others = sorted(names) or [False]
         if not first:
-            self._mark_skipped("overlap", _("All databases of this fire have their runs already."))
+            self._mark_skipped(
+                "overlap", messages._("All databases of this fire have their runs already.")
+            )
             return
         self._release(database_name=first, attempt=self.attempt - 1)
         if self.job_id:

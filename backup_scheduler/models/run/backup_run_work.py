@@ -4,7 +4,8 @@ import uuid
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ...engine.messages import _, joined
+from ...engine import messages
+from ...engine.messages import joined
 from .backup_run import ACTIVE
 
 WORK = [
@@ -216,9 +217,9 @@ class BackupRunWork(models.Model):
         """Return what a last word other than ``done`` says, as code and text."""
         if event["event"] == "failed":
             return event["error_code"], event["error"]
-        ended = _("The process ended.")
+        ended = messages._("The process ended.")
         if event["exit_code"] is not None:
-            ended = _("The process ended with code %(code)s.", code=event["exit_code"])
+            ended = messages._("The process ended with code %(code)s.", code=event["exit_code"])
         return "worker_lost", joined(" ", filter(None, (ended, event["tail"])))
 
 
