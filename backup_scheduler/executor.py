@@ -14,6 +14,7 @@ import time
 from odoo import SUPERUSER_ID, api
 
 from .after_commit import forgive
+from .engine.messages import Message, received
 from .models.task.backup_task_execution import COLLISIONS, DATABASE_ERRORS, LAST_WORDS, internal
 from .models.task.kinds import KINDS
 
@@ -111,7 +112,7 @@ class Executor:
 
         What cannot be written down ends the task, and not whoever executes it.
         """
-        event = storable(event)
+        event = storable(received(event))
         try:
             return self.transaction(lambda env: self._record(env, task, event))
         except DATABASE_ERRORS:
@@ -208,6 +209,8 @@ class Executor:
 
 def storable(value):
     """Return plain values without the one character that PostgreSQL's text cannot hold."""
+    if isinstance(value, Message):
+        return value.changed(storable)
     if isinstance(value, str):
         return value.replace("\x00", "")
     if isinstance(value, list):

@@ -75,7 +75,7 @@ class InlineRun:
         except BackupError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must say so
-            self._fail(InternalError(f"{type(error).__name__}: {error}"))
+            self._fail(InternalError.of(error))
         finally:
             self._ended.set()
             heart.join()

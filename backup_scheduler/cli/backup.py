@@ -43,7 +43,7 @@ class Backup(Command):
         archives = actions.add_parser("archives", help="list the stored archives, newest first")
         archives.add_argument("--of", metavar="NAME", help="only of the database of that name")
         verify = actions.add_parser("verify", help="read the stored copies of an archive again")
-        verify.add_argument("--level", type=int, choices=range(1, 5), help="4: restore drill")
+        verify.add_argument("--level", type=int, help="how far: from 1, complete, to 4, restored")
         restore = actions.add_parser("restore", help="restore an archive as a new database")
         restore.add_argument("--to", required=True, metavar="NAME", help="the new database")
         restore.add_argument(
@@ -228,7 +228,8 @@ def tell_reading(run, last_read, log, output):
         output.write(f"  {line}\n" if line not in told else "")
     if len(unread) == len(last_read) and all(copy.status == "stored" for copy in unread):
         output.write("Nothing was read. What follows is what was known before:\n")
-    output.write(f"{run.status}, level {run.verification_level}\n")
+    levels = dict(run._fields["verification_level"]._description_selection(run.env))
+    output.write(f"{run.status}, level {levels.get(run.verification_level, 'unknown')}\n")
     for line in (run.error, run.hint):
         output.write(f"{line}\n" if line else "")
     is_done = len(copies) == len(last_read) and not unread and not run.verification_requested_at

@@ -9,6 +9,7 @@ from odoo import http
 from odoo.http import Response, request
 
 from ..engine.errors import BackupError
+from ..models.backup_message import reason_of
 
 # The key, in the session of a user, of the copies whose download began in it.
 BEGUN = "backup_downloads"
@@ -38,7 +39,8 @@ class BackupDownload(http.Controller):
         try:
             answer = self._stream(copy)
         except BackupError as error:
-            raise ServiceUnavailable(f"{error.message} {error.hint}") from error
+            reason = reason_of(error, request.env.lang)
+            raise ServiceUnavailable(f"{reason['error']} {reason['hint']}") from error
         if not self._goes_on(copy, answer):
             copy._log_download(request.httprequest.remote_addr)
         return answer

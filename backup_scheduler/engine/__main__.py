@@ -44,6 +44,7 @@ from . import transfer  # noqa: E402 - the package has its name only now
 from .control import Control  # noqa: E402
 from .errors import BackupError, Cancelled, InternalError  # noqa: E402
 from .masking import masked, secrets_of  # noqa: E402
+from .messages import _, carried  # noqa: E402
 
 
 class Process:
@@ -72,14 +73,14 @@ class Process:
         except BackupError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the owner must hear of it
-            self._fail(InternalError(f"{type(error).__name__}: {error}"))
+            self._fail(InternalError.of(error))
         else:
             self.emit({"event": "done", **result})
             return 0
         return 1
 
     def emit(self, event):
-        line = json.dumps(masked(event, self._secrets))
+        line = json.dumps(carried(masked(event, self._secrets)))
         with self._lock:
             try:
                 self._sink.write(line + "\n")
@@ -117,7 +118,7 @@ class Process:
                 self._permission.set()
             elif message["command"] == "cancel":
                 self.control.cancel()
-        self.control.cancel(Cancelled("The worker that had this run is gone."))
+        self.control.cancel(Cancelled(_("The worker that had this run is gone.")))
 
 
 if __name__ == "__main__":

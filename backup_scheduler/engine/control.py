@@ -10,6 +10,7 @@ import threading
 import time
 
 from .errors import Cancelled, TimeLimit, WorkerLost
+from .messages import _
 
 # Progress is for people: more often than this only costs.
 PROGRESS_INTERVAL = 0.5
@@ -52,7 +53,7 @@ class Control:
         """
         with self._lock:
             if self._error is None:
-                self._error = error or Cancelled("The run was cancelled.")
+                self._error = error or Cancelled(_("The run was cancelled."))
             interrupts = list(self._interrupts)
         for interrupt in interrupts:
             interrupt()
@@ -93,7 +94,14 @@ class Control:
             timer.cancel()
 
     def _expire(self):
-        self.cancel(TimeLimit(f"The run took longer than its limit of {self._time_limit} s."))
+        self.cancel(
+            TimeLimit(
+                _(
+                    "The run took longer than its limit of %(seconds)s s.",
+                    seconds=self._time_limit,
+                )
+            )
+        )
 
     def remaining(self, bound):
         """Return ``bound`` seconds, or less when the time limit comes first."""
@@ -144,8 +152,8 @@ class Control:
         self.check()
         if given_at is None:
             raise WorkerLost(
-                "The worker did not confirm that this run is still its own.",
-                hint="The worker, or the database that it works for, was away for too long.",
+                _("The worker did not confirm that this run is still its own."),
+                hint=_("The worker, or the database that it works for, was away for too long."),
             )
         self._permitted_until = given_at + PERMISSION_LASTS
 
@@ -154,6 +162,8 @@ class Control:
         self.check()
         if self._permission is not None and time.monotonic() > self._permitted_until:
             raise WorkerLost(
-                "The run was held up too long to be sure that it is still ours.",
-                hint="The machine was stopped, or too busy to go on, when the archive was ready.",
+                _("The run was held up too long to be sure that it is still ours."),
+                hint=_(
+                    "The machine was stopped, or too busy to go on, when the archive was ready."
+                ),
             )

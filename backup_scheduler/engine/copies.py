@@ -10,6 +10,7 @@ import time
 from .destinations import destination_of
 from .encryption import METHOD, check_recipients, encrypt
 from .errors import BackupError, DestinationFailed, EncryptionFailed
+from .messages import _
 from .naming import is_encrypted
 from .tally import Tally
 from .throttle import Throttle
@@ -48,7 +49,7 @@ def open_copies(order, spool, stack, sealed=None):
 def require(copies):
     """Raise when no destination can take the archive any more."""
     if all(copy.error for copy in copies):
-        raise copies[0].error if copies else DestinationFailed("The job has no destination.")
+        raise copies[0].error if copies else DestinationFailed(_("The job has no destination."))
 
 
 def publish_copies(copies, order, archive, control):
@@ -137,12 +138,16 @@ class Copy:
         """Raise where the bytes would not be what destination and name promise."""
         if self._sealed and not self._recipients:
             raise EncryptionFailed(
-                "The archive can only be read from a copy that is encrypted, and this destination "
-                "keeps archives as they are.",
-                hint="Restore the archive with its identity, or make another backup.",
+                _(
+                    "The archive can only be read from a copy that is encrypted, and this "
+                    "destination keeps archives as they are."
+                ),
+                hint=_("Restore the archive with its identity, or make another backup."),
             )
         if bool(self._recipients) != is_encrypted(path):
-            raise EncryptionFailed(f"{path} is not the name of what would be stored there.")
+            raise EncryptionFailed(
+                _("%(path)s is not the name of what would be stored there.", path=path)
+            )
         if self._tally:
             check_recipients(self._recipients)
 
@@ -168,11 +173,11 @@ class Copy:
         except BackupError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a defect of one kind must not reach the others
-            self.error = DestinationFailed(f"{type(error).__name__}: {error}")
+            self.error = DestinationFailed.of(error)
         return self.error is None
 
     def _stop(self, spool):
-        spool.fail(BackupError("The run ended before the copy did."))
+        spool.fail(BackupError(_("The run ended before the copy did.")))
         self._throttle.lift()
         # Before the upload is aborted: nothing should write to what is being closed.
         if not self._through.wait(STOP_TIMEOUT):

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from croniter import croniter
 
+from .messages import _, joined
+
 # Whole leap cycles: every pause between two days comes about in them, but for those longer still.
 CALENDAR_BEGIN, CALENDAR_END = date(2024, 1, 1), date(2032, 1, 1)
 DAY_LENGTH = timedelta(days=1)
@@ -41,9 +43,14 @@ class ScheduleError(ValueError):
         return f"{self.field}: {self.problem}"
 
     @property
+    def message(self):
+        """The whole sentence, for people."""
+        return joined(": ", (NAMES.get(self.field, self.field), self.problem))
+
+    @property
     def for_people(self):
         """The sentence where the schedule stands beside it: of the whole it needs no name."""
-        return self.problem if self.field == "expression" else str(self)
+        return self.problem if self.field == "expression" else self.message
 
 
 class _Field(NamedTuple):
@@ -63,21 +70,39 @@ FIELDS = (
     _Field("day of week", 0, 7, 7, DAY_NAMES),
 )
 MINUTE, HOUR, DAY, MONTH, WEEKDAY = FIELDS
+# What people call the field of an error.
+NAMES = {
+    "minute": _("minute"),
+    "hour": _("hour"),
+    "day of month": _("day of month"),
+    "month": _("month"),
+    "day of week": _("day of week"),
+    "timezone": _("timezone"),
+    "expression": _("expression"),
+}
 LONGEST_MONTH = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 
 
 def _split(expression):
     """Return the texts of the five fields."""
     if not isinstance(expression, str):
-        raise ScheduleError("expression", f"{expression!r} is not a text")
+        raise ScheduleError("expression", _("%(text)s is not a text", text=repr(expression)))
     if len(expression) > MAX_LENGTH:
-        raise ScheduleError("expression", f"it is longer than {MAX_LENGTH} characters")
+        problem = _("it is longer than %(limit)s characters", limit=MAX_LENGTH)
+        raise ScheduleError("expression", problem)
     texts = [text for text in SEPARATOR.split(expression) if text]
     if len(texts) != len(FIELDS):
-        names = ", ".join(field.name for field in FIELDS)
-        count = f"{len(texts)} field{'' if len(texts) == 1 else 's'}"
-        raise ScheduleError("expression", f"{count} where exactly 5 are needed: {names}")
+        raise ScheduleError("expression", _not_five(len(texts)))
     return texts
+
+
+def _not_five(count):
+    names = [NAMES[field.name] for field in FIELDS]
+    if count == 1:
+        return _("1 field where exactly 5 are needed: %(names)s", names=names)
+    return _(
+        "%(count)s fields where exactly 5 are needed: %(names)s", count=count, names=names
+    )
 
 
 def _parse_field(field, text):
@@ -85,7 +110,7 @@ def _parse_field(field, text):
     values = set()
     for item in text.split(","):
         if not item:
-            raise ScheduleError(field.name, f"{_shown(text)} has an empty item")
+            raise ScheduleError(field.name, _("%(text)s has an empty item", text=_shown(text)))
         values.update(_parse_item(field, item))
     if field is WEEKDAY:
         return frozenset(value % 7 for value in values)
@@ -111,7 +136,12 @@ def _bounds(field, span, item):
     last = _value(field, end, item) if dash else first
     if last < first:
         raise ScheduleError(
-            field.name, f"{item} runs backwards; a range goes up within {field.low}-{field.high}"
+            field.name,
+            _(
+                "%(item)s runs backwards; a range goes up within %(range)s",
+                item=item,
+                range=f"{field.low}-{field.high}",
+            ),
         )
     return first, last
 
@@ -121,18 +151,30 @@ def _value(field, token, item):
         return field.low + field.names.index(token.lower())
     allowed = f"{field.low}-{field.high}"
     if not NUMBER.fullmatch(token):
-        names = f", or a name ({field.names[0]}-{field.names[-1]})" if field.names else ""
         shown = _shown(item if token in ("", "*") else token)
-        raise ScheduleError(field.name, f"{shown} is not a whole number in {allowed}{names}")
+        raise ScheduleError(field.name, _no_number(field, shown, allowed))
     if not field.low <= int(token) <= field.high:
-        raise ScheduleError(field.name, f"{token} is outside {allowed}")
+        problem = _("%(number)s is outside %(range)s", number=token, range=allowed)
+        raise ScheduleError(field.name, problem)
     return int(token)
+
+
+def _no_number(field, shown, allowed):
+    if not field.names:
+        return _("%(text)s is not a whole number in %(range)s", text=shown, range=allowed)
+    return _(
+        "%(text)s is not a whole number in %(range)s, or a name (%(names)s)",
+        text=shown,
+        range=allowed,
+        names=f"{field.names[0]}-{field.names[-1]}",
+    )
 
 
 def _step(field, token, item):
     if not NUMBER.fullmatch(token) or not int(token):
         raise ScheduleError(
-            field.name, f"{_shown(item)} has a step that is not a whole number from 1 up"
+            field.name,
+            _("%(text)s has a step that is not a whole number from 1 up", text=_shown(item)),
         )
     return int(token)
 
@@ -181,8 +223,13 @@ class CronExpression:
         if not self._either_day and all(
             first > LONGEST_MONTH.get(month, 31) for month in self._months
         ):
-            reason = f"month {_listed(MONTH, self._months)} has no day {first}"
-            raise ScheduleError("expression", f"{self.text} never fires: {reason}")
+            problem = _(
+                "%(expression)s never fires: month %(months)s has no day %(day)s",
+                expression=self.text,
+                months=_listed(MONTH, self._months),
+                day=first,
+            )
+            raise ScheduleError("expression", problem)
 
     def next_local(self, after):
         """Return the first minute that matches, strictly after the naive datetime ``after``.
@@ -254,10 +301,14 @@ class CronExpression:
     def _describe_plainly(self):
         minute, hour, day, month, weekday = zip(FIELDS, self.text.split(), strict=True)
         order = minute, hour, month, day, weekday
-        parts = [f"{field.name} is {text}" for field, text in order if text != "*"]
+        parts = [
+            _("%(field)s is %(values)s", field=NAMES[field.name], values=text)
+            for field, text in order
+            if text != "*"
+        ]
         if self._either_day:
-            parts[-2:] = [" or ".join(parts[-2:])]
-        return "When " + " and ".join(parts) if parts else "Every minute"
+            parts[-2:] = [joined(_(" or "), parts[-2:])]
+        return _("When %(parts)s", parts=joined(_(" and "), parts)) if parts else _("Every minute")
 
 
 def _spoken(field, values):

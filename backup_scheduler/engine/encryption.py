@@ -7,6 +7,7 @@ What is written is the format of the ``age`` program (age-encryption.org/v1), wh
 import contextlib
 
 from .errors import BackupError, Damaged, EncryptionFailed, LibraryMissing, Truncated, WrongIdentity
+from .messages import _
 
 METHOD = "age"
 # What pyrage writes comes in pieces of 8 or 64 KiB; whoever takes it gets it in blocks up to this.
@@ -33,14 +34,16 @@ def encrypt(blocks, write, recipients):
     pyrage = library()
     keys = parse_recipients(recipients)
     if not keys:
-        raise EncryptionFailed("There is no recipient to encrypt for.")
+        raise EncryptionFailed(_("There is no recipient to encrypt for."))
     reader, writer = Reader(blocks), Writer(write)
     with errors_of(reader, writer):
         try:
             pyrage.encrypt_io(reader, writer, keys)
             writer.flush_out()
         except pyrage.EncryptError as error:
-            raise EncryptionFailed(f"The archive could not be encrypted: {error}") from error
+            raise EncryptionFailed(
+                _("The archive could not be encrypted: %(error)s", error=error)
+            ) from error
 
 
 def decrypt(blocks, write, identity):
@@ -62,16 +65,18 @@ def decrypt(blocks, write, identity):
         except pyrage.DecryptError as error:
             raise refusal(str(error)) from error
         except OSError as error:
-            raise Damaged("The encrypted archive was changed or cut.") from error
+            raise Damaged(_("The encrypted archive was changed or cut.")) from error
 
 
 def refusal(text):
     """Return the error for what pyrage says of the header of an encrypted file."""
     if "No matching keys" in text:
-        return WrongIdentity("The identity does not open this archive.")
+        return WrongIdentity(_("The identity does not open this archive."))
     if "Incomplete header" in text or "whole buffer" in text:
-        return Truncated("The encrypted archive ends before its content begins.")
-    return Damaged(f"The file was not written by age, or its beginning was changed: {text}.")
+        return Truncated(_("The encrypted archive ends before its content begins."))
+    return Damaged(
+        _("The file was not written by age, or its beginning was changed: %(text)s.", text=text)
+    )
 
 
 def library():
@@ -80,8 +85,8 @@ def library():
         import pyrage
     except ImportError as error:
         raise LibraryMissing(
-            "Encryption needs the Python package pyrage, which is not installed.",
-            hint="Install it where Odoo runs (pip install pyrage), and restart Odoo.",
+            _("Encryption needs the Python package pyrage, which is not installed."),
+            hint=_("Install it where Odoo runs (pip install pyrage), and restart Odoo."),
         ) from error
     return pyrage
 
@@ -98,19 +103,34 @@ def parse_recipient(text, number):
     text = text.strip()
     if is_secret(text):
         raise EncryptionFailed(
-            f"Recipient {number} is a secret key. It must not be kept here: whoever has it can "
-            "read the archives.",
-            hint="Enter the public key that belongs to it, which begins with age1 (age-keygen -y "
-            "prints it). Were others able to see the secret key, make a new pair of keys.",
+            _(
+                "Recipient %(number)s is a secret key. It must not be kept here: whoever has it "
+                "can read the archives.",
+                number=number,
+            ),
+            hint=_(
+                "Enter the public key that belongs to it, which begins with age1 (age-keygen -y "
+                "prints it). Were others able to see the secret key, make a new pair of keys."
+            ),
         )
     if not text.lower().startswith(RECIPIENT):
-        raise EncryptionFailed(f"Recipient {number} does not begin with {RECIPIENT}.")
+        raise EncryptionFailed(
+            _(
+                "Recipient %(number)s does not begin with %(recipient)s.",
+                number=number,
+                recipient=RECIPIENT,
+            )
+        )
     try:
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError as error:
         raise EncryptionFailed(
-            f"Recipient {number} ({text}) is no public key as age-keygen makes them: it is "
-            "mistyped, incomplete, or of another kind."
+            _(
+                "Recipient %(number)s (%(text)s) is no public key as age-keygen makes them: it is "
+                "mistyped, incomplete, or of another kind.",
+                number=number,
+                text=text,
+            )
         ) from error
 
 
@@ -121,16 +141,22 @@ def parse_identity(text):
     for number, line in identity_lines(text):
         if line.lower().startswith(RECIPIENT):
             raise WrongIdentity(
-                f"Line {number} of the identity is a recipient: a public key opens nothing."
+                _(
+                    "Line %(number)s of the identity is a recipient: a public key opens nothing.",
+                    number=number,
+                )
             )
         try:
             keys.append(pyrage.x25519.Identity.from_str(line))
         except pyrage.IdentityError as error:
             raise WrongIdentity(
-                f"Line {number} of the identity is no secret key as age-keygen makes them."
+                _(
+                    "Line %(number)s of the identity is no secret key as age-keygen makes them.",
+                    number=number,
+                )
             ) from error
     if not keys:
-        raise WrongIdentity("No identity was given; the archive is encrypted.")
+        raise WrongIdentity(_("No identity was given; the archive is encrypted."))
     return keys
 
 

@@ -6,6 +6,8 @@ trying again may help. That last one is the *kind* of the error, :class:`Retryab
 flag that callers pass around.
 """
 
+from .messages import _
+
 
 class BackupError(Exception):
     """A failure that is told to people.
@@ -22,6 +24,11 @@ class BackupError(Exception):
         self.message = message
         if hint is not None:
             self.hint = hint
+
+    @classmethod
+    def of(cls, error):
+        """Return the error that stands for an exception which nobody foresaw."""
+        return cls(f"{type(error).__name__}: {error}")
 
     @property
     def retryable(self):
@@ -43,7 +50,7 @@ class RetryableError(BackupError):
 
 class InternalError(BackupError):
     code = "internal"
-    hint = "This is a defect of Backup Scheduler. The traceback on the run says where."
+    hint = _("This is a defect of Backup Scheduler. The traceback on the run says where.")
 
 
 # --- the source ---------------------------------------------------------------------------------
@@ -51,21 +58,21 @@ class InternalError(BackupError):
 
 class InsecureRemote(BackupError):
     code = "insecure_remote"
-    hint = (
+    hint = _(
         "Set a master password on that server (Odoo's database manager, “Set Master Password”), "
-        "enter it here, and test again. If this server may keep its default password, tick "
-        "“Allow the default master password”."
+        "enter it here, and test again. If this server may keep its default password, tick “Allow "
+        "the default master password”."
     )
 
 
 class WrongMasterPassword(BackupError):
     code = "wrong_master_password"
-    hint = "Enter the master password (admin_passwd) of that server and test again."
+    hint = _("Enter the master password (admin_passwd) of that server and test again.")
 
 
 class DatabaseManagerDisabled(BackupError):
     code = "database_manager_disabled"
-    hint = (
+    hint = _(
         "The server runs with list_db = False, or a proxy blocks /web/database. Allow the database "
         "manager for this server's address."
     )
@@ -73,32 +80,34 @@ class DatabaseManagerDisabled(BackupError):
 
 class UnknownDatabase(BackupError):
     code = "unknown_database"
-    hint = "Refresh the databases of the instance; this one may have been renamed or dropped."
+    hint = _("Refresh the databases of the instance; this one may have been renamed or dropped.")
 
 
 class NotOdoo(BackupError):
     code = "not_odoo"
-    hint = "Check the address: it must be the root of an Odoo server, such as https://odoo.example.com"
+    hint = _(
+        "Check the address: it must be the root of an Odoo server, such as https://odoo.example.com"
+    )
 
 
 class TLSError(BackupError):
     code = "tls_error"
-    hint = "Renew the server's certificate, or install its authority on this machine."
+    hint = _("Renew the server's certificate, or install its authority on this machine.")
 
 
 class ConnectionFailed(RetryableError):
     code = "connection_failed"
-    hint = "Check the address, the port, and that the server is up and reachable from here."
+    hint = _("Check the address, the port, and that the server is up and reachable from here.")
 
 
 class SourceTimeout(RetryableError):
     code = "timeout"
-    hint = "The server stopped answering. Check its load and the network between here and there."
+    hint = _("The server stopped answering. Check its load and the network between here and there.")
 
 
 class ProxyTimeout(RetryableError):
     code = "proxy_timeout"
-    hint = (
+    hint = _(
         "A proxy in front of the server gave up waiting. Raise its read timeout (nginx: "
         "proxy_read_timeout) above the time a backup takes, or use an address that bypasses it."
     )
@@ -106,7 +115,7 @@ class ProxyTimeout(RetryableError):
 
 class RemoteError(RetryableError):
     code = "remote_error"
-    hint = "The message is the server's own; its log has the details."
+    hint = _("The message is the server's own; its log has the details.")
 
 
 # --- the archive --------------------------------------------------------------------------------
@@ -118,7 +127,7 @@ class ArchiveError(RetryableError):
 
 class Truncated(ArchiveError):
     code = "truncated"
-    hint = (
+    hint = _(
         "The transfer was cut although the server reported success. A proxy that limits the size "
         "of answers does this (nginx: proxy_max_temp_file_size), and so does a killed server."
     )
@@ -126,17 +135,21 @@ class Truncated(ArchiveError):
 
 class NotAnArchive(ArchiveError):
     code = "not_an_archive"
-    hint = "What came back is no backup. Open the address in a browser to see what answers there."
+    hint = _(
+        "What came back is no backup. Open the address in a browser to see what answers there."
+    )
 
 
 class Damaged(ArchiveError):
     code = "damaged"
-    hint = "Bytes were changed on their way or on disk. If it happens again, check disk and memory."
+    hint = _(
+        "Bytes were changed on their way or on disk. If it happens again, check disk and memory."
+    )
 
 
 class Inconsistent(ArchiveError):
     code = "inconsistent"
-    hint = "The archive is readable, but its parts do not belong together."
+    hint = _("The archive is readable, but its parts do not belong together.")
 
 
 class NotConsistent(Inconsistent):
@@ -146,7 +159,7 @@ class NotConsistent(Inconsistent):
     a good backup. ``report`` is what was learnt of it, whose level is 2.
     """
 
-    hint = (
+    hint = _(
         "The archive is a sound copy of what the server had, and it is stored. Look at that "
         "server: its filestore, and who else writes there while it is backed up."
     )
@@ -158,12 +171,14 @@ class NotConsistent(Inconsistent):
 
 class ArchiveMissing(ArchiveError):
     code = "archive_missing"
-    hint = "Somebody deleted or moved it. If the folder is a mounted one, see that it is mounted."
+    hint = _(
+        "Somebody deleted or moved it. If the folder is a mounted one, see that it is mounted."
+    )
 
 
 class RestoreFailed(ArchiveError):
     code = "restore_failed"
-    hint = (
+    hint = _(
         "The archive could not be restored as it is. Make another backup now, and look for what "
         "the message names: a version of PostgreSQL that is too old here, or a missing extension."
     )
@@ -171,12 +186,12 @@ class RestoreFailed(ArchiveError):
 
 class RestoreRefused(BackupError):
     code = "restore_refused"
-    hint = "Choose another name, or a server of the archive's version. Nothing was sent."
+    hint = _("Choose another name, or a server of the archive's version. Nothing was sent.")
 
 
 class WrongIdentity(BackupError):
     code = "wrong_identity"
-    hint = (
+    hint = _(
         "Use the identity (AGE-SECRET-KEY-1…) that belongs to one of the recipients of that "
         "destination at the time of the backup."
     )
@@ -187,29 +202,35 @@ class WrongIdentity(BackupError):
 
 class NoSpace(RetryableError):
     code = "no_space"
-    hint = "Free disk space, or choose another folder."
+    hint = _("Free disk space, or choose another folder.")
 
 
 class SpoolFailed(RetryableError):
     code = "spool_failed"
-    hint = "Give the user that runs Odoo the right to write there, or choose another spool folder."
+    hint = _(
+        "Give the user that runs Odoo the right to write there, or choose another spool folder."
+    )
 
 
 class NoDatabase(BackupError):
     code = "no_database"
-    hint = "The server has no database that can be seen from here, or none is selected on the job."
+    hint = _(
+        "The server has no database that can be seen from here, or none is selected on the job."
+    )
 
 
 class DestinationFailed(RetryableError):
     code = "destination_failed"
-    hint = "Check the destination: its folder must exist and be writable."
+    hint = _("Check the destination: its folder must exist and be writable.")
 
 
 class DestinationDenied(DestinationFailed):
     """The destination answers, and says no: to whoever asks, or to what is asked."""
 
     code = "destination_denied"
-    hint = "Check user, password and keys of the destination, and what that account may do there."
+    hint = _(
+        "Check user, password and keys of the destination, and what that account may do there."
+    )
 
 
 class HostKeyRefused(BackupError):
@@ -233,7 +254,7 @@ class HostKeyUnknown(HostKeyRefused):
     """Nobody has accepted the server's host key yet."""
 
     code = "host_key_unknown"
-    hint = "Compare the fingerprint with the server's own, and accept it if it is the same."
+    hint = _("Compare the fingerprint with the server's own, and accept it if it is the same.")
 
 
 class HostKeyChanged(HostKeyRefused):
@@ -243,7 +264,7 @@ class HostKeyChanged(HostKeyRefused):
     """
 
     code = "host_key_changed"
-    hint = (
+    hint = _(
         "Ask the server's administrator whether its key was replaced, and only then accept the new "
         "one on the destination's form. Otherwise somebody else answers in its place."
     )
@@ -260,12 +281,12 @@ class Immutable(RetryableError):
     """What is to be deleted is locked until a date, and still there."""
 
     code = "immutable"
-    hint = "It can be deleted after the date that the message names, by nobody before."
+    hint = _("It can be deleted after the date that the message names, by nobody before.")
 
 
 class DatabaseServerFailed(RetryableError):
     code = "database_server_failed"
-    hint = (
+    hint = _(
         "Check that PostgreSQL runs and takes connections from here, and that its user may create "
         "databases."
     )
@@ -273,29 +294,29 @@ class DatabaseServerFailed(RetryableError):
 
 class DatabaseExists(BackupError):
     code = "database_exists"
-    hint = "Choose another name. A restore never overwrites a database."
+    hint = _("Choose another name. A restore never overwrites a database.")
 
 
 class EncryptionFailed(BackupError):
     code = "encryption_failed"
-    hint = "Check the recipients of the destination: each is one line that begins with age1."
+    hint = _("Check the recipients of the destination: each is one line that begins with age1.")
 
 
 class LibraryMissing(BackupError):
     code = "library_missing"
-    hint = "Install the Python package that the message names where Odoo runs, and restart Odoo."
+    hint = _("Install the Python package that the message names where Odoo runs, and restart Odoo.")
 
 
 class KindMissing(BackupError):
     """A source, destination or channel is of a kind that nothing here provides."""
 
     code = "kind_missing"
-    hint = "Install the addon that provided it again, or use a record of another kind."
+    hint = _("Install the addon that provided it again, or use a record of another kind.")
 
 
 class TimeLimit(BackupError):
     code = "time_limit"
-    hint = "Raise the time limit of the job, or find out why the backup takes so long."
+    hint = _("Raise the time limit of the job, or find out why the backup takes so long.")
 
 
 class Cancelled(BackupError):
@@ -304,6 +325,6 @@ class Cancelled(BackupError):
 
 class WorkerLost(RetryableError):
     code = "worker_lost"
-    hint = (
+    hint = _(
         "The process ended without a word: it was killed, memory ran out, or the machine restarted."
     )

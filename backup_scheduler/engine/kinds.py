@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import KindMissing
+from .messages import _
 
 OWN = f"{__name__.rpartition('.')[0]}."
 
@@ -89,7 +90,12 @@ class Registry:
         """
         if not code and (code is not None or name not in self.targets):
             raise KindMissing(
-                f"The {self.label} kind “{name}” is not available: no installed addon provides it."
+                _(
+                    "The %(label)s kind “%(name)s” is not available: no installed addon provides "
+                    "it.",
+                    label=self.label,
+                    name=name,
+                )
             )
         try:
             if name in self.targets:
@@ -98,9 +104,13 @@ class Registry:
             return getattr(import_from(code["folder"], code["module"]), code["class"])
         except Exception as error:  # noqa: BLE001 - whatever an addon does, it is told as its own
             raise KindMissing(
-                f"The {self.label} kind “{name}” cannot be loaded: "
-                f"{type(error).__name__}: {error}.",
-                hint="Install what its addon needs, or update the addon.",
+                _(
+                    "The %(label)s kind “%(name)s” cannot be loaded: %(error)s.",
+                    label=self.label,
+                    name=name,
+                    error=f"{type(error).__name__}: {error}",
+                ),
+                hint=_("Install what its addon needs, or update the addon."),
             ) from error
 
     def order(self, name):

@@ -4,6 +4,8 @@ import html
 import json
 import urllib.parse
 
+from .messages import Message
+
 MASK = "********"
 # The keys of events whose values may quote what another program said.
 PROSE = ("error", "hint", "traceback", "notes")
@@ -60,6 +62,8 @@ def masked(node, secrets, told=False):
 
     Names and paths stay as they are: a database may well be called like somebody's password.
     """
+    if isinstance(node, Message):
+        return node.changed(lambda text: masked(text, secrets, told=True))
     if isinstance(node, dict):
         return {key: masked(value, secrets, key in PROSE) for key, value in node.items()}
     if isinstance(node, list):

@@ -9,6 +9,7 @@ from .channels import channel_of
 from .channels.base import BUSY_HINT, NoticeDelayed, NoticeRefused, host_of
 from .control import Control
 from .errors import BackupError, InternalError, KindMissing, LibraryMissing, TimeLimit
+from .messages import _
 
 # Seconds for one notice from end to end.
 NOTICE_LIMIT = 20
@@ -42,8 +43,7 @@ def attempt(notice, control=None):
         control and control.check()
         return {"ok": False, **unreachable(error, notice), "retry_after": 0, "unreachable": True}
     except Exception as error:  # noqa: BLE001 - a defect of one kind stops no other
-        defect = InternalError(f"{type(error).__name__}: {error}")
-        return {"ok": False, **defect.as_dict(), "retry_after": 0}
+        return {"ok": False, **InternalError.of(error).as_dict(), "retry_after": 0}
     return {"ok": True}
 
 
@@ -52,7 +52,11 @@ def unreachable(error, notice):
     told = error.as_dict()
     if isinstance(error, TimeLimit):
         told = NoticeDelayed(
-            f"{place_of(notice)} did not answer within {NOTICE_LIMIT} s."
+            _(
+                "%(place)s did not answer within %(limit)s s.",
+                place=place_of(notice),
+                limit=NOTICE_LIMIT,
+            )
         ).as_dict()
     if told["retryable"]:
         told["hint"] = BUSY_HINT

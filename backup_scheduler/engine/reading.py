@@ -7,6 +7,7 @@ and of its bytes at rest ``encryption`` (``age`` or empty), ``stored_size`` and 
 import contextlib
 import datetime
 
+from .archive.levels import CONSISTENT, LEVELS, RESTORING
 from .archive.verify import verify
 from .destinations import opened
 from .encryption import decrypt
@@ -20,12 +21,10 @@ from .errors import (
     Truncated,
     WrongIdentity,
 )
+from .messages import _
 from .sources import KINDS as SOURCES
 from .spool import Spool, check_space, sweep
 from .tally import Tally
-
-CONSISTENT, RESTORED = 3, 4
-
 
 # --- verifying ----------------------------------------------------------------------------------
 
@@ -61,7 +60,7 @@ def verify_copy(copy, order, control):
         bad = isinstance(error, ArchiveError)
         return {"id": copy["id"], "ok": False, "bad": bad, **error.as_dict()}
     except OSError as error:
-        unreadable = DestinationFailed(f"{copy['archive_path']} cannot be read: {error.strerror}")
+        unreadable = as_failure(error, copy)
         return {"id": copy["id"], "ok": False, "bad": False, **unreadable.as_dict()}
     return {"id": copy["id"], "ok": True, **found}
 
@@ -70,8 +69,8 @@ def compare_stored(copy, control):
     """Read the bytes at rest as they are; raise where they are not the ones that were stored."""
     if not copy["stored_sha256"]:
         raise WrongIdentity(
-            "The copy is encrypted, and what its bytes should be is not recorded.",
-            hint="Enter the identity that opens it, to verify what is inside.",
+            _("The copy is encrypted, and what its bytes should be is not recorded."),
+            hint=_("Enter the identity that opens it, to verify what is inside."),
         )
     control.enter("read", copy["stored_size"])
     tally = Tally()
@@ -87,7 +86,7 @@ def verify_archive(copy, order, control):
         level = min(order["verify_level"], CONSISTENT)
         since = moment_of(order.get("since"))
         found = examine(path, order, level, control, since, order["sha256"])
-        if order["verify_level"] >= RESTORED:
+        if LEVELS[order["verify_level"]].found_by == RESTORING:
             found.update(drilled(path, copy, order, found["report"], control))
         return found
 
@@ -239,9 +238,11 @@ def restore(order, control):
                 pass_over(candidate, errors[-1], control)
                 continue
             done = restore_to_target(path, order, found["report"], control)
-            skipped = [f"A copy was passed over: {error.message}" for error in errors]
+            skipped = [
+                _("A copy was passed over: %(error)s", error=error.message) for error in errors
+            ]
             return {**done, "notes": [*skipped, *notes_of(found), *done["notes"]]}
-    raise errors[0] if errors else DestinationFailed("There is no copy to restore from.")
+    raise errors[0] if errors else DestinationFailed(_("There is no copy to restore from."))
 
 
 def examine_candidate(path, order, control):
@@ -260,7 +261,13 @@ def pass_over(copy, error, control):
 def as_failure(error, copy):
     if isinstance(error, BackupError):
         return error
-    return DestinationFailed(f"{copy['archive_path']} cannot be read: {error.strerror}")
+    return DestinationFailed(
+        _(
+            "%(path)s cannot be read: %(reason)s",
+            path=copy["archive_path"],
+            reason=error.strerror,
+        )
+    )
 
 
 def notes_of(found):

@@ -10,6 +10,7 @@ from .errors import (
     KindMissing,
     LibraryMissing,
 )
+from .messages import _
 from .reading import pass_over, stored_blocks
 from .spool import Spool, check_space, sweep
 from .tally import Tally
@@ -41,7 +42,7 @@ def replicate(order, control):
             return {"copies": copies}
         pass_over(candidate, error, control)
         errors.append(error)
-    raise errors[0] if errors else DestinationFailed("There is no copy to read from.")
+    raise errors[0] if errors else DestinationFailed(_("There is no copy to read from."))
 
 
 def replicate_from(candidate, order, control):

@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 
 import pytz
 
+from .messages import _
+
 MODES = ("keep_all", "keep_last_n", "older_than_days", "gfs")
 # What archives of one period have in common: their date and hour on the wall of the policy's zone.
 # An hour that comes twice is two hours.
@@ -101,29 +103,33 @@ class Policy:
 
     def __post_init__(self):
         if self.mode not in MODES:
-            raise PolicyError("mode", f"{self.mode!r} is none of {', '.join(MODES)}")
+            problem = _("%(mode)r is none of %(modes)s", mode=self.mode, modes=MODES)
+            raise PolicyError("mode", problem)
         self._require("floor", 1)
         if self.mode in ("keep_last_n", "older_than_days"):
             self._require("value", 1)
         if self.mode == "older_than_days" and self.value > LONGEST_AGE:
-            raise PolicyError("value", f"{self.value} is more than {LONGEST_AGE}")
+            problem = _("%(value)s is more than %(limit)s", value=self.value, limit=LONGEST_AGE)
+            raise PolicyError("value", problem)
         if self.mode == "gfs":
             self._require_periods()
         if self.timezone not in pytz.all_timezones_set:
-            raise PolicyError("timezone", f"{self.timezone!r} is not the name of a time zone")
+            problem = _("%(name)s is not the name of a time zone", name=repr(self.timezone))
+            raise PolicyError("timezone", problem)
 
     def _require(self, field, least):
         value = getattr(self, field)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise PolicyError(field, f"{value!r} is not a whole number")
+            raise PolicyError(field, _("%(value)s is not a whole number", value=repr(value)))
         if value < least:
-            raise PolicyError(field, f"{value} is less than {least}")
+            problem = _("%(value)s is less than %(least)s", value=value, least=least)
+            raise PolicyError(field, problem)
 
     def _require_periods(self):
         for period in PERIODS:
             self._require(period, 0)
         if not any(getattr(self, period) for period in PERIODS):
-            raise PolicyError("daily", "at least one of the periods needs a number above 0")
+            raise PolicyError("daily", _("at least one of the periods needs a number above 0"))
 
 
 class Reason(NamedTuple):

@@ -16,6 +16,7 @@ from functools import lru_cache
 import pytz
 
 from .cron_expression import CronExpression, ScheduleError
+from .messages import _
 
 UTC = fixed_zone.utc
 TICK = datetime.resolution
@@ -67,8 +68,10 @@ def _checked_zone(name):
     with suppress(pytz.UnknownTimeZoneError):
         if isinstance(name, str):
             return _zone(name)
-    known = "the name of a time zone, such as UTC or Europe/Paris"
-    raise ScheduleError("timezone", f"{name!r} is not {known}")
+    problem = _(
+        "%(name)s is not the name of a time zone, such as UTC or Europe/Paris", name=repr(name)
+    )
+    raise ScheduleError("timezone", problem)
 
 
 class CronSchedule:
@@ -116,7 +119,11 @@ class CronSchedule:
         try:
             fire = search(moment.astimezone(UTC).replace(tzinfo=None))
         except (OverflowError, ValueError) as error:
-            problem = f"{self.expression} has no fire after {moment} and before the year 10000"
+            problem = _(
+                "%(expression)s has no fire after %(moment)s and before the year 10000",
+                expression=self.expression,
+                moment=moment,
+            )
             raise ScheduleError("expression", problem) from error
         return fire.replace(tzinfo=UTC)
 

@@ -13,6 +13,7 @@ import os
 import threading
 
 from .errors import BackupError, NoSpace, SpoolFailed
+from .messages import _
 
 BLOCK = 1 << 20
 SUFFIX = ".spool"
@@ -42,7 +43,7 @@ class Spool:
         return self
 
     def __exit__(self, kind, error, traceback):
-        self.fail(error or BackupError("The spool was closed before it was complete."))
+        self.fail(error or BackupError(_("The spool was closed before it was complete.")))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         os.close(self._fd)
@@ -80,7 +81,9 @@ class Spool:
             while self._wait_beyond(position):
                 read = file.readinto(buffer)
                 if not read:
-                    raise SpoolFailed(f"{self.path} became shorter while it was read.")
+                    raise SpoolFailed(
+                        _("%(path)s became shorter while it was read.", path=self.path)
+                    )
                 position += read
                 yield buffer[:read]
 
@@ -175,8 +178,12 @@ def check_space(folder, needed):
     free = free_space(folder)
     if free < needed:
         raise NoSpace(
-            f"{folder} has {human_size(free)} free; this backup is expected to need "
-            f"{human_size(needed)}."
+            _(
+                "%(folder)s has %(free)s free; this backup is expected to need %(needed)s.",
+                folder=folder,
+                free=human_size(free),
+                needed=human_size(needed),
+            )
         )
 
 
@@ -192,8 +199,14 @@ def free_space(folder):
 def spool_error(error, path):
     """Return the error of a failed write, as a kind that people understand."""
     if error.errno in FULL:
-        return NoSpace(f"The disk became full while writing {path}.")
-    return SpoolFailed(f"The spool folder cannot be used: {error.strerror} ({path}).")
+        return NoSpace(_("The disk became full while writing %(path)s.", path=path))
+    return SpoolFailed(
+        _(
+            "The spool folder cannot be used: %(reason)s (%(path)s).",
+            reason=error.strerror,
+            path=path,
+        )
+    )
 
 
 def human_size(size):

@@ -3,6 +3,7 @@
 import hashlib
 
 from .errors import Damaged, Truncated
+from .messages import _
 
 
 class Tally:
@@ -25,7 +26,11 @@ class Tally:
             return
         if self.size < size:
             raise Truncated(
-                f"{self.size} bytes are there, {size - self.size} less than were stored.",
-                hint="Somebody shortened the file, or its storage lost the end of it.",
+                _(
+                    "%(size)s bytes are there, %(missing)s less than were stored.",
+                    size=self.size,
+                    missing=size - self.size,
+                ),
+                hint=_("Somebody shortened the file, or its storage lost the end of it."),
             )
-        raise Damaged("The bytes are not the ones that were stored: their SHA-256 is another.")
+        raise Damaged(_("The bytes are not the ones that were stored: their SHA-256 is another."))

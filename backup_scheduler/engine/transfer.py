@@ -11,6 +11,7 @@ import datetime
 from .copies import SPACE_MARGIN, open_copies, publish_copies, require
 from .destinations import opened
 from .errors import BackupError, NoDatabase, UnknownDatabase
+from .messages import _
 from .notify import notify
 from .reading import examine, restore, sweep_servers, verify_copies
 from .replication import replicate
@@ -62,8 +63,10 @@ def check_database(source, order, control):
     control.tell("source", version=server.version, databases=list(server.databases))
     if order["database"] not in server.databases:
         if not server.databases:
-            raise NoDatabase("The server has no database.")
-        raise UnknownDatabase(f"The server has no database {order['database']!r}.")
+            raise NoDatabase(_("The server has no database."))
+        raise UnknownDatabase(
+            _("The server has no database %(database)r.", database=order["database"])
+        )
     return server.clock or datetime.datetime.now(datetime.timezone.utc)
 
 

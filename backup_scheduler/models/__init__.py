@@ -1,4 +1,5 @@
 from . import backup_secret_mixin
+from . import backup_message
 from . import backup_kind_mixin
 from . import backup_check_mixin
 from .job import backup_retention_mixin

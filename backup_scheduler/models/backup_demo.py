@@ -11,6 +11,8 @@ import uuid
 
 from odoo import Command, api, fields, models, tools
 
+from ..engine.archive.levels import COMPLETE, CONSISTENT, INTACT
+
 DAYS = 30
 NEVER_SOON = "0 2 29 2 *"
 MEGABYTE = 10**6
@@ -58,7 +60,7 @@ WRONG_PASSWORD = {
     "error": "The server does not accept the master password.",
     "hint": "Enter the master password (admin_passwd) of that server and test again.",
 }
-GOOD_LEVEL = {"verified": "3", "success": "1", "verify_failed": "2"}
+GOOD_LEVEL = {"verified": CONSISTENT, "success": COMPLETE, "verify_failed": INTACT}
 
 
 class BackupDemo(models.AbstractModel):
@@ -157,7 +159,7 @@ class BackupDemo(models.AbstractModel):
                 "status": status,
                 "size": size if good else 0,
                 "sha256": good and hashlib.sha256(f"{name} {fire}".encode()).hexdigest(),
-                "verification_level": GOOD_LEVEL.get(status, False),
+                "verification_level": good and str(GOOD_LEVEL[status]),
                 "verified_at": good and finished,
                 "error_code": code,
                 "error": error,

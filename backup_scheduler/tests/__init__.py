@@ -45,6 +45,7 @@ from . import test_kinds
 from . import test_launcher
 from . import test_live
 from . import test_live_faults
+from . import test_messages
 from . import test_neutralize
 from . import test_overview
 from . import test_overview_links

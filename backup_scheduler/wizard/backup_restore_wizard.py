@@ -14,7 +14,7 @@ class BackupRestoreWizard(models.TransientModel):
     archive_size = fields.Float(related="run_id.size", related_sudo=False)
     verification_level = fields.Selection(related="run_id.verification_level", related_sudo=False)
     run_status = fields.Selection(related="run_id.status", related_sudo=False)
-    run_error = fields.Text(related="run_id.error", related_sudo=False)
+    run_error = fields.Text(compute="_compute_run_error", compute_sudo=False)
     copy_id = fields.Many2one(
         "backup.copy",
         domain="[('run_id', '=', run_id), ('status', '=', 'stored')]",
@@ -56,6 +56,12 @@ class BackupRestoreWizard(models.TransientModel):
         help="The restored database sends no mail, runs no scheduled action, and talks to no bank. "
         "Switch it off only where the restored database is to take the place of the lost one.",
     )
+
+    @api.depends("run_id.error")
+    @api.depends_context("lang")
+    def _compute_run_error(self):
+        for wizard in self:
+            wizard.run_error = wizard.run_id and wizard.run_id._translated("error")
 
     @api.depends("run_id")
     def _compute_copy_id(self):

@@ -5,6 +5,7 @@ from odoo.exceptions import ValidationError
 
 from ..engine.errors import BackupError
 from ..models.backup_kind_mixin import sealed_name
+from ..models.backup_message import all_translated
 
 STEPS = [
     ("server", "Server"),
@@ -247,7 +248,8 @@ class BackupSetup(models.TransientModel):
         }
 
     def _tell(self, problem):
-        self.write({field: problem.get(field) for field in ANSWER_FIELDS})
+        told = all_translated(problem, self.env.lang)
+        self.write({field: told.get(field) for field in ANSWER_FIELDS})
 
     # --- what each step asks --------------------------------------------------------------------
 

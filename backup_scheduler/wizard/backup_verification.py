@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from ..engine.archive.levels import DEFAULT, LEVELS, RESTORING
+from ..models.backup_message import translated
 from ..models.run.backup_run import VERIFICATION_LEVELS
 
 
@@ -19,15 +21,25 @@ class BackupVerification(models.TransientModel):
         store=True,
         precompute=True,
         readonly=False,
-        help="“Restored” restores the archive into a scratch database, counts what came back, and "
-        "drops it.",
     )
+    meaning = fields.Text(compute="_compute_meaning", compute_sudo=False)
+    needs_plain_bytes = fields.Boolean(compute="_compute_meaning", compute_sudo=False)
     encrypted = fields.Boolean(compute="_compute_encrypted")
 
     @api.depends("run_id")
     def _compute_level(self):
         for wizard in self:
-            wizard.level = wizard.run_id.wanted_level or "3"
+            wizard.level = wizard.run_id.wanted_level or str(DEFAULT)
+
+    @api.depends("level")
+    @api.depends_context("lang")
+    def _compute_meaning(self):
+        """Say what the chosen level means and takes."""
+        for wizard in self:
+            level = LEVELS.get(int(wizard.level or 0))
+            sentences = (level.meaning, level.needs) if level else ()
+            wizard.meaning = " ".join(translated(text, self.env.lang) for text in sentences)
+            wizard.needs_plain_bytes = bool(level) and level.found_by == RESTORING
 
     @api.depends("run_id.copy_ids.encryption")
     def _compute_encrypted(self):

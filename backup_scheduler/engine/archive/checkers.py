@@ -10,13 +10,14 @@ import re
 from typing import NamedTuple
 
 from ..errors import Damaged, Inconsistent, Truncated
+from ..messages import _
 from .manifest import MAX_SIZE, check_manifest, parse_manifest
 
 DUMP = "dump.sql"
 MANIFEST = "manifest.json"
 FILESTORE, MARKS = "filestore/", "filestore/checklist/"
 
-PG_DUMP_FAILED = (
+PG_DUMP_FAILED = _(
     "pg_dump ended early on the server although the archive was completed. The log of that server "
     "says why: often its disk was full or its database was stopped."
 )
@@ -110,14 +111,17 @@ class PlainDump:
         # A server on Windows writes CR LF.
         head = self._head.replace(b"\r\n", b"\n")
         if not head:
-            raise Truncated(f"{DUMP} is empty.", hint=PG_DUMP_FAILED)
+            raise Truncated(_("%(dump)s is empty.", dump=DUMP), hint=PG_DUMP_FAILED)
         if not head.startswith(_START_OF_DUMP):
             if _START_OF_DUMP.startswith(head):
-                raise Truncated(f"{DUMP} ends in its first line.", hint=PG_DUMP_FAILED)
-            raise Inconsistent(f"{DUMP} is not an SQL script of pg_dump.")
+                raise Truncated(
+                    _("%(dump)s ends in its first line.", dump=DUMP), hint=PG_DUMP_FAILED
+                )
+            raise Inconsistent(_("%(dump)s is not an SQL script of pg_dump.", dump=DUMP))
         if not _END_OF_DUMP.search(self._tail.content.replace(b"\r\n", b"\n")):
             raise Truncated(
-                f"{DUMP} stops before “PostgreSQL database dump complete”.", hint=PG_DUMP_FAILED
+                _("%(dump)s stops before “PostgreSQL database dump complete”.", dump=DUMP),
+                hint=PG_DUMP_FAILED,
             )
 
 
@@ -131,7 +135,13 @@ class Manifest:
 
     def feed(self, block):
         if len(self._content) + len(block) > MAX_SIZE:
-            raise Inconsistent(f"{MANIFEST} is longer than {MAX_SIZE} bytes.")
+            raise Inconsistent(
+                _(
+                    "%(manifest)s is longer than %(limit)s bytes.",
+                    manifest=MANIFEST,
+                    limit=MAX_SIZE,
+                )
+            )
         self._content += block
 
     def finish(self):
@@ -160,4 +170,4 @@ class CopyRows:
     def finish(self):
         rows = self._tail.content.replace(b"\r\n", b"\n").rstrip(b"\n")
         if rows != b"\\." and not rows.endswith(b"\n\\."):
-            raise Damaged(f"The rows of {self._name} stop before their end mark.")
+            raise Damaged(_("The rows of %(name)s stop before their end mark.", name=self._name))

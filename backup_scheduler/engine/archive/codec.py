@@ -7,6 +7,7 @@ the same damage.
 import zlib
 
 from ..errors import Damaged
+from ..messages import _
 
 try:
     from isal import isal_zlib as backend
@@ -45,13 +46,15 @@ class Framed:
     def feed(self, block):
         """Yield nothing; raise :class:`Damaged` when the stream is none of this compression."""
         if not self._begun and not block.startswith(self._magic):
-            raise Damaged(f"The compressed data of {self._name} do not begin as they should.")
+            raise Damaged(
+                _("The compressed data of %(name)s do not begin as they should.", name=self._name)
+            )
         self._begun = True
         yield from ()
 
     def finish(self):
         if not self._begun:
-            raise Damaged(f"The compressed data of {self._name} are not there.")
+            raise Damaged(_("The compressed data of %(name)s are not there.", name=self._name))
 
 
 class Inflater:
@@ -78,15 +81,29 @@ class Inflater:
                 break
         if self._stream.unused_data:
             length = len(self._stream.unused_data)
-            raise Damaged(f"{length} bytes follow the end of the compressed data of {self._name}.")
+            raise Damaged(
+                _(
+                    "%(length)s bytes follow the end of the compressed data of %(name)s.",
+                    length=length,
+                    name=self._name,
+                )
+            )
 
     def finish(self):
         """Raise :class:`Damaged` when the stream has not come to its end mark and checksum."""
         if not self._stream.eof:
-            raise Damaged(f"The compressed data of {self._name} stops before its end.")
+            raise Damaged(
+                _("The compressed data of %(name)s stops before its end.", name=self._name)
+            )
 
     def _inflate(self, block):
         try:
             return self._stream.decompress(block, PLAIN_BLOCK)
         except (zlib.error, backend.error) as error:
-            raise Damaged(f"The compressed data of {self._name} is damaged ({error}).") from error
+            raise Damaged(
+                _(
+                    "The compressed data of %(name)s is damaged (%(error)s).",
+                    name=self._name,
+                    error=error,
+                )
+            ) from error

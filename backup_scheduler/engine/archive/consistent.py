@@ -9,9 +9,11 @@ import datetime
 import hashlib
 
 from ..errors import NotConsistent
+from ..messages import _, joined
 from .checkers import DUMP, FILESTORE, Intact, is_stored_file
 from .copytext import COPY, NULL, Rows, column_names, unescape
 from .inventory import NAMED, Inventory, checksum_in
+from .levels import CONSISTENT
 from .schema import Schema
 from .sqlscript import Script
 
@@ -122,21 +124,26 @@ class Consistent(Intact):
         self._note()
         findings = [*self._about_tables(), *self._about_manifest(), *self._about_files()]
         if findings:
-            raise NotConsistent("; ".join(findings) + ".", report=report)
-        report.level = 3
+            raise NotConsistent(joined("; ", findings, end="."), report=report)
+        report.level = CONSISTENT
 
     def _about_tables(self):
         if self._script and not self._script.readable:
-            yield f"A statement of {DUMP} is too long to be one: what follows it was not read"
+            yield _(
+                "A statement of %(dump)s is too long to be one: what follows it was not read",
+                dump=DUMP,
+            )
             return
         without_rows, gone = self._schema.without_rows(), self._schema.never_created()
         if without_rows:
-            yield f"The dump lacks the rows of {_tables(without_rows)}"
+            yield _("The dump lacks the rows of %(tables)s", tables=_tables(without_rows))
         if gone:
-            yield f"The dump lacks {_tables(gone)} whose keys or indexes it has"
+            tables = _tables(gone)
+            yield _("The dump lacks %(tables)s whose keys or indexes it has", tables=tables)
         lacking = [name for name in COLUMNS if name not in {*self._readers, *without_rows, *gone}]
         if lacking:
-            yield f"The dump is of no Odoo database: it lacks {_tables(lacking)}"
+            tables = _tables(lacking)
+            yield _("The dump is of no Odoo database: it lacks %(tables)s", tables=tables)
 
     def _about_manifest(self):
         if not self._report.manifest or MODULES not in self._readers:
@@ -149,9 +156,10 @@ class Consistent(Intact):
             name for name in names if told.get(name, absent) != self._modules.get(name, absent)
         )
         if others:
-            yield (
+            yield _(
                 "The manifest is of another database or of another time: its modules and versions "
-                f"are not those of the dump ({_listed(others, len(others))})"
+                "are not those of the dump (%(names)s)",
+                names=_listed(others, len(others)),
             )
 
     def _about_files(self):
@@ -160,43 +168,48 @@ class Consistent(Intact):
             return
         if found.missing and self._wanted.filestore:
             if self._report.filestore_files:
-                yield _files(found.missing, "missing", found.first_missing)
+                yield _missing(found.missing, found.first_missing)
             else:
-                yield (
+                yield _(
                     "The archive holds no filestore, although attachments of the dump have "
-                    f"{found.missing} files there"
+                    "%(count)s files there",
+                    count=found.missing,
                 )
         if found.damaged:
-            yield _files(found.damaged, "damaged (the content is another)", found.first_damaged)
+            yield _damaged(found.damaged, found.first_damaged)
 
     def _note(self):
         """Count the files, and note what is no fault of the archive."""
         report = self._report
         notes = report.notes
         if self._elsewhere:
-            notes.append(f"{self._elsewhere} attachments are kept outside Odoo's filestore.")
+            notes.append(
+                _(
+                    "%(count)s attachments are kept outside Odoo's filestore.",
+                    count=self._elsewhere,
+                )
+            )
         if report.archive_format == "dump":
             if self._stored:
                 notes.append(
-                    f"{self._stored} attachments have their content in the filestore, which is no "
-                    "part of a dump."
+                    _(
+                        "%(count)s attachments have their content in the filestore, which is no "
+                        "part of a dump.",
+                        count=self._stored,
+                    )
                 )
             return
         found = self._found = self._inventory.compare()
         report.missing_files, report.damaged_files = found.missing, found.damaged
         report.late_files, report.surplus_files = found.late, found.surplus
         if found.missing and not self._wanted.filestore:
-            notes.append(f"{found.missing} files of the filestore were left out, as asked for.")
-        if found.late:
             notes.append(
-                f"{found.late} files were written while the backup was made: Odoo copies the "
-                "filestore before the database. The next backup has them."
+                _(
+                    "%(count)s files of the filestore were left out, as asked for.",
+                    count=found.missing,
+                )
             )
-        if found.surplus:
-            notes.append(
-                f"{found.surplus} files of the filestore belong to no attachment; Odoo deletes "
-                "such files in its own time."
-            )
+        notes.extend(_harmless(found))
 
 
 class StoredFile:
@@ -223,18 +236,53 @@ def _database_time(since):
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}".encode()
 
 
-def _files(count, state, first):
-    what = "file of the filestore is" if count == 1 else "files of the filestore are"
-    return f"{count} {what} {state}: {_listed(first, count)}"
+def _harmless(found):
+    if found.late:
+        yield _(
+            "%(count)s files were written while the backup was made: Odoo copies the filestore "
+            "before the database. The next backup has them.",
+            count=found.late,
+        )
+    if found.surplus:
+        yield _(
+            "%(count)s files of the filestore belong to no attachment; Odoo deletes such files in "
+            "its own time.",
+            count=found.surplus,
+        )
+
+
+def _missing(count, first):
+    names = _listed(first, count)
+    if count == 1:
+        return _("1 file of the filestore is missing: %(names)s", names=names)
+    return _(
+        "%(count)s files of the filestore are missing: %(names)s", count=count, names=names
+    )
+
+
+def _damaged(count, first):
+    names = _listed(first, count)
+    if count == 1:
+        return _(
+            "1 file of the filestore is damaged (the content is another): %(names)s", names=names
+        )
+    return _(
+        "%(count)s files of the filestore are damaged (the content is another): %(names)s",
+        count=count,
+        names=names,
+    )
 
 
 def _tables(names):
-    what = "table" if len(names) == 1 else "tables"
-    return f"{len(names)} {what} ({_listed(names, len(names))})"
+    listed = _listed(names, len(names))
+    if len(names) == 1:
+        return _("1 table (%(names)s)", names=listed)
+    return _("%(count)s tables (%(names)s)", count=len(names), names=listed)
 
 
 def _listed(names, count):
     """Return the first names as text, and how many more there are of ``count``."""
     shown = list(names[:NAMED])
-    more = f" and {count - len(shown)} more" if count > len(shown) else ""
-    return ", ".join(shown) + more
+    if count <= len(shown):
+        return ", ".join(shown)
+    return _("%(names)s and %(count)s more", names=shown, count=count - len(shown))

@@ -3,6 +3,7 @@
 import re
 
 from ..errors import NotAnArchive, Truncated
+from ..messages import _
 
 # Enough to see the title of a web page.
 HEAD = 4096
@@ -12,14 +13,17 @@ _TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title", re.IGNORECASE | re.DOTAL
 ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
 PG_CUSTOM = b"PGDMP"
+# By name: Odoo's exporter takes a bracket after a message for another one, and no bytes in it.
+SQL_SCRIPT, GZIP, OBJECT = b"--\n-- PostgreSQL database dump", b"\x1f\x8b", b"{"
 # What can be mistaken for the archive that was asked for, by its first bytes.
+DUMP, WEB_PAGE = _("a pg_dump custom dump"), _("a web page")
 KNOWN = (
-    (ZIP, "a zip archive"),
-    (EMPTY_ZIP, "an empty zip archive"),
-    (PG_CUSTOM, "a pg_dump custom dump"),
-    (b"--\n-- PostgreSQL database dump", "an SQL script of pg_dump"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"{", "JSON"),
+    (ZIP, _("a zip archive")),
+    (EMPTY_ZIP, _("an empty zip archive")),
+    (PG_CUSTOM, DUMP),
+    (SQL_SCRIPT, _("an SQL script of pg_dump")),
+    (GZIP, _("a gzip file")),
+    (OBJECT, "JSON"),
 )
 
 
@@ -32,18 +36,20 @@ def require_magic(head, magics, wanted):
     if head.startswith(tuple(magics)):
         return
     if not head:
-        raise Truncated("The file is empty.")
+        raise Truncated(_("The file is empty."))
     if any(magic.startswith(head) for magic in magics):
-        raise Truncated(f"The file ends after its first {len(head)} bytes.")
-    raise NotAnArchive(f"The file is not {wanted} but {_name(head)}.")
+        raise Truncated(_("The file ends after its first %(count)s bytes.", count=len(head)))
+    raise NotAnArchive(
+        _("The file is not %(wanted)s but %(found)s.", wanted=wanted, found=_name(head))
+    )
 
 
 def _name(head):
     if re.match(rb"(\xef\xbb\xbf)?\s*<", head):
         title = _TITLE.search(head)
         text = title.group(1)[:120].decode("utf-8", "replace") if title else ""
-        return f"a web page (“{text}”)" if text else "a web page"
+        return _("a web page (“%(title)s”)", title=text) if text else WEB_PAGE
     for magic, name in KNOWN:
         if head.startswith(magic):
             return name
-    return f"something else (it begins with {head[:16]!r})"
+    return _("something else (it begins with %(head)s)", head=repr(head[:16]))

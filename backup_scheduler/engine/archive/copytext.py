@@ -10,6 +10,7 @@ import operator
 import re
 
 from ..errors import Damaged
+from ..messages import _
 
 NULL = b"\\N"
 END_OF_ROWS = b"\\."
@@ -104,7 +105,9 @@ class Rows:
     def finish(self):
         """Raise :class:`Damaged` when a row has too many values or too few, or no end."""
         if self._rest and not self._ended:
-            self._fault = f"The last row of {self._table} stops before its end."
+            self._fault = _(
+                "The last row of %(table)s stops before its end.", table=self._table
+            )
         if self._fault:
             raise Damaged(self._fault)
 
@@ -127,9 +130,12 @@ class Rows:
         self.count += 1
         if len(values) != self._width:
             self._ended = True
-            self._fault = (
-                f"Row {self.count} of {self._table} has {len(values)} values where "
-                f"{self._width} belong."
+            self._fault = _(
+                "Row %(row)s of %(table)s has %(count)s values where %(expected)s belong.",
+                row=self.count,
+                table=self._table,
+                count=len(values),
+                expected=self._width,
             )
             return
         values.append(NULL)

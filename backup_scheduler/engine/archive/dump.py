@@ -3,7 +3,9 @@
 import hashlib
 
 from ..errors import Damaged, Inconsistent, Truncated
+from ..messages import _
 from .codec import ZLIB, Framed, Inflater, Stored
+from .levels import COMPLETE, INTACT
 from .pgcustom import BLOCK_OF_LARGE_OBJECTS, CustomDump
 from .report import Report
 
@@ -53,11 +55,14 @@ def intact(source, wanted, checks_of):
 
     walk.run(read, checks.see_entry)
     if compression in _DECODED:
-        walk.report.level = 2
+        walk.report.level = INTACT
     else:
         walk.report.notes.append(
-            f"The dump is compressed by {compression}, which cannot be undone here: "
-            "it is complete, but its rows were not read."
+            _(
+                "The dump is compressed by %(method)s, which cannot be undone here: it is "
+                "complete, but its rows were not read.",
+                method=compression,
+            )
         )
     return walk.report, checks
 
@@ -71,9 +76,13 @@ class _Walk:
         self.header = self._dump.read_header()
         if database is not None and self.header.database != database:
             raise Inconsistent(
-                f"The dump is of the database {self.header.database!r}, not of {database!r}."
+                _(
+                    "The dump is of the database %(database)r, not of %(wanted)r.",
+                    database=self.header.database,
+                    wanted=database,
+                )
             )
-        self.report = Report("dump", 1, source.size)
+        self.report = Report("dump", COMPLETE, source.size)
         self.report.database = self.header.database
         self.report.pg_version = self.header.server_version
         self._promised, self._starts = {}, {}
@@ -91,7 +100,7 @@ class _Walk:
         if self._source.remaining:
             self._read_contents_again()
         if self.report.large_objects and self._listed != self._found:
-            raise Damaged("The large objects of the dump are not those that it lists.")
+            raise Damaged(_("The large objects of the dump are not those that it lists."))
 
     def _read_contents(self, see_entry):
         for entry in self._dump.entries():
@@ -114,8 +123,11 @@ class _Walk:
         it goes back to write over the first one is appended. pg_restore does not read so far.
         """
         surplus = Damaged(
-            f"{self._source.remaining} bytes follow the end of the dump "
-            f"at byte {self._source.position}."
+            _(
+                "%(remaining)s bytes follow the end of the dump at byte %(position)s.",
+                remaining=self._source.remaining,
+                position=self._source.position,
+            )
         )
         again = _Contents()
         try:
@@ -139,12 +151,30 @@ class _Walk:
         kind, dump_id = self._dump.read_block_header()
         entry = self._promised.pop(dump_id, None)
         if entry is None:
-            raise Damaged(f"The block at byte {start} belongs to no entry of the dump's contents.")
+            raise Damaged(
+                _(
+                    "The block at byte %(start)s belongs to no entry of the dump's contents.",
+                    start=start,
+                )
+            )
         if entry.position not in (None, start):
-            raise Damaged(f"The data of {entry.name} are at byte {start}, not at {entry.position}.")
+            raise Damaged(
+                _(
+                    "The data of %(name)s are at byte %(start)s, not at %(position)s.",
+                    name=entry.name,
+                    start=start,
+                    position=entry.position,
+                )
+            )
         self._starts[dump_id] = start
         if (kind == BLOCK_OF_LARGE_OBJECTS) != (entry.description == "BLOBS"):
-            raise Damaged(f"The block at byte {start} has not the kind of {entry.name}.")
+            raise Damaged(
+                _(
+                    "The block at byte %(start)s has not the kind of %(name)s.",
+                    start=start,
+                    name=entry.name,
+                )
+            )
         if kind == BLOCK_OF_LARGE_OBJECTS:
             self._visit_large_objects(entry, visit)
         else:
@@ -158,12 +188,12 @@ class _Walk:
             self.report.large_objects += 1
 
     def skip_stream(self, _entry, name):
-        what = f"the data of {name}"
+        what = _data_of(name)
         for length in self._dump.chunk_lengths(what):
             self._source.skip(length, what)
 
     def read_stream(self, decoder, name, checkers):
-        for batch in self._batches(f"the data of {name}"):
+        for batch in self._batches(_data_of(name)):
             for plain in decoder.feed(batch):
                 for checker in checkers:
                     checker.feed(plain)
@@ -185,9 +215,22 @@ class _Walk:
 
     def _missing(self):
         names = [entry.name for entry in self._promised.values()]
-        others = f" and {len(names) - 1} more" if names[1:] else ""
+        size, count = self._source.size, len(names) - 1
+        if not count:
+            return Truncated(
+                _(
+                    "The file ends at byte %(size)s, before the data of %(name)s.",
+                    size=size,
+                    name=names[0],
+                )
+            )
         return Truncated(
-            f"The file ends at byte {self._source.size}, before the data of {names[0]}{others}."
+            _(
+                "The file ends at byte %(size)s, before the data of %(name)s and %(count)s more.",
+                size=size,
+                name=names[0],
+                count=count,
+            )
         )
 
 
@@ -207,6 +250,11 @@ class _Contents:
         return self._digest.digest() == other._digest.digest()
 
     __hash__ = None
+
+
+def _data_of(name):
+    """Return what :func:`.source.name_of` takes: there may be a million of them."""
+    return lambda: _("the data of %(name)s", name=name)
 
 
 class _Numbers:

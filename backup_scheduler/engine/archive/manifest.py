@@ -3,6 +3,7 @@
 import json
 
 from ..errors import Inconsistent
+from ..messages import _
 
 # Odoo lists the installed modules in it: tens of KB. Beyond this it is something else (bytes).
 MAX_SIZE = 4 * 1024 * 1024
@@ -28,12 +29,14 @@ def parse_manifest(content):
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Inconsistent(f"manifest.json is not readable JSON ({error}).") from error
+        raise Inconsistent(
+            _("manifest.json is not readable JSON (%(error)s).", error=error)
+        ) from error
     if not isinstance(manifest, dict):
-        raise Inconsistent("manifest.json holds no JSON object.")
+        raise Inconsistent(_("manifest.json holds no JSON object."))
     for name, kind in FIELDS.items():
         if not isinstance(manifest.get(name), kind):
-            raise Inconsistent(f"manifest.json has no usable “{name}”.")
+            raise Inconsistent(_("manifest.json has no usable “%(name)s”.", name=name))
     return manifest
 
 
@@ -41,5 +44,9 @@ def check_manifest(manifest, database):
     """Raise :class:`Inconsistent` unless the manifest is that of ``database``."""
     if manifest["db_name"] != database:
         raise Inconsistent(
-            f"The archive is of the database {manifest['db_name']!r}, not of {database!r}."
+            _(
+                "The archive is of the database %(db_name)r, not of %(database)r.",
+                db_name=manifest["db_name"],
+                database=database,
+            )
         )

@@ -3,11 +3,13 @@
 import os
 
 from ..errors import Truncated
+from ..messages import _
 
 # Large enough that a disk streams, small enough that two of them in flight are nothing.
 BLOCK = 128 * 1024
 # People see progress and cancelling works at least this often (bytes).
 ANNOUNCE_EVERY = 512 * 1024
+ARCHIVE = _("the archive")
 
 
 class Source:
@@ -31,10 +33,11 @@ class Source:
     def remaining(self):
         return self.size - self.position
 
-    def read(self, length, what="the archive"):
+    def read(self, length, what=ARCHIVE):
         """Return exactly ``length`` bytes; raise :class:`Truncated` where the file ends first.
 
-        Nothing is allocated for a length that the file cannot hold.
+        Nothing is allocated for a length that the file cannot hold. ``what`` is read, or a function
+        that returns it.
         """
         self._require(length, what)
         block = self._file.read(length)
@@ -45,7 +48,7 @@ class Source:
         self._advance(length)
         return block
 
-    def blocks(self, length, what="the archive"):
+    def blocks(self, length, what=ARCHIVE):
         """Yield the next ``length`` bytes in blocks of at most :data:`BLOCK` bytes."""
         self._require(length, what)
         while length > BLOCK:
@@ -54,7 +57,7 @@ class Source:
         if length:
             yield self.read(length, what)
 
-    def skip(self, length, what="the archive"):
+    def skip(self, length, what=ARCHIVE):
         """Go ``length`` bytes on without reading them, unless a digest needs them."""
         self._require(length, what)
         if self._digest:
@@ -86,6 +89,16 @@ class Source:
 
     def _cut(self, length, what):
         return Truncated(
-            f"The file ends at byte {self.size}, within {what}: "
-            f"{self.position + length - self.size} more bytes were to come."
+            _(
+                "The file ends at byte %(size)s, within %(what)s: %(missing)s more bytes were to "
+                "come.",
+                size=self.size,
+                what=name_of(what),
+                missing=self.position + length - self.size,
+            )
         )
+
+
+def name_of(what):
+    """Return what is read, as messages call it; a function makes it where it is seldom needed."""
+    return what() if callable(what) else what

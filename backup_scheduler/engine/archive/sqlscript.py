@@ -8,6 +8,7 @@ like a statement: a COPY counts only where a statement can begin, and nothing wi
 import re
 
 from ..errors import Damaged
+from ..messages import _
 from .copytext import COPY, column_names, plain_name
 
 # No definition comes near this: what does is a text whose end is missing (bytes).
@@ -60,9 +61,9 @@ class Script:
         for rows in self._finished:
             rows.finish()
         if self._table:
-            raise Damaged(f"The rows of {self._table} have no end in the dump.")
+            raise Damaged(_("The rows of %(table)s have no end in the dump.", table=self._table))
         if self.readable and _LEADING.sub(b"", self._text + self._held + b"\n", count=1).strip():
-            raise Damaged("The last statement of the dump has no end.")
+            raise Damaged(_("The last statement of the dump has no end."))
 
     def _unix(self, block):
         """Undo the CR LF of a server on Windows; a CR within a value is written as ``\\r``."""

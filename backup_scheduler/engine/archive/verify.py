@@ -1,11 +1,4 @@
-"""Is an archive good? The levels of verification, in one place.
-
-1. *complete*: nothing of it is missing. Told without reading its data, in the time of some seeks.
-2. *intact*: every byte was read; checksums, sizes and end marks are right, and the archive is of
-   the database that it should be of.
-3. *consistent*: the parts belong together. Each file of the filestore has the content that its
-   name says, each that the dump lists is there, each table has its rows, and the manifest is of
-   this dump.
+"""Is an archive good? The levels that are found by reading it; :mod:`.levels` says what they are.
 
 Each level holds for Odoo's ``zip`` and for pg_dump's custom ``dump`` (which has neither filestore
 nor manifest). Higher levels read the same bytes in the same single pass and ask more of some parts:
@@ -15,13 +8,14 @@ see :mod:`.checkers`. What no reading can tell, that the dump restores, is not a
 import hashlib
 
 from ..errors import Damaged
+from ..messages import _
 from . import dump
 from .checkers import Intact, Wanted
 from .consistent import Consistent
+from .levels import COMPLETE, CONSISTENT, INTACT
 from .source import BLOCK, Source
 from .zip import OdooZip
 
-COMPLETE, INTACT, CONSISTENT = 1, 2, 3
 # What each level asks of the plain bytes of the parts.
 CHECKS = {COMPLETE: None, INTACT: Intact, CONSISTENT: Consistent}
 
@@ -33,7 +27,7 @@ def verify(
     """Verify the archive at ``path``; return the :class:`.report.Report` of a good one.
 
     :param archive_format: ``zip`` or ``dump``
-    :param level: 1 to 3; ``Report.level`` tells which was reached
+    :param level: one of :data:`.levels.BY_READING`; ``Report.level`` tells which was reached
     :param database: the name of the database that it must be of; not asked of a zip at level 1,
         whose manifest is not read then
     :param sha256: the hexadecimal digest that the file must have. It is the only thing that finds a
@@ -96,7 +90,7 @@ def _verify_dump(source, _probe, checks_of, wanted):
 
 def _require_digest(digest, expected):
     if digest.hexdigest() != expected.lower():
-        raise Damaged("The archive is not the one that was stored: its SHA-256 is another.")
+        raise Damaged(_("The archive is not the one that was stored: its SHA-256 is another."))
 
 
 _FORMATS = {"zip": _verify_zip, "dump": _verify_dump}

@@ -3,9 +3,11 @@
 import itertools
 
 from ..errors import Damaged, Inconsistent
+from ..messages import _
 from .checkers import DUMP, MANIFEST, is_stored_file
 from .codec import RAW_DEFLATE, Inflater, Stored, crc32
 from .content import EMPTY_ZIP, HEAD, ZIP, require_magic
+from .levels import COMPLETE, INTACT
 from .report import Report
 from .zip_directory import (
     DEFLATED,
@@ -30,7 +32,7 @@ class OdooZip:
         self._probe = probe
         self._end = None
         self._in_order = True
-        self.report = Report("zip", 1, source.size)
+        self.report = Report("zip", COMPLETE, source.size)
 
     def complete(self):
         """Level 1: the directory is whole, and begins right after the last of its members.
@@ -40,11 +42,16 @@ class OdooZip:
         the number of members.
         """
         probe = self._probe
-        require_magic(probe.read(min(HEAD, probe.size)), [ZIP, EMPTY_ZIP], "a zip archive")
+        require_magic(probe.read(min(HEAD, probe.size)), [ZIP, EMPTY_ZIP], _("a zip archive"))
         self._end = find_end(probe)
         first, last = self._scan()
         if first.offset:
-            raise Damaged(f"The first {first.offset} bytes of the archive belong to no member.")
+            raise Damaged(
+                _(
+                    "The first %(offset)s bytes of the archive belong to no member.",
+                    offset=first.offset,
+                )
+            )
         for entry in (first, last):
             probe.seek(entry.offset)
             read_local_header(probe, entry)
@@ -61,7 +68,7 @@ class OdooZip:
         self.complete()
         for entry, stop in self._members():
             self._check_member(entry, stop, checks.of_member(entry.name))
-        self.report.level = 2
+        self.report.level = INTACT
 
     # --- the directory --------------------------------------------------------------------------
 
@@ -77,11 +84,15 @@ class OdooZip:
             previous = entry
         for name, count in required.items():
             if count != 1:
-                raise Inconsistent(
-                    f"The archive holds {count or 'no'} {name}, so it is no backup of Odoo's."
-                )
+                raise Inconsistent(_not_once(count, name))
         if last.offset >= self._end.start:
-            raise Damaged(f"{last.name} cannot begin at byte {last.offset}, past all members.")
+            raise Damaged(
+                _(
+                    "%(name)s cannot begin at byte %(offset)s, past all members.",
+                    name=last.name,
+                    offset=last.offset,
+                )
+            )
         return first, last
 
     def _count(self, entry, required):
@@ -113,7 +124,9 @@ class OdooZip:
             for checker in checkers:
                 checker.feed(plain)
         if (crc, size) != (entry.crc, entry.size):
-            raise Damaged(f"The content of {entry.name} does not have its size or checksum.")
+            raise Damaged(
+                _("The content of %(name)s does not have its size or checksum.", name=entry.name)
+            )
         read_descriptor(source, entry, stop)
         for checker in checkers:
             checker.finish()
@@ -128,4 +141,20 @@ class OdooZip:
     @staticmethod
     def _require_room(source, entry, stop):
         if source.position + entry.compressed > stop:
-            raise Damaged(f"{entry.name} runs into what follows it at byte {stop}.")
+            raise Damaged(
+                _(
+                    "%(name)s runs into what follows it at byte %(stop)s.",
+                    name=entry.name,
+                    stop=stop,
+                )
+            )
+
+
+def _not_once(count, name):
+    if not count:
+        return _("The archive holds no %(name)s, so it is no backup of Odoo's.", name=name)
+    return _(
+        "The archive holds %(count)s %(name)s, so it is no backup of Odoo's.",
+        count=count,
+        name=name,
+    )

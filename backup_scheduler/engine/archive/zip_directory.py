@@ -9,6 +9,7 @@ import struct
 from typing import NamedTuple
 
 from ..errors import Damaged, Truncated
+from ..messages import _
 
 _LOCAL = struct.Struct("<4s5H3L2H")  # 4.3.7
 _ENTRY = struct.Struct("<4s6H3L5H2L")  # 4.3.12
@@ -90,15 +91,19 @@ def find_end(source):
             continue
         end = _end_at(source, start + at)
         if end and surplus:
-            raise Damaged(f"{surplus} bytes follow the end of the archive.")
+            raise Damaged(_("%(surplus)s bytes follow the end of the archive.", surplus=surplus))
         if end:
             return end
         if not surplus:
             raise Damaged(
-                "The archive's directory is not where its last record says: bytes were changed, or "
-                "something else stands before the archive."
+                _(
+                    "The archive's directory is not where its last record says: bytes were "
+                    "changed, or something else stands before the archive."
+                )
             )
-    raise Truncated(f"The file ends at byte {source.size} without the directory of the archive.")
+    raise Truncated(
+        _("The file ends at byte %(size)s without the directory of the archive.", size=source.size)
+    )
 
 
 def _end_at(source, position):
@@ -153,26 +158,45 @@ def read_directory(source, end):
     for number in range(1, end.count + 1):
         yield _read_entry(source, stop, number)
     if source.position != stop:
-        raise Damaged(f"The archive's directory has more than its {end.count} entries.")
+        raise Damaged(
+            _("The archive's directory has more than its %(count)s entries.", count=end.count)
+        )
 
 
 def _read_entry(source, stop, number):
-    what = f"entry {number} of the archive's directory"
     if source.position + _ENTRY.size > stop:
-        raise Damaged(f"The archive's directory ends before {what}.")
+        raise Damaged(_("The archive's directory ends before its entry %(number)s.", number=number))
     (magic, _made_by, version, flags, method, _time, _date, crc, compressed, size,
      name_length, extra_length, comment_length, disk, _internal, _external,
      offset) = _ENTRY.unpack(source.read(_ENTRY.size))  # fmt: skip
     if magic != _ENTRY_MAGIC or source.position + name_length + extra_length > stop:
-        raise Damaged(f"There is no sound {what} at byte {source.position - _ENTRY.size}.")
+        raise Damaged(
+            _(
+                "There is no sound entry %(number)s of the archive's directory at byte "
+                "%(position)s.",
+                number=number,
+                position=source.position - _ENTRY.size,
+            )
+        )
     name = source.read(name_length)
     extra = _zip64_extra(source.read(extra_length), name)
     source.read(comment_length)
     size, compressed, offset = _widen((size, compressed, offset), extra, name)
     if disk or version & 0xFF > _MAX_VERSION or flags & ~_FLAGS or not name or b"\0" in name:
-        raise Damaged(f"{what.capitalize()} has values that Odoo does not write.")
+        raise Damaged(
+            _(
+                "Entry %(number)s of the archive's directory has values that Odoo does not write.",
+                number=number,
+            )
+        )
     if method not in (STORED, DEFLATED):
-        raise Damaged(f"{_show(name)} is compressed by a method ({method}) that Odoo does not use.")
+        raise Damaged(
+            _(
+                "%(name)s is compressed by a method (%(method)s) that Odoo does not use.",
+                name=_show(name),
+                method=method,
+            )
+        )
     return Entry(name, flags, method, crc, compressed, size, offset)
 
 
@@ -183,7 +207,7 @@ def _zip64_extra(extra, name):
     while at < len(extra):
         kind, length = struct.unpack_from("<2H", extra.ljust(at + 4, b"\0"), at)
         if at + 4 + length > len(extra):
-            raise Damaged(f"The extra field of {_show(name)} is damaged.")
+            raise Damaged(_("The extra field of %(name)s is damaged.", name=_show(name)))
         if kind == _ZIP64_EXTRA:
             found = extra[at + 4 : at + 4 + length]
         at += 4 + length
@@ -196,7 +220,7 @@ def _widen(values, extra, name):
     for value in values:
         if value == _MAX32:
             if len(extra) < 8:
-                raise Damaged(f"The 64-bit sizes of {_show(name)} are missing.")
+                raise Damaged(_("The 64-bit sizes of %(name)s are missing.", name=_show(name)))
             value, extra = int.from_bytes(extra[:8], "little"), extra[8:]
         wide.append(value)
     return wide
@@ -214,21 +238,27 @@ def read_local_header(source, entry):
 
     Time and version are not compared: nobody reads them here, and writers differ.
     """
-    where = f"The header of {entry.name} at byte {source.position}"
+    position = source.position
+
+    def where():
+        return _(
+            "The header of %(name)s at byte %(position)s", name=entry.name, position=position
+        )
+
     (magic, _version, flags, method, _time, _date, crc, compressed, size, name_length,
      extra_length) = _LOCAL.unpack(source.read(_LOCAL.size, where))  # fmt: skip
     if magic != _LOCAL_MAGIC:
-        raise Damaged(f"{where} is not there.")
+        raise Damaged(_("%(where)s is not there.", where=where()))
     name = source.read(name_length, where)
     extra = _zip64_extra(source.read(extra_length, where), name)
     size, compressed = _widen((size, compressed), extra, name)
     if (name, flags, method) != (entry.raw_name, entry.flags, entry.method):
-        raise Damaged(f"{where} contradicts the archive's directory.")
+        raise Damaged(_("%(where)s contradicts the archive's directory.", where=where()))
     pairs = ((crc, entry.crc), (compressed, entry.compressed), (size, entry.size))
     for value, expected in pairs:
         # A writer that could not go back leaves zeros and appends a descriptor (4.4.4, bit 3).
         if value != expected and (value or not entry.has_descriptor):
-            raise Damaged(f"{where} contradicts the archive's directory.")
+            raise Damaged(_("%(where)s contradicts the archive's directory.", where=where()))
 
 
 def read_descriptor(source, entry, stop):
@@ -239,12 +269,19 @@ def read_descriptor(source, entry, stop):
     layout = _DESCRIPTORS.get(length) if entry.has_descriptor else None
     if layout is None:
         raise Damaged(
-            f"{length} bytes after {entry.name}, at byte {source.position}, are nobody's."
+            _(
+                "%(length)s bytes after %(name)s, at byte %(position)s, are nobody's.",
+                length=length,
+                name=entry.name,
+                position=source.position,
+            )
         )
     fields = layout.unpack(source.read(length))
     if len(fields) == 4:
         magic, *fields = fields
         if magic != _DESCRIPTOR_MAGIC:
-            raise Damaged(f"The descriptor of {entry.name} is damaged.")
+            raise Damaged(_("The descriptor of %(name)s is damaged.", name=entry.name))
     if tuple(fields) != (entry.crc, entry.compressed, entry.size):
-        raise Damaged(f"The descriptor of {entry.name} contradicts the archive's directory.")
+        raise Damaged(
+            _("The descriptor of %(name)s contradicts the archive's directory.", name=entry.name)
+        )

@@ -12,6 +12,7 @@ import sys
 
 from ..control import Control
 from ..errors import LibraryMissing, RetryableError, TimeLimit
+from ..messages import _
 from .base import (
     Address,
     Channel,
@@ -30,7 +31,7 @@ CHECK_LIMIT = 20
 # Characters. Each service cuts what is longer than it accepts.
 TITLE_LIMIT, TEXT_LIMIT = 250, 8000
 TYPES = {"opened": "failure", "recovered": "success", "test": "info"}
-TRY_HINT = (
+TRY_HINT = _(
     "Check the address. What the service says in full is shown by Apprise itself, on the machine "
     "where Odoo runs: apprise -vv -b test <address>"
 )
@@ -39,7 +40,7 @@ TRY_HINT = (
 class AppriseMissing(LibraryMissing, RetryableError):
     """Messages wait until it is installed."""
 
-    hint = "Install it where Odoo and its workers run (pip install apprise), and restart Odoo."
+    hint = _("Install it where Odoo and its workers run (pip install apprise), and restart Odoo.")
 
 
 def accept(entered):
@@ -53,8 +54,8 @@ def accept(entered):
         return url, ask({"action": "check", "url": url}, control)["place"]
     except TimeLimit:
         raise NoticeDelayed(
-            f"Apprise did not look at the address within {CHECK_LIMIT} s.",
-            hint="The machine is very busy. Try again.",
+            _("Apprise did not look at the address within %(limit)s s.", limit=CHECK_LIMIT),
+            hint=_("The machine is very busy. Try again."),
         ) from None
 
 
@@ -72,7 +73,7 @@ class AppriseChannel(Channel):
     )
     NOTE = "The URLs of over a hundred services: https://appriseit.com/services/"
     HINTS = dict.fromkeys(
-        (401, 403), "Check the user, password, token or key in the address."
+        (401, 403), _("Check the user, password, token or key in the address.")
     )
 
     def __init__(self, url="", url_host=""):
@@ -84,7 +85,7 @@ class AppriseChannel(Channel):
 
     def notice(self, facts):
         if not self._url:
-            raise ChannelIncomplete("Enter the Apprise URL that the messages are sent to.")
+            raise ChannelIncomplete(_("Enter the Apprise URL that the messages are sent to."))
         text = clipped(facts["lines"], TEXT_LIMIT)
         return {
             "place": self._place,
@@ -103,17 +104,20 @@ class AppriseChannel(Channel):
             return
         place, status = notice["place"], result["answered"]
         if not status:
-            raise NoticeDelayed(f"No connection to {place}, or it broke off.", TRY_HINT)
+            raise NoticeDelayed(
+                _("No connection to %(place)s, or it broke off.", place=place), TRY_HINT
+            )
         raise_for(status, answer_of(place, status), cls.HINTS, retry_after(result["retry_after"]))
         # The service has answered that all is well, and in its answer that it is not.
-        raise NoticeRefused(f"{place} did not accept the message.", TRY_HINT)
+        raise NoticeRefused(_("%(place)s did not accept the message.", place=place), TRY_HINT)
 
 
 def answer_of(place, status):
     """Return what was answered. Not in the service's own words: they may quote any part of a URL.
     """
     known = status in set(http.HTTPStatus)
-    return f"{place} answered {status}" + (f" {http.HTTPStatus(status).phrase}." if known else ".")
+    reason = f"{status} {http.HTTPStatus(status).phrase}" if known else str(status)
+    return _("%(place)s answered %(reason)s.", place=place, reason=reason)
 
 
 def ask(order, control):
@@ -150,5 +154,5 @@ def run(order, control):
         return json.loads(output)
     except ValueError:
         raise NoticeDelayed(
-            "Apprise ended without a result: it was killed, or memory ran out.", TRY_HINT
+            _("Apprise ended without a result: it was killed, or memory ran out."), TRY_HINT
         ) from None

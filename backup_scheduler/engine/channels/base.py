@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..errors import BackupError, RetryableError
 from ..kinds import Setting
+from ..messages import _
 from ..sources.http_client import checked_url
 
 ICONS = {"opened": "🔴", "recovered": "🟢", "test": "🔵"}
@@ -23,9 +24,9 @@ SERVER_ERROR = 500
 ACCEPTED = range(200, 300)
 REDIRECTED = range(300, 400)
 
-HINT = "Check the address. The service behind it has answered, and refused the message."
-BUSY_HINT = "The service is busy or down. The message is sent again later."
-REDIRECT_HINT = "Enter the address that the service itself names; redirects are not followed."
+HINT = _("Check the address. The service behind it has answered, and refused the message.")
+BUSY_HINT = _("The service is busy or down. The message is sent again later.")
+REDIRECT_HINT = _("Enter the address that the service itself names; redirects are not followed.")
 
 
 class NoticeRefused(BackupError):
@@ -141,7 +142,7 @@ def checked_address(url):
     except BackupError:
         # The message of that one names the address.
         raise NoticeRefused(
-            "That is no address such as https://hooks.example.com/services/…", hint=""
+            _("That is no address such as https://hooks.example.com/services/…"), hint=""
         ) from None
     return f"{base}?{query}" if query else base
 

@@ -1,3 +1,4 @@
+from ..messages import _
 from .base import path_of
 from .post import PostChannel, posted
 
@@ -16,7 +17,7 @@ class PingChannel(PostChannel):
 
     LABEL = "Ping"
     HINTS = {
-        404: "That service does not know this ping address. Copy it from there again.",
+        404: _("That service does not know this ping address. Copy it from there again."),
     }
 
     def body(self, facts):

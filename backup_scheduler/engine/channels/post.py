@@ -4,6 +4,7 @@ import abc
 import json
 import urllib.parse
 
+from ..messages import _
 from ..sources.http_client import HttpClient
 from .base import Address, Channel, ChannelIncomplete, host_of, path_of, raise_for, retry_after
 
@@ -33,7 +34,7 @@ class PostChannel(Channel):
     def address(self):
         """Return where messages are sent, with its secret."""
         if not self._url:
-            raise ChannelIncomplete("Enter the address that the messages are sent to.")
+            raise ChannelIncomplete(_("Enter the address that the messages are sent to."))
         return self._url
 
     def place(self):
@@ -77,7 +78,10 @@ def posted(address, body, content_type):
 def told(host, answer):
     """Return what the other side answered, for people."""
     said = " ".join(answer.page()[: QUOTED * 4].split())[:QUOTED]
-    return f"{host} answered {answer.status} {answer.reason}" + (f": {said}" if said else ".")
+    reason = f"{answer.status} {answer.reason}"
+    if said:
+        return _("%(host)s answered %(reason)s: %(said)s", host=host, reason=reason, said=said)
+    return _("%(host)s answered %(reason)s.", host=host, reason=reason)
 
 
 def split(url):

@@ -1,3 +1,4 @@
+from ..messages import _
 from .base import ICONS, clipped, cut
 from .post import PostChannel
 
@@ -12,8 +13,8 @@ class SlackChannel(PostChannel):
     LABEL = "Slack"
     NOTE = "In Slack: “Incoming Webhooks” of an app of yours. Mattermost takes the same."
     HINTS = {
-        403: "Slack has switched this webhook off. Make a new one and enter its address.",
-        404: "Slack does not know this webhook. Make a new one and enter its address.",
+        403: _("Slack has switched this webhook off. Make a new one and enter its address."),
+        404: _("Slack does not know this webhook. Make a new one and enter its address."),
     }
 
     def body(self, facts):

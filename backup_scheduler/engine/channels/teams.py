@@ -1,3 +1,4 @@
+from ..messages import _
 from .base import clipped
 from .post import PostChannel
 
@@ -12,7 +13,9 @@ class TeamsChannel(PostChannel):
     LABEL = "Microsoft Teams"
     NOTE = "In Teams: Workflows → “Send webhook alerts to a channel”."
     HINTS = {
-        401: "Make the workflow anew: “When a Teams webhook request is received”, for anyone.",
+        401: _(
+            "Make the workflow anew: “When a Teams webhook request is received”, for anyone."
+        ),
     }
 
     def body(self, facts):

@@ -2,6 +2,7 @@ import html
 import urllib.parse
 
 from ..kinds import Setting
+from ..messages import _
 from .base import ICONS, ChannelIncomplete, checked_address, clipped, host_of
 from .post import PostChannel
 
@@ -9,7 +10,7 @@ SERVER = "https://api.telegram.org"
 # Characters of a message, after its tags were read: 4096. Room is left for title and link.
 # https://core.telegram.org/bots/api#sendmessage
 TEXT_LIMIT = 3500
-TOKEN_HINT = "Check the token of the bot: BotFather shows it."  # noqa: S105 - a hint, no token
+TOKEN_HINT = _("Check the token of the bot: BotFather shows it.")
 
 
 class TelegramChannel(PostChannel):
@@ -41,10 +42,12 @@ class TelegramChannel(PostChannel):
         ),
     )
     HINTS = {
-        400: "Check the chat: the bot must be a member of it, or you must have written to the bot "
-        "first.",
+        400: _(
+            "Check the chat: the bot must be a member of it, or you must have written to the bot "
+            "first."
+        ),
         401: TOKEN_HINT,
-        403: "The bot was removed from the chat, or blocked there.",
+        403: _("The bot was removed from the chat, or blocked there."),
         404: TOKEN_HINT,
     }
 
@@ -55,7 +58,7 @@ class TelegramChannel(PostChannel):
 
     def address(self):
         if not self._token or not self._chat:
-            raise ChannelIncomplete("Enter the token of the bot, and the chat it writes to.")
+            raise ChannelIncomplete(_("Enter the token of the bot, and the chat it writes to."))
         return f"{self._root}/bot{urllib.parse.quote(self._token, safe=':')}/sendMessage"
 
     def place(self):

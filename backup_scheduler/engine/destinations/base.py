@@ -3,6 +3,8 @@
 import abc
 import types
 
+from ..messages import _
+
 
 class Destination(abc.ABC):
     """A place that keeps archives, at relative paths with ``/`` as separator.
@@ -133,3 +135,21 @@ class Upload(abc.ABC):
         May be called while another thread hangs in :meth:`write` or :meth:`flush`, which then
         ends within seconds.
         """
+
+
+def another_folder(folder, marker, is_marked):
+    """Return what to say of a folder that is not the one which was checked.
+
+    :param is_marked: whether it has a file ``marker`` at all
+    """
+    if is_marked:
+        return _(
+            "The folder %(folder)s is not the one that it was: its file %(marker)s is another.",
+            folder=folder,
+            marker=marker,
+        )
+    return _(
+        "The folder %(folder)s is not the one that it was: its file %(marker)s is missing.",
+        folder=folder,
+        marker=marker,
+    )

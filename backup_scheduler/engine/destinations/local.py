@@ -10,6 +10,7 @@ import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
 from ..kinds import Setting
+from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import (
     BLOCK,
@@ -20,7 +21,7 @@ from ..spool import (
     remove_abandoned,
     write_all,
 )
-from .base import Destination, Upload
+from .base import Destination, Upload, another_folder
 
 PART = ".part"
 GIGABYTE = 10**9
@@ -43,8 +44,10 @@ def failures_named(what):
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise NoSpace(f"The disk of the destination is full: {what}.") from error
-        raise DestinationFailed(f"{what}: {error.strerror}") from error
+            raise NoSpace(_("The disk of the destination is full: %(what)s.", what=what)) from error
+        raise DestinationFailed(
+            _("%(what)s: %(reason)s", what=what, reason=error.strerror)
+        ) from error
 
 
 class LocalDestination(Destination):
@@ -73,8 +76,8 @@ class LocalDestination(Destination):
     def __init__(self, path, marker="", reserve=0):
         if not os.path.isabs(path or ""):
             raise DestinationFailed(
-                f"The folder {path!r} is not an absolute path.",
-                hint="Enter an absolute path, such as /var/backups/odoo.",
+                _("The folder %(path)r is not an absolute path.", path=path),
+                hint=_("Enter an absolute path, such as /var/backups/odoo."),
             )
         self.path = path
         self._marker = marker
@@ -84,7 +87,7 @@ class LocalDestination(Destination):
         """See :class:`Destination`. Returns ``free`` (bytes) and ``marker`` (what the folder is
         known by, made where there was none)."""
         self._require_marker()
-        with failures_named(f"The folder {self.path} cannot be written to"):
+        with failures_named(_("The folder %(path)s cannot be written to", path=self.path)):
             os.makedirs(self.path, mode=0o700, exist_ok=True)
             self._try_to_write()
             return {"free": free_space(self.path), "marker": self._mark()}
@@ -96,7 +99,9 @@ class LocalDestination(Destination):
         try:
             with open(name, "rb") as file:
                 if file.read() != content:
-                    raise DestinationFailed(f"The folder {self.path} gives back other bytes.")
+                    raise DestinationFailed(
+                        _("The folder %(path)s gives back other bytes.", path=self.path)
+                    )
         finally:
             os.unlink(name)
 
@@ -124,18 +129,19 @@ class LocalDestination(Destination):
         """Raise where the folder is not the one that was checked."""
         if not self._marker:
             return
-        with failures_named(f"The folder {self.path} cannot be read"):
+        with failures_named(_("The folder %(path)s cannot be read", path=self.path)):
             found = self._found_marker()
         if found != self._marker:
             raise DestinationFailed(
-                f"The folder {self.path} is not the one that it was: its file {MARKER} is "
-                f"{'another' if found else 'missing'}.",
-                hint="If it is a mounted disk or share, mount it again. If another folder was put "
-                "there on purpose, accept it on the destination's form.",
+                another_folder(self.path, MARKER, bool(found)),
+                hint=_(
+                    "If it is a mounted disk or share, mount it again. If another folder was put "
+                    "there on purpose, accept it on the destination's form."
+                ),
             )
 
     def check_space(self, needed):
-        with failures_named(f"The folder {self.path} cannot be examined"):
+        with failures_named(_("The folder %(path)s cannot be examined", path=self.path)):
             check_space(self.path, needed + self._reserve)
 
     def begin(self, path, owner, token, spool=None):
@@ -145,7 +151,7 @@ class LocalDestination(Destination):
     def delete(self, path, owner, version=""):
         self._require_marker()
         final = self._locate(path)
-        with failures_named(f"{path} cannot be deleted"):
+        with failures_named(_("%(path)s cannot be deleted", path=path)):
             remove_abandoned_parts(final)
             if owned(final, owner):
                 remove(final)
@@ -155,32 +161,36 @@ class LocalDestination(Destination):
         self._require_marker()
         final = self._locate(path)
         if not os.path.isdir(self.path):
-            raise DestinationFailed(f"The folder {self.path} is not there.")
-        with failures_named(f"{final} cannot be examined"):
+            raise DestinationFailed(_("The folder %(path)s is not there.", path=self.path))
+        with failures_named(_("%(path)s cannot be examined", path=final)):
             mode = mode_of(final)
             self._require_inside(final)
         if stat.S_ISLNK(mode):
-            raise DestinationFailed(f"{final} is a link to another file, and no archive of ours.")
+            raise DestinationFailed(
+                _("%(path)s is a link to another file, and no archive of ours.", path=final)
+            )
         if not stat.S_ISREG(mode):
-            raise ArchiveMissing(f"{final} is not there any more.")
+            raise ArchiveMissing(_("%(path)s is not there any more.", path=final))
         return final
 
     def _require_inside(self, final):
         """Raise where a link of the folder leads elsewhere, out of what the destination is."""
         root, folder = os.path.realpath(self.path), os.path.realpath(os.path.dirname(final))
         if os.path.commonpath([root, folder]) != root:
-            raise DestinationFailed(f"{final} lies outside the destination's folder, by a link.")
+            raise DestinationFailed(
+                _("%(path)s lies outside the destination's folder, by a link.", path=final)
+            )
 
     def stat(self, path):
         final = self.path_of(path)
-        with failures_named(f"{final} cannot be examined"):
+        with failures_named(_("%(path)s cannot be examined", path=final)):
             return os.stat(final).st_size
 
     def read(self, path):
         final = self.path_of(path)
         buffer = memoryview(bytearray(BLOCK))
         with (
-            failures_named(f"{final} cannot be read"),
+            failures_named(_("%(path)s cannot be read", path=final)),
             open(final, "rb", buffering=0, opener=itself) as file,
         ):
             while length := file.readinto(buffer):
@@ -188,7 +198,7 @@ class LocalDestination(Destination):
 
     def catalogues(self, known=frozenset()):
         self._require_marker()
-        with failures_named(f"The folder {self.path} cannot be read"):
+        with failures_named(_("The folder %(path)s cannot be read", path=self.path)):
             for place, folders, names in os.walk(self.path, onerror=raise_it):
                 folders.sort()
                 for name in sorted(names):
@@ -202,7 +212,7 @@ class LocalDestination(Destination):
         root = os.path.realpath(self.path)
         final = os.path.normpath(os.path.join(root, path))
         if os.path.commonpath([root, final]) != root or final == root:
-            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+            raise DestinationFailed(_("%(path)r leads out of the destination's folder.", path=path))
         return final
 
 
@@ -221,7 +231,7 @@ class LocalUpload(Upload):
         self._file = None
         self._writing = threading.Lock()
         self._aborted = False
-        with failures_named(f"{self._part} cannot be created"):
+        with failures_named(_("%(part)s cannot be created", part=self._part)):
             os.makedirs(os.path.dirname(final), mode=0o700, exist_ok=True)
             remove_abandoned_parts(final)
             owned(final, owner)
@@ -248,20 +258,20 @@ class LocalUpload(Upload):
         return True
 
     def write(self, block):
-        with self._writing, failures_named(f"{self._part} cannot be written"):
+        with self._writing, failures_named(_("%(part)s cannot be written", part=self._part)):
             if self._aborted:
-                raise DestinationFailed(f"The upload of {self._part} was ended.")
+                raise DestinationFailed(_("The upload of %(part)s was ended.", part=self._part))
             if self._file is not None:
                 write_all(self._file, block)
 
     def flush(self):
-        with failures_named(f"{self._part} cannot be written"):
+        with failures_named(_("%(part)s cannot be written", part=self._part)):
             sync(self._part)
 
     def commit(self, catalogue):
         """The catalogue goes first: the archive's own name is the last thing to appear, and what
         has that name can always be told to be ours."""
-        with failures_named(f"{self.final} cannot be written"):
+        with failures_named(_("%(path)s cannot be written", path=self.final)):
             owned(self.final, self._owner)
             try:
                 self._write_catalogue(catalogue)
@@ -290,7 +300,7 @@ class LocalUpload(Upload):
                 self._file = None
             self._aborted = True
             self._writing.release()
-        with failures_named(f"{self._part} cannot be removed"):
+        with failures_named(_("%(part)s cannot be removed", part=self._part)):
             remove(self._part)
 
 
@@ -311,8 +321,8 @@ def owned(final, owner):
         ours = False
     if not ours:
         raise DestinationFailed(
-            f"{final} exists and was not written by this run.",
-            hint="Let no other backup server write to the same folder under the same names.",
+            _("%(path)s exists and was not written by this run.", path=final),
+            hint=_("Let no other backup server write to the same folder under the same names."),
         )
     return True
 

@@ -5,6 +5,7 @@ import uuid
 
 from ..errors import ArchiveMissing, BackupError, DestinationFailed, NoSpace
 from ..kinds import Setting
+from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination
@@ -92,7 +93,9 @@ class RcloneDestination(Destination):
         with self._remote.rclone.configured():
             self._write(marker)
             if marker not in self._remote.beside(marker):
-                raise DestinationFailed(f"{self._remote} does not list a file that was written.")
+                raise DestinationFailed(
+                    _("%(remote)s does not list a file that was written.", remote=self._remote)
+                )
             rights = {"write": True, "list": True}
             warnings = self._limitations()
             self._allowed(self._remote.drop_uploads, marker, warnings, UNSWEEPABLE)
@@ -111,14 +114,16 @@ class RcloneDestination(Destination):
 
     def _read_back(self, marker):
         if self._remote.small(marker, len(CONTENT)) != CONTENT:
-            raise DestinationFailed(f"{self._remote} gives back other bytes.")
+            raise DestinationFailed(_("%(remote)s gives back other bytes.", remote=self._remote))
 
     @staticmethod
     def _allowed(step, marker, warnings, without):
         try:
             step(marker)
         except BackupError as error:
-            warnings.append(f"{without} ({error.message})")
+            warnings.append(
+                _("%(what)s (%(error)s)", what=without, error=error.message)
+            )
             return False
         return True
 
@@ -136,9 +141,13 @@ class RcloneDestination(Destination):
             free = self._remote.free()
         if free is not None and free < needed:
             raise NoSpace(
-                f"{self._remote} has {human_size(free)} free; this backup is expected to need "
-                f"{human_size(needed)}.",
-                hint="Free space in that storage, or choose another destination.",
+                _(
+                    "%(remote)s has %(free)s free; this backup is expected to need %(needed)s.",
+                    remote=self._remote,
+                    free=human_size(free),
+                    needed=human_size(needed),
+                ),
+                hint=_("Free space in that storage, or choose another destination."),
             )
 
     # --- storing and deleting -------------------------------------------------------------------
@@ -161,7 +170,7 @@ class RcloneDestination(Destination):
     def _inside(self, path):
         """Return ``path``, which never leads out of the root."""
         if any(part in ("", ".", "..") for part in path.split("/")):
-            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+            raise DestinationFailed(_("%(path)r leads out of the destination's folder.", path=path))
         return path
 
     # --- reading --------------------------------------------------------------------------------
@@ -177,11 +186,13 @@ class RcloneDestination(Destination):
             return stored[0]
         if not self._remote.exists():
             raise DestinationFailed(
-                f"{self._remote} is not there.",
-                hint="Check remote and path of the destination. Where somebody moved the folder, "
-                "move it back.",
+                _("%(remote)s is not there.", remote=self._remote),
+                hint=_(
+                    "Check remote and path of the destination. Where somebody moved the folder, "
+                    "move it back."
+                ),
             )
-        raise ArchiveMissing(f"{self._remote.at(path)} is not there any more.")
+        raise ArchiveMissing(_("%(path)s is not there any more.", path=self._remote.at(path)))
 
     def read(self, path):
         path = self._inside(path)
@@ -197,9 +208,16 @@ class RcloneDestination(Destination):
                 child.end()
         if read != size:
             raise DestinationFailed(
-                f"{self._remote.at(path)} ended after {read} of its {size} bytes.",
-                hint="The connection was lost on the way, or somebody changes the file. It is "
-                "tried again later.",
+                _(
+                    "%(path)s ended after %(read)s of its %(size)s bytes.",
+                    path=self._remote.at(path),
+                    read=read,
+                    size=size,
+                ),
+                hint=_(
+                    "The connection was lost on the way, or somebody changes the file. It is tried "
+                    "again later."
+                ),
             )
 
     def catalogues(self, known=frozenset()):
@@ -207,7 +225,9 @@ class RcloneDestination(Destination):
         with self._remote.rclone.configured() as folder:
             found = self._remote.listing("", patterns, recursive=True, limit=0)
             if found is None:
-                raise DestinationFailed(f"{self._remote} is not there: No such folder.")
+                raise DestinationFailed(
+                    _("%(remote)s is not there: No such folder.", remote=self._remote)
+                )
             described = {
                 described_by(name) for name in found if described_by(name) in found and plain(name)
             }
@@ -228,22 +248,22 @@ class RcloneDestination(Destination):
         return [(path, read_catalogue(content)) for path, content in contents]
 
 
-NO_STREAM = (
+NO_STREAM = _(
     "Remotes of this type take no stream: an upload begins when the archive is complete, and an "
     "encrypted archive needs its size in this server's temporary folder meanwhile."
 )
-NO_CHECKSUM = (
+NO_CHECKSUM = _(
     "Remotes of this type tell no checksum that can be compared after an upload: only the size is."
 )
-UNSWEEPABLE = (
+UNSWEEPABLE = _(
     "Unfinished uploads that a killed process leaves cannot be found there: let the storage end "
     "them by itself after some days."
 )
-UNREADABLE = (
+UNREADABLE = _(
     "Archives cannot be read again from there: verifying them again, restoring from here and "
     "importing are off."
 )
-UNDELETABLE = (
+UNDELETABLE = _(
     "Archives cannot be deleted there: retention is off, and the file of this check stays."
 )
 

@@ -10,6 +10,7 @@ import threading
 import time
 
 from ..errors import DestinationFailed
+from ..messages import _, joined
 from .rclone_words import Words, failure, not_found
 
 # Seconds in which rclone itself shows no sign of life while it has work. Above its own limit for a
@@ -25,7 +26,7 @@ GRACE = 5
 SOCKET_BUFFER = 1 << 20
 BLOCK = 1 << 20
 OUTPUT_LIMIT = 64 << 20
-SILENT = "The storage, or the way to it, has stopped answering. It is tried again later."
+SILENT = _("The storage, or the way to it, has stopped answering. It is tried again later.")
 
 
 class Leash:
@@ -81,7 +82,9 @@ class Child:
             )
         except OSError as error:
             close(self._writer)
-            raise DestinationFailed(f"{what}: rclone cannot be started: {error}") from error
+            raise DestinationFailed(
+                _("%(what)s: rclone cannot be started: %(error)s", what=what, error=error)
+            ) from error
         finally:
             close(theirs)
         self._words = Words(self._process.stderr)
@@ -104,7 +107,9 @@ class Child:
                 pass
             except OSError:
                 self.require(self.finish(GRACE))
-                raise DestinationFailed(f"{self._what}: rclone ended too early.") from None
+                raise DestinationFailed(
+                    _("%(what)s: rclone ended too early.", what=self._what)
+                ) from None
             if view:
                 life.require()
 
@@ -130,7 +135,9 @@ class Child:
     def printed(self):
         """Return all that it has printed, once it has finished."""
         if len(self._reader.printed) > OUTPUT_LIMIT:
-            raise DestinationFailed(f"{self._what}: rclone printed more than can be read.")
+            raise DestinationFailed(
+                _("%(what)s: rclone printed more than can be read.", what=self._what)
+            )
         return bytes(self._reader.printed)
 
     # --- its end --------------------------------------------------------------------------------
@@ -155,7 +162,12 @@ class Child:
             if until and time.monotonic() > until:
                 self.end()
                 raise DestinationFailed(
-                    f"{self._what}: rclone did not come to an end in {limit} s.", hint=SILENT
+                    _(
+                        "%(what)s: rclone did not come to an end in %(seconds)s s.",
+                        what=self._what,
+                        seconds=limit,
+                    ),
+                    hint=SILENT,
                 )
             life.require()
 
@@ -165,15 +177,17 @@ class Child:
     def require(self, code):
         """Raise what it means that it ended with ``code``, unless that is 0."""
         if self._leash.pulled:
-            raise DestinationFailed(f"{self._what}: it was stopped.")
+            raise DestinationFailed(_("%(what)s: it was stopped.", what=self._what))
         if code:
             raise failure(self._what, code, self._words.lines(), self._rclone.secrets())
 
     def died(self, what):
         self.end()
         if self._leash.pulled:
-            raise DestinationFailed(f"{self._what}: it was stopped.")
-        raise DestinationFailed(f"{self._what}: {what}", hint=SILENT)
+            raise DestinationFailed(_("%(what)s: it was stopped.", what=self._what))
+        raise DestinationFailed(
+            joined(": ", (self._what, what)), hint=SILENT
+        )
 
     def kill(self):
         """Tell it to end, and see that it does; return at once. From any thread."""
@@ -228,7 +242,7 @@ class SignsOfLife:
         if moved - self._moved >= SIGN_OF_LIFE:
             self._moved, self._at = moved, now
         elif now - self._at > STALL:
-            self._child.died(f"nothing has moved for {STALL} s.")
+            self._child.died(_("nothing has moved for %(seconds)s s.", seconds=STALL))
 
 
 class Reader(threading.Thread):

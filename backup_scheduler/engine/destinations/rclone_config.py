@@ -16,6 +16,7 @@ import shutil
 import tempfile
 
 from ..errors import DestinationFailed
+from ..messages import _
 
 PREFIX = "backup_scheduler-rclone-"
 # Memory, on Linux: what is written here is on no disk.
@@ -47,21 +48,28 @@ def check_config(config, remote):
     """Raise :class:`DestinationFailed` unless ``remote`` is defined by ``config``, harmlessly."""
     if ENCRYPTED in config:
         raise DestinationFailed(
-            "The rclone configuration is encrypted.",
-            hint="Enter what `rclone config show` prints. It is kept encrypted here as well.",
+            _("The rclone configuration is encrypted."),
+            hint=_("Enter what `rclone config show` prints. It is kept encrypted here as well."),
         )
     sections = parse(config).sections()
     if not remote or not REMOTE.fullmatch(remote) or remote not in sections:
-        known = ", ".join(name for name in sections if REMOTE.fullmatch(name)) or "none"
+        known = [name for name in sections if REMOTE.fullmatch(name)] or _("none")
         raise DestinationFailed(
-            f"The rclone configuration has no remote {remote!r}. It has: {known}.",
-            hint="Choose one of these, or add its section to the configuration.",
+            _(
+                "The rclone configuration has no remote %(remote)r. It has: %(known)s.",
+                remote=remote,
+                known=known,
+            ),
+            hint=_("Choose one of these, or add its section to the configuration."),
         )
     if found := FORBIDDEN.search(config):
         raise DestinationFailed(
-            f"The rclone configuration has {found[1] or 'references to other options'}, which is "
-            "not allowed here: it can run programs on this server.",
-            hint="Take it out. Remotes that cannot do without it cannot be used.",
+            _(
+                "The rclone configuration has %(found)s, which is not allowed here: it can run "
+                "programs on this server.",
+                found=found[1] or _("references to other options"),
+            ),
+            hint=_("Take it out. Remotes that cannot do without it cannot be used."),
         )
 
 
@@ -74,8 +82,8 @@ def parse(config):
         parser.read_string(config)
     except configparser.Error:
         raise DestinationFailed(
-            "The rclone configuration cannot be read.",
-            hint="Enter what `rclone config show` prints.",
+            _("The rclone configuration cannot be read."),
+            hint=_("Enter what `rclone config show` prints."),
         ) from None
     return parser
 
@@ -105,8 +113,12 @@ def private_folder(parent):
         folder, lock = create_locked(parent)
     except OSError as error:
         raise DestinationFailed(
-            f"No private folder can be made in {parent}: {error.strerror}",
-            hint="Give the user that runs Odoo the right to write there.",
+            _(
+                "No private folder can be made in %(parent)s: %(reason)s",
+                parent=parent,
+                reason=error.strerror,
+            ),
+            hint=_("Give the user that runs Odoo the right to write there."),
         ) from error
     try:
         yield folder

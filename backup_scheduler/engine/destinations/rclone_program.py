@@ -17,6 +17,7 @@ import shutil
 import threading
 
 from ..errors import DestinationFailed, LibraryMissing
+from ..messages import _
 from . import rclone_config
 from .rclone_child import Child
 
@@ -56,7 +57,6 @@ FOREIGN = ("RCLONE_", "AWS_CA_BUNDLE")
 # The shell goes on only while its parent is the one that it was started by: who dies before the
 # signal is asked for sends none.
 GUARD = ("setpriv", "--pdeathsig", "TERM", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
-INSTALL = "Install the package {package} where Odoo runs (Debian: apt-get install {package})."
 
 
 class Rclone:
@@ -100,7 +100,13 @@ class Rclone:
                 file.write(self.config)
         except OSError as error:
             self._stack.close()
-            raise DestinationFailed(f"{parent} cannot be written: {error.strerror}") from error
+            raise DestinationFailed(
+                _(
+                    "%(parent)s cannot be written: %(reason)s",
+                    parent=parent,
+                    reason=error.strerror,
+                )
+            ) from error
 
     @property
     def _file(self):
@@ -161,7 +167,12 @@ def program(name, package):
     path = shutil.which(name)
     if path is None:
         raise LibraryMissing(
-            f"The program {name} is not installed.", hint=INSTALL.format(package=package)
+            _("The program %(name)s is not installed.", name=name),
+            hint=_(
+                "Install the package %(package)s where Odoo runs (Debian: apt-get install "
+                "%(package)s).",
+                package=package,
+            ),
         )
     return path
 

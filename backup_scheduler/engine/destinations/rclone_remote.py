@@ -6,6 +6,7 @@ import json
 import os
 
 from ..errors import DestinationFailed
+from ..messages import _
 from .rclone_child import Child
 from .rclone_program import Rclone
 
@@ -14,7 +15,7 @@ from .rclone_program import Rclone
 HASHES = ("sha256", "sha1", "md5")
 # Seconds for each step of publishing: the right to it does not last.
 PUBLISH_LIMIT = 60
-UNDELETABLE = "The remote's user may not be allowed to delete: see its rights at the server."
+UNDELETABLE = _("The remote's user may not be allowed to delete: see its rights at the server.")
 # What means something in a pattern of rclone's filters.
 SPECIAL = "\\*?[]{},"
 # The folder's list of names, without what costs a request for each of them.
@@ -62,7 +63,7 @@ class Remote:
     def features(self):
         if self._features is None:
             printed = self.rclone.run(
-                f"{self} cannot be reached", "backend", "features", self.at("")
+                _("%(remote)s cannot be reached", remote=self), "backend", "features", self.at("")
             )
             self._features = features_in(json_of(printed))
         return self._features
@@ -78,7 +79,7 @@ class Remote:
         if recursive:
             options += ["--recursive", "--fast-list"]
         printed = self.rclone.run(
-            f"{self.at(folder)} cannot be listed",
+            _("%(folder)s cannot be listed", folder=self.at(folder)),
             "lsjson", *BARE, *options, self.at(folder),
             limit=limit,
             missing=b"",
@@ -97,7 +98,7 @@ class Remote:
         """Return size and checksum (empty where it has none) of a file, or None without it."""
         options = ["--hash", f"--hash-type={checksum}"] if checksum else []
         printed = self.rclone.run(
-            f"{self.at(path)} cannot be examined",
+            _("%(path)s cannot be examined", path=self.at(path)),
             "lsjson", "--stat", *BARE[1:], *options, self.at(path),
             limit=limit,
             missing=b"null",
@@ -111,7 +112,7 @@ class Remote:
     def exists(self):
         """Return whether the root itself is there."""
         printed = self.rclone.run(
-            f"{self} cannot be listed",
+            _("%(remote)s cannot be listed", remote=self),
             "lsjson", "--dirs-only", *BARE[1:], self.at(""),
             missing=b"",
         )  # fmt: skip
@@ -123,7 +124,9 @@ class Remote:
             return None
         try:
             told = json_of(
-                self.rclone.run(f"{self} tells no free space", "about", "--json", self.at(""))
+                self.rclone.run(
+                    _("%(remote)s tells no free space", remote=self), "about", "--json", self.at("")
+                )
             )
         except DestinationFailed:
             return None
@@ -134,29 +137,32 @@ class Remote:
     def small(self, path, size):
         """Return the content of a small file, of ``size`` bytes as it was listed."""
         return self.rclone.run(
-            f"{self.at(path)} cannot be read", "cat", f"--head={size}", self.at(path)
+            _("%(path)s cannot be read", path=self.at(path)),
+            "cat",
+            f"--head={size}",
+            self.at(path),
         )
 
     def reader(self, path):
         """Return a :class:`Child` that yields the file's bytes."""
-        what = f"{self.at(path)} cannot be read"
+        what = _("%(path)s cannot be read", path=self.at(path))
         return Child(self.rclone, what, ("cat", self.at(path)), readable=True)
 
     def writer(self, path, leash, *options):
         """Return a :class:`Child` that is sent the file's bytes."""
-        what = f"{self.at(path)} cannot be written"
+        what = _("%(path)s cannot be written", path=self.at(path))
         arguments = ("rcat", *options, self.at(path))
         return Child(self.rclone, what, arguments, stream=True, leash=leash)
 
     def put(self, file, path, limit, leash=None):
         """Store a file of this machine, however long that takes where ``limit`` is 0."""
-        what = f"{self.at(path)} cannot be written"
+        what = _("%(path)s cannot be written", path=self.at(path))
         arguments = ("copyto", "--ignore-times", file, self.at(path))
         self.rclone.run(what, *arguments, limit=limit, leash=leash)
 
     def fetch(self, listed, folder):
         """Bring the files whose paths the file ``listed`` names, a line each, into ``folder``."""
-        what = f"{self} cannot be read"
+        what = _("%(remote)s cannot be read", remote=self)
         arguments = ("copy", f"--files-from-raw={listed}", "--no-traverse", self.at(""), folder)
         self.rclone.run(what, *arguments)
 
@@ -167,7 +173,7 @@ class Remote:
 
         Without the option rclone keeps what is there when that looks the same (size, time).
         """
-        what = f"{self.at(final)} cannot be given its name"
+        what = _("%(path)s cannot be given its name", path=self.at(final))
         arguments = ("moveto", "--ignore-times", self.at(path), self.at(final))
         self.rclone.run(what, *arguments, limit=PUBLISH_LIMIT, leash=leash)
 
@@ -176,8 +182,8 @@ class Remote:
 
         rclone takes a refusal of some servers (FTP: 550) for a file that is not there.
         """
-        what = f"{self.at(path)} cannot be deleted"
-        refused = DestinationFailed(f"{what}: it is still there.", hint=UNDELETABLE)
+        what = _("%(path)s cannot be deleted", path=self.at(path))
+        refused = DestinationFailed(_("%(what)s: it is still there.", what=what), hint=UNDELETABLE)
         try:
             self.rclone.run(what, "deletefile", self.at(path), limit=limit, missing=b"")
         except DestinationFailed as error:
@@ -192,7 +198,7 @@ class Remote:
         until somebody cleans up there (B2's lifecycle rules).
         """
         if self.features().s3:
-            what = f"Unfinished uploads to {self.at(path)} cannot be ended"
+            what = _("Unfinished uploads to %(path)s cannot be ended", path=self.at(path))
             # It takes a prefix of names, but not the name of an object that is there.
             arguments = ("backend", "cleanup", self.at(path[:-1]), "-o", "max-age=0s")
             self.rclone.run(what, *arguments, limit=limit)
@@ -222,7 +228,7 @@ def json_of(printed):
     try:
         return json.loads(printed)
     except ValueError:
-        raise DestinationFailed("rclone printed something that is not its JSON.") from None
+        raise DestinationFailed(_("rclone printed something that is not its JSON.")) from None
 
 
 def escaped(name):

@@ -23,6 +23,7 @@ import tempfile
 import threading
 
 from ..errors import BackupError, DestinationFailed
+from ..messages import _
 from ..naming import CATALOGUE
 from .base import Upload
 from .rclone_child import Leash
@@ -77,7 +78,9 @@ class RcloneUpload(Upload):
         if self._child:
             self._child.send(block)
         elif self._leash.pulled:
-            raise DestinationFailed(f"{self._remote.at(self._path)} cannot be written: stopped.")
+            raise DestinationFailed(
+                _("%(path)s cannot be written: stopped.", path=self._remote.at(self._path))
+            )
 
     def flush(self):
         """All but an object store has everything now, and was compared."""
@@ -120,7 +123,9 @@ class RcloneUpload(Upload):
             with open(file, "wb") as written:
                 written.write(catalogue)
         except OSError as error:
-            raise DestinationFailed(f"{file} cannot be written: {error.strerror}") from error
+            raise DestinationFailed(
+                _("%(file)s cannot be written: %(reason)s", file=file, reason=error.strerror)
+            ) from error
         final = self._path + CATALOGUE
         place = final if self._features.direct else self._part + CATALOGUE
         self._remote.put(file, place, PUBLISH_LIMIT, self._leash)
@@ -134,16 +139,27 @@ class RcloneUpload(Upload):
         limit = PUBLISH_LIMIT if path == self._path else None
         stored = self._remote.stat(path, checksum, limit=limit, leash=self._leash)
         if not stored:
-            raise DestinationFailed(f"{self._remote.at(path)} was written, and is not there.")
+            raise DestinationFailed(
+                _("%(path)s was written, and is not there.", path=self._remote.at(path))
+            )
         size, digest = stored
         if size != self._size:
             raise DestinationFailed(
-                f"{self._remote.at(path)} has {size} bytes of the {self._size} that were written."
+                _(
+                    "%(path)s has %(size)s bytes of the %(written)s that were written.",
+                    path=self._remote.at(path),
+                    size=size,
+                    written=self._size,
+                )
             )
         if digest and digest != self._checksum.hexdigest():
             raise DestinationFailed(
-                f"{self._remote.at(path)} does not hold the bytes that were written: its "
-                f"{checksum} is another."
+                _(
+                    "%(path)s does not hold the bytes that were written: its %(checksum)s is "
+                    "another.",
+                    path=self._remote.at(path),
+                    checksum=checksum,
+                )
             )
 
     def abort(self):
@@ -169,7 +185,9 @@ class RcloneUpload(Upload):
                     self._remote.remove(path, limit=ABORT_LIMIT)
                 if not found:
                     return
-            raise DestinationFailed(f"{self._remote.at(self._part)} cannot be removed.")
+            raise DestinationFailed(
+                _("%(part)s cannot be removed.", part=self._remote.at(self._part))
+            )
 
 
 def required_features(remote):
@@ -177,9 +195,12 @@ def required_features(remote):
     features = remote.features()
     if not features.direct and not features.renames:
         raise DestinationFailed(
-            f"{remote}: a remote of this type can neither rename a file nor make one appear when "
-            "it is complete: half an archive could be taken for a whole one.",
-            hint="Choose a remote of another type.",
+            _(
+                "%(remote)s: a remote of this type can neither rename a file nor make one appear "
+                "when it is complete: half an archive could be taken for a whole one.",
+                remote=remote,
+            ),
+            hint=_("Choose a remote of another type."),
         )
     return features
 
@@ -217,8 +238,8 @@ def require_own(remote, path, owner, found):
         catalogue = read_catalogue(remote.small(described, size))
     if not catalogue or catalogue.get("run") != owner:
         raise DestinationFailed(
-            f"{remote.at(path)} exists and was not written by this run.",
-            hint="Let no other backup server write to the same folder under the same names.",
+            _("%(path)s exists and was not written by this run.", path=remote.at(path)),
+            hint=_("Let no other backup server write to the same folder under the same names."),
         )
     return True
 

@@ -11,6 +11,7 @@ import threading
 
 from ..errors import DestinationFailed, LibraryMissing, NoSpace
 from ..masking import MASK
+from ..messages import _
 
 # Exit codes: https://rclone.org/docs/#exit-code
 NOT_FOUND = (3, 4)
@@ -31,7 +32,7 @@ PREAMBLE = re.compile(
     r"^(?:Failed to (?:create file system for \"[^\"]*\"|\w+)(?: with \d+ errors)?: "
     r"(?:last error was: )?|Attempt \d+/\d+ failed with \d+ errors and: )"
 )
-REFUSED = (
+REFUSED = _(
     "The storage refuses the user, password, key or token of the remote, or what they may do: "
     "renew them with `rclone config` (or `rclone config reconnect`), and enter the configuration "
     "again."
@@ -45,18 +46,20 @@ MEANINGS = (
             re.IGNORECASE,
         ),
         NoSpace,
-        "Free space in that storage, or choose another destination.",
+        _("Free space in that storage, or choose another destination."),
     ),
     (
         re.compile(r"didn't find section in config file", re.IGNORECASE),
         DestinationFailed,
-        "A remote of the rclone configuration refers to another one that is not in it: add it.",
+        _("A remote of the rclone configuration refers to another one that is not in it: add it."),
     ),
     (
         re.compile(r"didn't find backend called", re.IGNORECASE),
         DestinationFailed,
-        "The rclone of this machine does not know that type of remote: correct it, or install a "
-        "newer rclone.",
+        _(
+            "The rclone of this machine does not know that type of remote: correct it, or install "
+            "a newer rclone."
+        ),
     ),
     (
         re.compile(
@@ -72,7 +75,7 @@ MEANINGS = (
     (
         re.compile(r"x509|certificate", re.IGNORECASE),
         DestinationFailed,
-        "Renew the server's certificate, or install its authority on this machine.",
+        _("Renew the server's certificate, or install its authority on this machine."),
     ),
     (
         re.compile(
@@ -81,11 +84,13 @@ MEANINGS = (
             re.IGNORECASE,
         ),
         DestinationFailed,
-        "Check the address in the rclone configuration, and that the server is up and reachable "
-        "from here.",
+        _(
+            "Check the address in the rclone configuration, and that the server is up and "
+            "reachable from here."
+        ),
     ),
 )
-GENERAL = (
+GENERAL = _(
     "The message is rclone's own. Try the remote with rclone itself, with the same configuration."
 )
 
@@ -138,10 +143,12 @@ def failure(what, code, lines, secrets):
     :param secrets: texts that are blotted out
     """
     words = "\n".join(lines)
-    last = PREAMBLE.sub("", lines[-1]) if lines else f"it ended with code {code}."
-    message = f"{what}: rclone says: {masked(last, secrets)[:LINE_LIMIT]}"
+    last = _("it ended with code %(code)s.", code=code)
+    if lines:
+        last = masked(PREAMBLE.sub("", lines[-1]), secrets)[:LINE_LIMIT]
+    message = _("%(what)s: rclone says: %(last)s", what=what, last=last)
     if OLD.search(words):
-        return LibraryMissing(message, hint="Install rclone 1.60 or newer where Odoo runs.")
+        return LibraryMissing(message, hint=_("Install rclone 1.60 or newer where Odoo runs."))
     for pattern, kind, hint in MEANINGS:
         if pattern.search(words):
             return kind(message, hint)

@@ -8,6 +8,7 @@ import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, Immutable
 from ..kinds import Setting
+from ..messages import _, joined
 from ..naming import ARCHIVE, CATALOGUE, described_by
 from ..spool import BLOCK
 from .base import Destination
@@ -105,12 +106,16 @@ class S3Destination(Destination):
                  lock_mode="", lock_days=0):  # fmt: skip
         check_address(endpoint_url or "")
         if not bucket:
-            raise DestinationFailed("The bucket has no name.", hint="Enter the bucket's name.")
+            raise DestinationFailed(
+                _("The bucket has no name."), hint=_("Enter the bucket's name.")
+            )
         if sse not in ENCRYPTIONS or lock_mode not in LOCKS:
-            raise DestinationFailed(f"{sse or lock_mode!r} is none of the known choices.")
+            raise DestinationFailed(
+                _("%(choice)r is none of the known choices.", choice=sse or lock_mode)
+            )
         if lock_mode and lock_days < 1:
             raise DestinationFailed(
-                "The lock has no length.", hint="Enter for how many days archives are locked."
+                _("The lock has no length."), hint=_("Enter for how many days archives are locked.")
             )
         self._reach = {
             "name": bucket, "endpoint_url": endpoint_url or "", "region": region or "",
@@ -166,7 +171,7 @@ class S3Destination(Destination):
         with self.connect() as bucket:
             self._require_locks(bucket)
             warnings = [*self._warnings(), *self._try_upload(bucket, key)]
-            what = f"The bucket {bucket.name} cannot be written to"
+            what = _("The bucket %(name)s cannot be written to", name=bucket.name)
             version = bucket.put(key, CONTENT, what, **self._encryption).get("VersionId")
             rights, more = try_rights(bucket, key, version)
         return {"free": None, "rights": rights, "warnings": [*warnings, *more]}
@@ -177,18 +182,19 @@ class S3Destination(Destination):
         if self._lock_mode:
             with contextlib.suppress(Denied, NotKnown):
                 bucket.ask(
-                    "get_object_lock_configuration", f"Archives cannot be locked in {bucket.name}"
+                    "get_object_lock_configuration",
+                    _("Archives cannot be locked in %(name)s", name=bucket.name),
                 )
 
     def _warnings(self):
         if self._reach["endpoint_url"].startswith("http:"):
-            yield "The connection is not encrypted: whoever is in between can read the archives."
+            yield _("The connection is not encrypted: whoever is in between can read the archives.")
         elif not self._reach["verify_tls"]:
-            yield "The server's certificate is not verified: it may be another server."
+            yield _("The server's certificate is not verified: it may be another server.")
 
     def _try_upload(self, bucket, key):
         """Begin an upload as archives are uploaded, and end it: no lock is left behind by that."""
-        what = f"The bucket {bucket.name} cannot be written to"
+        what = _("The bucket %(name)s cannot be written to", name=bucket.name)
         upload = bucket.ask(
             "create_multipart_upload", what, Key=key, **self.archive_options("check", "check")
         )["UploadId"]
@@ -196,9 +202,10 @@ class S3Destination(Destination):
             end_upload(bucket, key, upload)
             bucket.uploads(key)
         except Denied as error:
-            yield (
+            yield _(
                 "What a killed backup leaves unfinished cannot be removed, and costs money. It "
-                f"needs {error.right}."
+                "needs %(right)s.",
+                right=error.right,
             )
 
     # --- bringing, removing ---
@@ -233,16 +240,18 @@ class S3Destination(Destination):
         with self.connect() as bucket:
             found = bucket.head(self.key_of(path))
         if found is None:
-            raise ArchiveMissing(f"{path} is not there any more.", hint=GONE)
+            raise ArchiveMissing(_("%(path)s is not there any more.", path=path), hint=GONE)
         return found["ContentLength"]
 
     def read(self, path):
-        what = f"{path} cannot be read"
+        what = _("%(path)s cannot be read", path=path)
         with self.connect() as bucket:
             try:
                 found = bucket.ask("get_object", what, Key=self.key_of(path))
             except ArchiveMissing as error:
-                raise ArchiveMissing(f"{path} is not there any more.", hint=GONE) from error
+                raise ArchiveMissing(
+                    _("%(path)s is not there any more.", path=path), hint=GONE
+                ) from error
             # boto3 compares the length, and raises when the connection ends before.
             with contextlib.closing(found["Body"]) as body:
                 while block := read_block(body, what):
@@ -275,14 +284,16 @@ class S3Destination(Destination):
         """Return the key of ``path``, which never lies outside the prefix."""
         outside = path.startswith(("/", "../")) or path in ("", ".", "..")
         if outside or posixpath.normpath(path) != path:
-            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+            raise DestinationFailed(_("%(path)r leads out of the destination's folder.", path=path))
         return f"{self._prefix}/{path}" if self._prefix else path
 
     def _path_of(self, key):
         return key[len(self._prefix) + 1 :] if self._prefix else key
 
 
-GONE = "Somebody deleted it, or a rule of the bucket (lifecycle) did. Look at the bucket's rules."
+GONE = _(
+    "Somebody deleted it, or a rule of the bucket (lifecycle) did. Look at the bucket's rules."
+)
 
 
 def read_block(body, what):
@@ -309,26 +320,33 @@ def try_right(right, attempt, *arguments):
     try:
         return True, attempt(*arguments)
     except Denied as error:
-        return False, [f"{WITHOUT[right]} It needs {error.right}."]
+        needed = _("It needs %(right)s.", right=error.right)
+        return False, [joined(" ", (WITHOUT[right], needed))]
 
 
 WITHOUT = {
-    "read": "Archives cannot be read again: no verification of what is stored, and no restore.",
-    "list": "Archives cannot be listed: no import of what is there, and no removal of remains.",
-    "delete": "Archives cannot be deleted: retention is off, and the test left a small file.",
+    "read": _(
+        "Archives cannot be read again: no verification of what is stored, and no restore."
+    ),
+    "list": _(
+        "Archives cannot be listed: no import of what is there, and no removal of remains."
+    ),
+    "delete": _("Archives cannot be deleted: retention is off, and the test left a small file."),
 }
 
 
 def read_back(bucket, key, _version):
     content, _found = bucket.content(key, len(CONTENT) + 1)
     if content != CONTENT:
-        raise DestinationFailed(f"The bucket {bucket.name} gives back other bytes.")
+        raise DestinationFailed(_("The bucket %(name)s gives back other bytes.", name=bucket.name))
     return ()
 
 
 def list_it(bucket, key, _version):
     if list(bucket.keys(key)) != [key]:
-        raise DestinationFailed(f"The bucket {bucket.name} does not list what was stored.")
+        raise DestinationFailed(
+            _("The bucket %(name)s does not list what was stored.", name=bucket.name)
+        )
     return ()
 
 
@@ -340,7 +358,9 @@ def delete_it(bucket, key, version):
             raise
         bucket.remove(key)
         return (
-            "Deleted archives are only hidden, and go on to need space: the bucket locks all that "
-            "is stored in it, or the access key lacks s3:DeleteObjectVersion.",
+            _(
+                "Deleted archives are only hidden, and go on to need space: the bucket locks all "
+                "that is stored in it, or the access key lacks s3:DeleteObjectVersion."
+            ),
         )
     return ()

@@ -10,6 +10,7 @@ import urllib.parse
 from base64 import b64encode
 
 from ..errors import ArchiveMissing, DestinationFailed
+from ..messages import _
 from .s3_errors import failures_named, require_boto3
 
 # Seconds. Servers that answer at all answer a connection at once; a part of some MB, or the
@@ -81,13 +82,18 @@ class Bucket:
     def _open(self):
         access_key, secret_key = self._keys
         if bool(access_key) != bool(secret_key):
-            missing = "secret key" if access_key else "access key"
             raise DestinationFailed(
-                f"The bucket {self.name} cannot be used: the {missing} is missing.",
-                hint="Enter both keys. After a change of the address the secret key has to be "
-                "entered again.",
+                _("The bucket %(name)s cannot be used: the secret key is missing.", name=self.name)
+                if access_key
+                else _(
+                    "The bucket %(name)s cannot be used: the access key is missing.", name=self.name
+                ),
+                hint=_(
+                    "Enter both keys. After a change of the address the secret key has to be "
+                    "entered again."
+                ),
             )
-        with failures_named(f"The bucket {self.name} cannot be used"), SESSION:
+        with failures_named(_("The bucket %(name)s cannot be used", name=self.name)), SESSION:
             return session().client(
                 "s3",
                 endpoint_url=self._endpoint_url or None,
@@ -141,7 +147,7 @@ class Bucket:
 
     def head(self, key, version=None):
         """Return what is known of the object, or None where there is none."""
-        what, of = f"{key} cannot be examined", version_of(version)
+        what, of = _("%(key)s cannot be examined", key=key), version_of(version)
         try:
             return self.ask("head_object", what, Key=key, **of)
         except ArchiveMissing:
@@ -158,7 +164,7 @@ class Bucket:
 
     def content(self, key, limit):
         """Return the first ``limit`` bytes of an object and what is known of it, or Nones."""
-        what = f"{key} cannot be read"
+        what = _("%(key)s cannot be read", key=key)
         try:
             found = self.ask("get_object", what, Key=key)
         except ArchiveMissing:
@@ -175,20 +181,25 @@ class Bucket:
 
     def remove(self, key, version=None):
         """Delete an object, for good where the bucket keeps versions and one is named."""
-        self.ask("delete_object", f"{key} cannot be deleted", Key=key, **version_of(version))
+        self.ask(
+            "delete_object",
+            _("%(key)s cannot be deleted", key=key),
+            Key=key,
+            **version_of(version),
+        )
 
     # --- listing ---
 
     def keys(self, prefix):
         """Yield every key that begins so, in the order of their bytes."""
-        what = f"The bucket {self.name} cannot be listed"
+        what = _("The bucket %(name)s cannot be listed", name=self.name)
         for page in self._pages("list_objects_v2", what, Prefix=prefix):
             for found in page.get("Contents", ()):
                 yield found["Key"]
 
     def uploads(self, key):
         """Return the ids of the open multipart uploads to exactly this key."""
-        what = f"The uploads to {key} cannot be listed"
+        what = _("The uploads to %(key)s cannot be listed", key=key)
         pages = self._pages("list_multipart_uploads", what, Prefix=key)
         found = [upload for page in pages for upload in page.get("Uploads", ())]
         return [upload["UploadId"] for upload in found if upload["Key"] == key]
@@ -216,11 +227,11 @@ def check_address(endpoint_url):
     parts = urllib.parse.urlsplit(endpoint_url)
     if endpoint_url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise DestinationFailed(
-            "The address of the S3 server is not a valid one.",
-            hint="Enter it as https://s3.example.com, or leave it empty for AWS.",
+            _("The address of the S3 server is not a valid one."),
+            hint=_("Enter it as https://s3.example.com, or leave it empty for AWS."),
         )
     if parts.username or parts.password:
         raise DestinationFailed(
-            "The address of the S3 server contains a user name or password.",
-            hint="Enter the access key and the secret key in their own fields.",
+            _("The address of the S3 server contains a user name or password."),
+            hint=_("Enter the access key and the secret key in their own fields."),
         )

@@ -4,6 +4,7 @@ import contextlib
 import re
 
 from ..errors import ArchiveMissing, DestinationFailed, Immutable, LibraryMissing, NoSpace
+from ..messages import _, joined
 
 # Characters of a server's own words that are passed on.
 QUOTED = 200
@@ -35,31 +36,36 @@ FULL = (
 )  # fmt: skip
 # How servers say that a version is locked, apart from a right that is missing.
 LOCKED = re.compile(r"object.?lock|\bWORM\b|retention|retain|legal hold", re.IGNORECASE)
-BUSY = ("the server is overloaded (%s)", "Nothing has to be done: it is tried again later.")
-BROKEN = ("the server has a defect or is being restarted (%s)", "It is tried again later.")
+BUSY = (_("the server is overloaded"), _("Nothing has to be done: it is tried again later."))
+BROKEN = (_("the server has a defect or is being restarted"), _("It is tried again later."))
 REGION = (
-    "the bucket lies in another region",
-    "Enter the region of the bucket, and the address of that region if one is entered.",
+    _("the bucket lies in another region"),
+    _("Enter the region of the bucket, and the address of that region if one is entered."),
 )
 REASONS = {
     "NoSuchBucket": (
-        "the bucket does not exist",
-        "Check the bucket's name, the address and the region, or create the bucket.",
+        _("the bucket does not exist"),
+        _("Check the bucket's name, the address and the region, or create the bucket."),
     ),
-    "InvalidBucketName": ("the bucket's name is not a valid one", "Check the bucket's name."),
+    "InvalidBucketName": (
+        _("the bucket's name is not a valid one"),
+        _("Check the bucket's name."),
+    ),
     "InvalidAccessKeyId": (
-        "the access key is not known there",
-        "Check the access key and the address: keys of one provider are unknown to others.",
+        _("the access key is not known there"),
+        _("Check the access key and the address: keys of one provider are unknown to others."),
     ),
     "SignatureDoesNotMatch": (
-        "the secret key is wrong",
-        "Enter the secret key that belongs to the access key. Where it is lost, create another "
-        "pair of keys.",
+        _("the secret key is wrong"),
+        _(
+            "Enter the secret key that belongs to the access key. Where it is lost, create another "
+            "pair of keys."
+        ),
     ),
-    "ExpiredToken": ("the access key has expired", "Create another pair of keys."),
+    "ExpiredToken": (_("the access key has expired"), _("Create another pair of keys.")),
     "RequestTimeTooSkewed": (
-        "the clock of this machine and the server's are more than a quarter of an hour apart",
-        "Set the clock of this machine, and keep it right (for example with systemd-timesyncd).",
+        _("the clock of this machine and the server's are more than a quarter of an hour apart"),
+        _("Set the clock of this machine, and keep it right (for example with systemd-timesyncd)."),
     ),
     "PermanentRedirect": REGION,
     "AuthorizationHeaderMalformed": REGION,
@@ -77,22 +83,24 @@ REASONS = {
     "502": BROKEN,
     "504": BROKEN,
     "NoSuchUpload": (
-        "somebody else ended the upload",
-        "Let no other backup server write to the same bucket under the same names, and let no rule "
-        "of the bucket end uploads that are younger than a day.",
+        _("somebody else ended the upload"),
+        _(
+            "Let no other backup server write to the same bucket under the same names, and let no "
+            "rule of the bucket end uploads that are younger than a day."
+        ),
     ),
     "InvalidStorageClass": (
-        "the server does not know the storage class",
-        "Choose another storage class, or none.",
+        _("the server does not know the storage class"),
+        _("Choose another storage class, or none."),
     ),
     "InvalidObjectState": (
-        "the archive lies in a storage class that has to be thawed before it can be read",
-        "Restore the object in the provider's console first, and try again when that is done.",
+        _("the archive lies in a storage class that has to be thawed before it can be read"),
+        _("Restore the object in the provider's console first, and try again when that is done."),
     ),
-    "BadDigest": ("the bytes were changed on their way", "It is tried again later."),
+    "BadDigest": (_("the bytes were changed on their way"), _("It is tried again later.")),
     "ObjectLockConfigurationNotFoundError": (
-        "the bucket has no Object Lock",
-        "Object Lock is switched on when a bucket is created. Use such a bucket, or no lock.",
+        _("the bucket has no Object Lock"),
+        _("Object Lock is switched on when a bucket is created. Use such a bucket, or no lock."),
     ),
 }
 
@@ -101,11 +109,18 @@ class Denied(DestinationFailed):
     """The key has not the ``right`` to do it: legal for all but writing."""
 
     def __init__(self, message, right):
-        super().__init__(message, hint=f"Allow the access key {right} on the bucket. {PERHAPS}")
+        super().__init__(
+            message,
+            hint=_(
+                "Allow the access key %(right)s on the bucket. %(note)s",
+                right=right,
+                note=PERHAPS,
+            ),
+        )
         self.right = right
 
 
-PERHAPS = (
+PERHAPS = _(
     "Some servers answer the same to a bucket that is another's, and AWS to a key of an encryption "
     "that may not be used."
 )
@@ -129,8 +144,8 @@ def require_boto3():
         import boto3
     except ImportError as error:
         raise LibraryMissing(
-            "S3 needs the Python package boto3.",
-            hint="Install it where Odoo runs (pip install boto3), and restart Odoo.",
+            _("S3 needs the Python package boto3."),
+            hint=_("Install it where Odoo runs (pip install boto3), and restart Odoo."),
         ) from error
     return boto3
 
@@ -152,7 +167,9 @@ def failures_named(what):
         raise disruption(what, error, exceptions) from error
     except ValueError as error:
         # What boto3 says to an address or a name that it cannot make a request of.
-        raise DestinationFailed(f"{what}: {quoted(error)}.") from error
+        raise DestinationFailed(
+            _("%(what)s: %(error)s.", what=what, error=quoted(error))
+        ) from error
 
 
 def code_of(error):
@@ -170,58 +187,66 @@ def refusal(what, error):
     if code in DENIED:
         return denial(what, error, message)
     if code in MISSING:
-        return ArchiveMissing(f"{what}: it is not there any more.")
+        return ArchiveMissing(_("%(what)s: it is not there any more.", what=what))
     if code in FULL:
-        return NoSpace(f"{what}: the destination is full ({code}).")
+        return NoSpace(_("%(what)s: the destination is full (%(code)s).", what=what, code=code))
     if code in NOT_THE_STATE:
-        return NotTheState(f"{what}: something else stands there meanwhile.")
+        return NotTheState(_("%(what)s: something else stands there meanwhile.", what=what))
     if code in NOT_KNOWN and LOCKED.search(message):
         code = "ObjectLockConfigurationNotFoundError"
     kind = UploadGone if code in GONE_UPLOAD else NotKnown if code in NOT_KNOWN else None
-    reason, hint = REASONS.get(code) or REASONS.get(str(status_of(error))) or (None, None)
-    if reason is None:
-        return (kind or DestinationFailed)(f"{what}: {code}: {quoted(message)}", hint=OTHER)
-    reason = reason % code if "%s" in reason else reason
-    return (kind or DestinationFailed)(f"{what}: {reason}.", hint=hint)
+    known = REASONS.get(code) or REASONS.get(str(status_of(error)))
+    if known is None:
+        told = joined(": ", (what, code, quoted(message)))
+        return (kind or DestinationFailed)(told, hint=OTHER)
+    reason, hint = known
+    if known in (BUSY, BROKEN):
+        reason = _("%(reason)s (%(code)s)", reason=reason, code=code)
+    told = _("%(what)s: %(reason)s.", what=what, reason=reason)
+    return (kind or DestinationFailed)(told, hint=hint)
 
 
-OTHER = "The message is the server's own; its documentation says more."
+OTHER = _("The message is the server's own; its documentation says more.")
 
 
 def denial(what, error, message):
     if error.operation_name == "DeleteObject" and LOCKED.search(message):
-        return Immutable(f"{what}: it is locked.")
+        return Immutable(_("%(what)s: it is locked.", what=what))
     right = RIGHTS.get(error.operation_name, WRITING)
-    return Denied(f"{what}: the access key may not do that.", right)
+    return Denied(_("%(what)s: the access key may not do that.", what=what), right)
 
 
 def disruption(what, error, exceptions):
     """Return the failure of a way that did not get as far as an answer."""
     if isinstance(error, exceptions.SSLError):
         return DestinationFailed(
-            f"{what}: the certificate of the server is not valid, or it does not speak TLS.",
-            hint="Renew the server's certificate, or install its authority on this machine.",
+            _(
+                "%(what)s: the certificate of the server is not valid, or it does not speak TLS.",
+                what=what,
+            ),
+            hint=_("Renew the server's certificate, or install its authority on this machine."),
         )
     if isinstance(error, exceptions.NoCredentialsError):
         return DestinationFailed(
-            f"{what}: there is no access key.", hint="Enter the access key and the secret key."
+            _("%(what)s: there is no access key.", what=what),
+            hint=_("Enter the access key and the secret key."),
         )
     if isinstance(error, (exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError)):
         return DestinationFailed(
-            f"{what}: the server stopped answering.",
-            hint="Check the server, and the network between here and there.",
+            _("%(what)s: the server stopped answering.", what=what),
+            hint=_("Check the server, and the network between here and there."),
         )
     if isinstance(error, exceptions.EndpointConnectionError):
         return DestinationFailed(
-            f"{what}: the server cannot be reached.",
-            hint="Check the address and the port, and that the server is up.",
+            _("%(what)s: the server cannot be reached.", what=what),
+            hint=_("Check the address and the port, and that the server is up."),
         )
     if isinstance(error, (exceptions.HTTPClientError, exceptions.IncompleteReadError)):
         return DestinationFailed(
-            f"{what}: the connection broke.",
-            hint="Check the server, and the network between here and there.",
+            _("%(what)s: the connection broke.", what=what),
+            hint=_("Check the server, and the network between here and there."),
         )
-    return DestinationFailed(f"{what}: {quoted(error)}.")
+    return DestinationFailed(_("%(what)s: %(error)s.", what=what, error=quoted(error)))
 
 
 def quoted(message):

@@ -5,6 +5,7 @@ import datetime
 import json
 
 from ..errors import ArchiveMissing, DestinationFailed, Immutable
+from ..messages import _
 from ..naming import CATALOGUE
 from .s3_errors import Denied, UploadGone
 
@@ -19,7 +20,7 @@ VERSIONS_LIMIT = 100
 class NotOurs(DestinationFailed):
     """Somebody else wrote what stands there."""
 
-    hint = "Let no other backup server write to the same bucket under the same names."
+    hint = _("Let no other backup server write to the same bucket under the same names.")
 
 
 def parsed(content):
@@ -63,7 +64,7 @@ def standing_at(bucket, key, owner):
 
 
 def not_ours(key):
-    return NotOurs(f"{key} exists and was not written by this run.")
+    return NotOurs(_("%(key)s exists and was not written by this run.", key=key))
 
 
 def end_uploads(bucket, key):
@@ -77,7 +78,7 @@ def end_uploads(bucket, key):
 
 
 def end_upload(bucket, key, upload):
-    what = f"An unfinished upload to {key} cannot be ended"
+    what = _("An unfinished upload to %(key)s cannot be ended", key=key)
     with contextlib.suppress(ArchiveMissing, UploadGone):
         bucket.ask("abort_multipart_upload", what, Key=key, UploadId=upload)
 
@@ -89,8 +90,8 @@ def remove_owned(bucket, key, owner):
     """Remove the archive of ``owner`` at ``key``, then its catalogue; nothing there is no error."""
     standing = standing_at(bucket, key, owner)
     if standing is None:
-        what = f"{key} cannot be deleted: the access key may not look whose it is."
-        raise Denied(what, "s3:GetObject and s3:ListBucket")
+        what = _("%(key)s cannot be deleted: the access key may not look whose it is.", key=key)
+        raise Denied(what, right="s3:GetObject and s3:ListBucket")
     for number in range(VERSIONS_LIMIT):
         found = bucket.head(key)
         # The catalogue speaks for what stands beside it; what appears below has to say it itself.
@@ -123,14 +124,15 @@ def remove_found(bucket, key, found):
     except (Denied, Immutable) as error:
         until = locked_until(found)
         if until or isinstance(error, Immutable):
-            raise Immutable(f"{key} is locked{until and f' until {until}'}.") from error
+            told = _("%(key)s is locked until %(until)s.", key=key, until=until)
+            raise Immutable(told if until else _("%(key)s is locked.", key=key)) from error
         raise
 
 
 def locked_until(found):
     """Return until when the object is locked, as ISO text in UTC; empty: it is not, or not told."""
     if found.get("ObjectLockLegalHoldStatus") == "ON":
-        return "its legal hold is lifted"
+        return _("its legal hold is lifted")
     until = found.get("ObjectLockRetainUntilDate")
     return until.isoformat(timespec="seconds") if until and until > now() else ""
 

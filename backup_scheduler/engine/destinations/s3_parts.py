@@ -7,6 +7,7 @@ import tempfile
 import threading
 
 from ..errors import BackupError, DestinationFailed
+from ..messages import _
 
 try:
     # Several times as fast.
@@ -211,8 +212,8 @@ class Parts:
             self._source.add(piece)
         except OSError as error:
             raise DestinationFailed(
-                f"A part cannot be kept until it is sent: {error.strerror}.",
-                hint="Free space in the folder for temporary files (TMPDIR) where Odoo runs.",
+                _("A part cannot be kept until it is sent: %(reason)s.", reason=error.strerror),
+                hint=_("Free space in the folder for temporary files (TMPDIR) where Odoo runs."),
             ) from error
         self._filled += len(piece)
         self.size += len(piece)
@@ -243,7 +244,7 @@ class Parts:
         if self._error is not None:
             raise self._error
         if self._ended.is_set():
-            raise BackupError("The upload was ended.")
+            raise BackupError(_("The upload was ended."))
 
     def _run(self, part, done):
         sent, error = None, None
@@ -252,9 +253,9 @@ class Parts:
         except BackupError as failure:
             error = failure
         except Ended:
-            error = BackupError("The upload was ended.")
+            error = BackupError(_("The upload was ended."))
         except Exception as failure:  # noqa: BLE001 - as copies do: a defect is told as a failure
-            error = DestinationFailed(f"{type(failure).__name__}: {failure}")
+            error = DestinationFailed.of(failure)
         # Before the next one may be cut: memory is bounded by it.
         done()
         with self._changed:

@@ -6,6 +6,7 @@ import hashlib
 import re
 
 from ..errors import BackupError, DestinationFailed
+from ..messages import _
 from ..naming import CATALOGUE
 from .base import Upload
 from .s3_bucket import version_of
@@ -60,8 +61,8 @@ class S3Upload(Upload):
 
     def _begin(self):
         """Return the upload's id, and whether the server takes part in comparing CRC-32."""
-        what, options = f"The upload of {self._key} cannot begin", {"Key": self._key}
-        options.update(self._options)
+        what = _("The upload of %(key)s cannot begin", key=self._key)
+        options = {"Key": self._key, **self._options}
         try:
             answer = self._ask("create_multipart_upload", what, ChecksumAlgorithm=CRC32, **options)
         except NotKnown:
@@ -85,7 +86,7 @@ class S3Upload(Upload):
         name = "ChecksumCRC32" if self._has_crc else "ContentMD5"
         answer = self._ask(
             "upload_part",
-            f"Part {part.number} of {self._key} cannot be uploaded",
+            _("Part %(number)s of %(key)s cannot be uploaded", number=part.number, key=self._key),
             Key=self._key,
             UploadId=self._upload,
             PartNumber=part.number,
@@ -170,7 +171,7 @@ class S3Upload(Upload):
         Servers that do not know conditions are asked without, where we could look before (``etag``
         is not None): two who look at the same moment are not told apart there.
         """
-        what = f"{self._key} cannot be stored"
+        what = _("%(key)s cannot be stored", key=self._key)
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
             return self._ask(operation, what, **condition, **options)
@@ -194,14 +195,23 @@ class S3Upload(Upload):
         except Denied:
             found = {"ContentLength": self._parts.size}
         if found is None:
-            raise DestinationFailed(f"{self._key} is not there although it was stored.")
+            raise DestinationFailed(
+                _("%(key)s is not there although it was stored.", key=self._key)
+            )
         if found["ContentLength"] != self._parts.size:
             raise DestinationFailed(
-                f"{self._key} has {found['ContentLength']} bytes and not {self._parts.size}."
+                _(
+                    "%(key)s has %(found)s bytes and not %(size)s.",
+                    key=self._key,
+                    found=found["ContentLength"],
+                    size=self._parts.size,
+                )
             )
         told, expected = self._checksums(completed)
         if told != expected:
-            raise DestinationFailed(f"{self._key} was stored with another checksum: {told}.")
+            raise DestinationFailed(
+                _("%(key)s was stored with another checksum: %(told)s.", key=self._key, told=told)
+            )
         return found
 
     def _checksums(self, completed):
@@ -246,7 +256,7 @@ class S3Upload(Upload):
         retention = {name: self._options[option] for name, option in names.items()}
         options = {"Key": key, "Retention": retention, **version_of(version)}
         try:
-            self._ask("put_object_retention", f"{key} is not locked", **options)
+            self._ask("put_object_retention", _("%(key)s is not locked", key=key), **options)
         except BackupError as error:
             self.details.setdefault("notes", []).append(error.message)
             return False
@@ -279,13 +289,22 @@ def open_source(spool_path):
     try:
         return FileSource(spool_path)
     except OSError as error:
-        raise DestinationFailed(f"{spool_path} cannot be read: {error.strerror}.") from error
+        raise DestinationFailed(
+            _(
+                "%(path)s cannot be read: %(reason)s.",
+                path=spool_path,
+                reason=error.strerror,
+            )
+        ) from error
 
 
 def require_same(part, same):
     if not same:
         raise DestinationFailed(
-            f"The server received other bytes than were sent (part {part.number})."
+            _(
+                "The server received other bytes than were sent (part %(number)s).",
+                number=part.number,
+            )
         )
 
 

@@ -6,9 +6,10 @@ import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
 from ..kinds import Setting
+from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
-from .base import Destination
+from .base import Destination, another_folder
 from .sftp_place import CATALOGUE_LIMIT, MARKER, Place, parsed
 from .sftp_protocol import END, FSYNC, NO_SUCH_FILE, Refused
 from .sftp_session import Account
@@ -16,14 +17,20 @@ from .sftp_upload import SFTPUpload
 
 CONTENT = b"backup_scheduler"
 WARNINGS = {
-    "read": "The account may not read: archives there cannot be verified again or restored from "
-    "here, and another folder in its place would not be noticed.",
-    "list": "The account may not list the folder: archives there cannot be found again without "
-    "this database, and what a killed upload leaves is not found either.",
-    "delete": "The account may not delete: retention is off, archives stay until somebody else "
-    "deletes them.",
+    "read": _(
+        "The account may not read: archives there cannot be verified again or restored from here, "
+        "and another folder in its place would not be noticed."
+    ),
+    "list": _(
+        "The account may not list the folder: archives there cannot be found again without this "
+        "database, and what a killed upload leaves is not found either."
+    ),
+    "delete": _(
+        "The account may not delete: retention is off, archives stay until somebody else deletes "
+        "them."
+    ),
 }
-VOLATILE = (
+VOLATILE = _(
     "The server cannot be told to write through to its disk (it lacks fsync@openssh.com): what was "
     "stored just before it loses power may be gone."
 )
@@ -83,8 +90,10 @@ class SFTPDestination(Destination):
                  host_key="", path="", marker=""):  # fmt: skip
         if not host or not user:
             raise DestinationFailed(
-                f"The SFTP destination has no {'user' if host else 'host'}.",
-                hint="Enter the server's name or address, and the account on it.",
+                _("The SFTP destination has no user.")
+                if host
+                else _("The SFTP destination has no host."),
+                hint=_("Enter the server's name or address, and the account on it."),
             )
         self._account = Account(
             host, int(port or 22), user, password or "", private_key or "", passphrase or "",
@@ -99,10 +108,12 @@ class SFTPDestination(Destination):
         with self._open() as place:
             place.make_folder(self.path)
             name = posixpath.join(self.path, f".check-{uuid.uuid4().hex}")
-            with place.failures_named(f"The folder {self.path} cannot be written to"):
+            with place.failures_named(
+                _("The folder %(path)s cannot be written to", path=self.path)
+            ):
                 place.write_new(f"{name}.part", CONTENT)
                 place.replace(f"{name}.part", name)
-            with place.failures_named(f"The folder {self.path} cannot be examined"):
+            with place.failures_named(_("The folder %(path)s cannot be examined", path=self.path)):
                 rights = {"write": True, **self._rights(place, name)}
                 marker = self._mark(place) if rights["read"] else ""
                 space = place.space()
@@ -118,7 +129,9 @@ class SFTPDestination(Destination):
         rights = dict.fromkeys(("read", "list", "delete"), False)
         with contextlib.suppress(Refused):
             if place.content(name, len(CONTENT)) != CONTENT:
-                raise DestinationFailed(f"The folder {self.path} gives back other bytes.")
+                raise DestinationFailed(
+                    _("The folder %(path)s gives back other bytes.", path=self.path)
+                )
             rights["read"] = True
         with contextlib.suppress(Refused):
             rights["list"] = posixpath.basename(name) in place.sftp.list(self.path)
@@ -145,13 +158,17 @@ class SFTPDestination(Destination):
         return place.marker()
 
     def check_space(self, needed):
-        with self._open() as place, place.failures_named("The free space cannot be asked for"):
+        with self._open() as place, place.failures_named(_("The free space cannot be asked for")):
             space = place.space()
         if space is not None and space.free < needed:
             raise NoSpace(
-                f"{self._account.server} has {human_size(space.free)} free; this backup is "
-                f"expected to need {human_size(needed)}.",
-                hint="Free space on that server, or choose another destination.",
+                _(
+                    "%(server)s has %(free)s free; this backup is expected to need %(needed)s.",
+                    server=self._account.server,
+                    free=human_size(space.free),
+                    needed=human_size(needed),
+                ),
+                hint=_("Free space on that server, or choose another destination."),
             )
 
     def begin(self, path, owner, token, spool=None):
@@ -159,7 +176,9 @@ class SFTPDestination(Destination):
 
     def delete(self, path, owner, version=""):
         final = self._locate(path)
-        with self._open() as place, place.failures_named(f"{final} cannot be deleted"):
+        with self._open() as place, place.failures_named(
+            _("%(path)s cannot be deleted", path=final)
+        ):
             for part in place.parts_of(final):
                 place.remove(part)
             if place.owned(final, owner):
@@ -180,27 +199,37 @@ class SFTPDestination(Destination):
             handle = place.sftp.open(final)
             size = place.sftp.size(handle)
             if size is None:
-                raise DestinationFailed(f"{self._account.server} does not tell the size of files.")
+                raise DestinationFailed(
+                    _("%(server)s does not tell the size of files.", server=self._account.server)
+                )
             yield from place.sftp.read(handle, size)
 
     @contextlib.contextmanager
     def _archive_named(self, place, final):
         """Tell apart that the archive is not there, and that the place cannot be asked."""
-        with place.failures_named(f"{final} cannot be read"):
+        with place.failures_named(_("%(path)s cannot be read", path=final)):
             try:
                 yield
             except Refused as refusal:
                 if refusal.code == END:
-                    raise DestinationFailed(f"{final} became shorter while it was read.") from None
+                    raise DestinationFailed(
+                        _("%(path)s became shorter while it was read.", path=final)
+                    ) from None
                 if refusal.code != NO_SUCH_FILE:
                     raise
                 place.require_folder()
                 raise ArchiveMissing(
-                    f"{final} is not there any more on {self._account.server}."
+                    _(
+                        "%(path)s is not there any more on %(server)s.",
+                        path=final,
+                        server=self._account.server,
+                    )
                 ) from None
 
     def catalogues(self, known=frozenset()):
-        with self._open() as place, place.failures_named(f"{self.path} cannot be read"):
+        with self._open() as place, place.failures_named(
+            _("%(path)s cannot be read", path=self.path)
+        ):
             yield from self._catalogues(place, "", known)
 
     def _catalogues(self, place, folder, known):
@@ -236,19 +265,24 @@ class SFTPDestination(Destination):
     def _require_marker(self, place):
         if not self._marker:
             return
-        with place.failures_named(f"The folder {self.path} cannot be read"):
+        with place.failures_named(_("The folder %(path)s cannot be read", path=self.path)):
             found = place.marker()
         if found != self._marker:
             raise DestinationFailed(
-                f"The folder {self.path} on {self._account.server} is not the one that it was: its "
-                f"file {MARKER} is {'another' if found else 'missing'}.",
-                hint="If it is on a disk of its own there, see that it is mounted. If another "
-                "folder was put there on purpose, accept it on the destination's form.",
+                another_folder(
+                    _("%(path)s on %(server)s", path=self.path, server=self._account.server),
+                    MARKER,
+                    bool(found),
+                ),
+                hint=_(
+                    "If it is on a disk of its own there, see that it is mounted. If another "
+                    "folder was put there on purpose, accept it on the destination's form."
+                ),
             )
 
     def _locate(self, path):
         """Return the path on the server, which never lies outside the folder."""
         inside = posixpath.normpath(path)
         if inside == "." or inside.startswith(("/", "../")) or inside == "..":
-            raise DestinationFailed(f"{path!r} leads out of the destination's folder.")
+            raise DestinationFailed(_("%(path)r leads out of the destination's folder.", path=path))
         return inside if self.path == "." else posixpath.join(self.path, inside)

@@ -9,6 +9,7 @@ import logging
 import struct
 
 from ..errors import DestinationDenied, DestinationFailed, HostKeyUnknown, LibraryMissing
+from ..messages import _
 
 LOG = "backup_scheduler.sftp"
 
@@ -26,8 +27,10 @@ def parse_host_key(text):
             if type_of(key) in text.split():
                 return key
     raise HostKeyUnknown(
-        "The host key that is entered is none.",
-        hint="It is one line such as “ssh-ed25519 AAAA…”. Leave it empty to be shown the server's.",
+        _("The host key that is entered is none."),
+        hint=_(
+            "It is one line such as “ssh-ed25519 AAAA…”. Leave it empty to be shown the server's."
+        ),
     )
 
 
@@ -57,9 +60,11 @@ def load_key(account):
     if not text:
         if not account.password:
             raise DestinationFailed(
-                "The SFTP account has neither a password nor a key.",
-                hint="Enter its password or its private key. After a change of the host or the "
-                "port they have to be entered again.",
+                _("The SFTP account has neither a password nor a key."),
+                hint=_(
+                    "Enter its password or its private key. After a change of the host or the port "
+                    "they have to be entered again."
+                ),
             )
         return None
     paramiko = library()
@@ -76,7 +81,7 @@ def load_key(account):
     for kind in (paramiko.Ed25519Key, paramiko.RSAKey, paramiko.ECDSAKey):
         with contextlib.suppress(paramiko.SSHException, ValueError):
             return kind.from_private_key(io.StringIO(plain.decode()))
-    raise key_failed(text, "", "it is of a type that is not known")
+    raise key_failed(text, "", _("it is of a type that is not known"))
 
 
 def parse_key(text, passphrase):
@@ -96,22 +101,24 @@ def parse_key(text, passphrase):
 def key_failed(text, passphrase, words):
     """Return the failure of a private key that is no good. Quotes nothing of the key."""
     if text.startswith("PuTTY-User-Key-File"):
-        message = "The private key is one of PuTTY's, in its own format."
-        hint = "Export it with PuTTYgen: Conversions → Export OpenSSH key."
+        message = _("The private key is one of PuTTY's, in its own format.")
+        hint = _("Export it with PuTTYgen: Conversions → Export OpenSSH key.")
     elif text.startswith(("ssh-", "ecdsa-")):
-        message = "What is entered as the private key is a public one."
-        hint = "Enter the content of the file without .pub at its end."
+        message = _("What is entered as the private key is a public one.")
+        hint = _("Enter the content of the file without .pub at its end.")
     elif not passphrase and ("encrypted" in words or "password-protected" in words):
-        message = "The private key is protected by a passphrase."
-        hint = "Enter its passphrase."
+        message = _("The private key is protected by a passphrase.")
+        hint = _("Enter its passphrase.")
     elif passphrase and "PRIVATE KEY" in text:
-        message = "The passphrase does not open the private key, or the key is damaged."
-        hint = (
+        message = _("The passphrase does not open the private key, or the key is damaged.")
+        hint = _(
             "Check the passphrase, and that the whole key was pasted, with its first and last line."
         )
     else:
-        message = "The private key cannot be read."
-        hint = "Paste the whole key file, from -----BEGIN to the END line, as ssh-keygen writes it."
+        message = _("The private key cannot be read.")
+        hint = _(
+            "Paste the whole key file, from -----BEGIN to the END line, as ssh-keygen writes it."
+        )
     return DestinationDenied(message, hint=hint)
 
 
@@ -122,8 +129,8 @@ def library():
         import paramiko.ssh_exception
     except ImportError as error:
         raise LibraryMissing(
-            "SFTP needs the Python package paramiko, which is not installed.",
-            hint="Install it where Odoo runs (pip install paramiko), and restart Odoo.",
+            _("SFTP needs the Python package paramiko, which is not installed."),
+            hint=_("Install it where Odoo runs (pip install paramiko), and restart Odoo."),
         ) from error
     # What it has to say is in what it raises; unasked it would print tracebacks.
     log = logging.getLogger(LOG)

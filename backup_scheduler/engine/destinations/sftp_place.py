@@ -6,6 +6,7 @@ import posixpath
 import re
 
 from ..errors import DestinationDenied, DestinationFailed, NoSpace
+from ..messages import _
 from ..naming import CATALOGUE
 from .sftp_keys import library
 from .sftp_protocol import (
@@ -32,11 +33,11 @@ MARKER_LIMIT = 100
 # What servers answer that know the reason; OpenSSH has no word for it and says FAILURE.
 FULL = (NO_SPACE, QUOTA_EXCEEDED)
 DENIED = (PERMISSION_DENIED, WRITE_PROTECTED)
-FORBIDDEN = (
+FORBIDDEN = _(
     "Give the account the right to write there. Where it is locked into a folder (chroot), that "
     "folder itself is never writable: enter one inside it that belongs to the account."
 )
-QUOTA = (
+QUOTA = _(
     "The server does not say why: its disk may be full, or the account's quota used up. Its log "
     "has more."
 )
@@ -87,16 +88,22 @@ class Place:
 
     def _refusal(self, what, refusal):
         server = self._session.account.server
-        words = (refusal.words or f"code {refusal.code}").rstrip(".")
+        words = refusal.words.rstrip(".") or _("code %(code)s", code=refusal.code)
         if refusal.code in DENIED:
-            return DestinationDenied(f"{what} on {server}: {words}.", hint=FORBIDDEN)
+            return DestinationDenied(
+                _("%(what)s on %(server)s: %(words)s.", what=what, server=server, words=words),
+                hint=FORBIDDEN,
+            )
         if refusal.code in FULL or (refusal.code != NO_SUCH_FILE and self._is_full()):
             return NoSpace(
-                f"The disk of {server} is full: {what}.",
-                hint="Free space on that server, or raise the account's quota.",
+                _("The disk of %(server)s is full: %(what)s.", server=server, what=what),
+                hint=_("Free space on that server, or raise the account's quota."),
             )
         hint = None if refusal.code == NO_SUCH_FILE else QUOTA
-        return DestinationFailed(f"{what} on {server}: {words}.", hint=hint)
+        return DestinationFailed(
+            _("%(what)s on %(server)s: %(words)s.", what=what, server=server, words=words),
+            hint=hint,
+        )
 
     def _is_full(self):
         self.sftp.forget_writes()
@@ -122,7 +129,11 @@ class Place:
         """Raise where the folder is not there: that says nothing about its archives."""
         if not self.is_folder(self.root):
             raise DestinationFailed(
-                f"The folder {self.root} is not there on {self._session.account.server}."
+                _(
+                    "The folder %(path)s is not there on %(server)s.",
+                    path=self.root,
+                    server=self._session.account.server,
+                )
             )
 
     def is_folder(self, path):
@@ -138,7 +149,7 @@ class Place:
         if path in ("", ".", "/") or self.is_folder(path):
             return
         self.make_folder(posixpath.dirname(path))
-        with self.failures_named(f"The folder {path} cannot be made"):
+        with self.failures_named(_("The folder %(path)s cannot be made", path=path)):
             try:
                 self.sftp.make_folder(path)
             except Refused:
@@ -230,9 +241,12 @@ class Place:
             catalogue = {}
         if catalogue.get("run") != owner:
             raise DestinationFailed(
-                f"{final} exists on {self._session.account.server} and was not written by this "
-                "run.",
-                hint="Let no other backup server write to the same folder under the same names.",
+                _(
+                    "%(path)s exists on %(server)s and was not written by this run.",
+                    path=final,
+                    server=self._session.account.server,
+                ),
+                hint=_("Let no other backup server write to the same folder under the same names."),
             )
         return True
 

@@ -7,6 +7,7 @@ import socket
 import time
 
 from ..errors import DestinationDenied, DestinationFailed, HostKeyChanged, HostKeyUnknown
+from ..messages import _, joined
 from .sftp_keys import LOG, fingerprint, host_key_text, library, load_key, parse_host_key, type_of
 from .sftp_protocol import WINDOW, Protocol
 
@@ -37,10 +38,6 @@ DIGESTS = (
 )
 # What a server may sign with by a key of this type.
 SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
-COMPARE = (
-    "Compare it with the server's own (there: ssh-keygen -l -f /etc/ssh/ssh_host_%s_key.pub), and "
-    "accept it on the destination's form if it is the same."
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,14 +107,27 @@ class Session:
         server = self.account.server
         if isinstance(error, TimeoutError):
             return DestinationFailed(
-                f"{server} said nothing for {self._channel.gettimeout():.0f} seconds.", hint=HANGS
+                _(
+                    "%(server)s said nothing for %(seconds)s seconds.",
+                    server=server,
+                    seconds=f"{self._channel.gettimeout():.0f}",
+                ),
+                hint=HANGS,
             )
         if self._socket.gave_up:
             return DestinationFailed(
-                f"{server} took no byte for {STALL_TIMEOUT:.0f} seconds.", hint=HANGS
+                _(
+                    "%(server)s took no byte for %(seconds)s seconds.",
+                    server=server,
+                    seconds=f"{STALL_TIMEOUT:.0f}",
+                ),
+                hint=HANGS,
             )
-        words = words_of(error) or "the server, or something on the way to it, closed it"
-        return DestinationFailed(f"The connection to {server} was lost: {words}.", hint=LOST)
+        words = words_of(error) or _("the server, or something on the way to it, closed it")
+        return DestinationFailed(
+            _("The connection to %(server)s was lost: %(words)s.", server=server, words=words),
+            hint=LOST,
+        )
 
     # --- the server -----------------------------------------------------------------------------
 
@@ -133,16 +143,25 @@ class Session:
             found = self._shake_hands(None)
         if pinned is None:
             raise HostKeyUnknown(
-                f"The host key of {self.account.server} was not accepted yet. Its fingerprint is "
-                f"{fingerprint(found)}.",
+                _(
+                    "The host key of %(server)s was not accepted yet. Its fingerprint is "
+                    "%(fingerprint)s.",
+                    server=self.account.server,
+                    fingerprint=fingerprint(found),
+                ),
                 host_key=host_key_text(found),
                 fingerprint=fingerprint(found),
-                hint=COMPARE % type_of(found).removeprefix("ssh-").split("-")[0],
+                hint=_compare(type_of(found).removeprefix("ssh-").split("-")[0]),
             )
         if found != pinned:
             raise HostKeyChanged(
-                f"{self.account.server} has another host key than the accepted one: "
-                f"{fingerprint(found)} instead of {fingerprint(pinned)}.",
+                _(
+                    "%(server)s has another host key than the accepted one: %(found)s instead of "
+                    "%(pinned)s.",
+                    server=self.account.server,
+                    found=fingerprint(found),
+                    pinned=fingerprint(pinned),
+                ),
                 host_key=host_key_text(found),
                 fingerprint=fingerprint(found),
                 accepted=fingerprint(pinned),
@@ -173,10 +192,10 @@ class Session:
         user, ways = self.account.user, []
         refused = library().AuthenticationException
         if key is not None:
-            ways.append(("key", lambda: self._transport.auth_publickey(user, key)))
+            ways.append((_("key"), lambda: self._transport.auth_publickey(user, key)))
         if self.account.password:
             password = self.account.password
-            ways.append(("password", lambda: self._transport.auth_password(user, password)))
+            ways.append((_("password"), lambda: self._transport.auth_password(user, password)))
         for _name, log_in in ways:
             try:
                 log_in()
@@ -192,12 +211,20 @@ class Session:
 
     def _denied(self, tried):
         offered = ", ".join(self._offered())
-        secret = " or this ".join(tried)
+        told = _(
+            "%(server)s does not let %(user)s in by this %(secret)s.",
+            server=self.account.server,
+            user=self.account.user,
+            secret=joined(_(" or this "), tried),
+        )
+        if offered:
+            told = joined(" ", (told, _("It takes: %(ways)s.", ways=offered)))
         return DestinationDenied(
-            f"{self.account.server} does not let {self.account.user} in by this {secret}."
-            + (f" It takes: {offered}." if offered else ""),
-            hint="Check the user, and the password or key. A key must stand in the account's "
-            "authorized keys on the server.",
+            told,
+            hint=_(
+                "Check the user, and the password or key. A key must stand in the account's "
+                "authorized keys on the server."
+            ),
         )
 
     def _offered(self):
@@ -220,16 +247,18 @@ class Session:
         except TimeoutError:
             raise
         except (EOFError, OSError, library().SSHException) as error:
-            raise no_sftp(self.account, words_of(error) or "it ends at once") from error
+            raise no_sftp(self.account, words_of(error) or _("it ends at once")) from error
         self._channel.settimeout(STALL_TIMEOUT)
 
 
-ALLOW_SFTP = (
+ALLOW_SFTP = _(
     "Allow SFTP for the account (OpenSSH: Subsystem sftp internal-sftp). In a chroot, the folder "
     "itself must belong to root and be writable by nobody else."
 )
-HANGS = "Look at the load and the disks of that server, and at the network between here and there."
-LOST = "See whether the server was restarted or is out of memory; its log (auth.log) has more."
+HANGS = _(
+    "Look at the load and the disks of that server, and at the network between here and there."
+)
+LOST = _("See whether the server was restarted or is out of memory; its log (auth.log) has more.")
 
 
 @contextlib.contextmanager
@@ -239,16 +268,24 @@ def connecting(account):
         yield
     except library().ssh_exception.IncompatiblePeer as error:
         raise DestinationFailed(
-            f"{account.server} has no method of encryption in common with us: {error}.",
-            hint="Bring the software of that server up to date.",
+            _(
+                "%(server)s has no method of encryption in common with us: %(error)s.",
+                server=account.server,
+                error=error,
+            ),
+            hint=_("Bring the software of that server up to date."),
         ) from error
     except (EOFError, OSError, library().SSHException) as error:
-        words = words_of(error) or "the other side closed it"
+        words = words_of(error) or _("the other side closed it")
         if "banner" in words:
-            words = "what answers there does not speak SSH"
+            words = _("what answers there does not speak SSH")
         raise DestinationFailed(
-            f"No connection to {account.server} could be made: {words}.",
-            hint="Check host and port, and that the server runs and is reached from here.",
+            _(
+                "No connection to %(server)s could be made: %(words)s.",
+                server=account.server,
+                words=words,
+            ),
+            hint=_("Check host and port, and that the server runs and is reached from here."),
         ) from error
 
 
@@ -259,7 +296,12 @@ def words_of(error):
 
 def no_sftp(account, words):
     return DestinationFailed(
-        f"{account.server} lets {account.user} in, but there is no SFTP for this account: {words}.",
+        _(
+            "%(server)s lets %(user)s in, but there is no SFTP for this account: %(words)s.",
+            server=account.server,
+            user=account.user,
+            words=words,
+        ),
         hint=ALLOW_SFTP,
     )
 
@@ -268,8 +310,13 @@ def ended_at_login(account, words):
     """What a server does that cannot give the account its folder, or that is busy or blocks us: the
     word that it accepted the login may be lost on its way."""
     return DestinationFailed(
-        f"{account.server} ended the connection at the login of {account.user}: {words}.",
-        hint=f"{ALLOW_SFTP} If that is so, its log (auth.log) says why.",
+        _(
+            "%(server)s ended the connection at the login of %(user)s: %(words)s.",
+            server=account.server,
+            user=account.user,
+            words=words,
+        ),
+        hint=_("%(advice)s If that is so, its log (auth.log) says why.", advice=ALLOW_SFTP),
     )
 
 
@@ -303,14 +350,29 @@ def connect(account):
         plain = socket.create_connection((account.host, account.port), STEP_TIMEOUT)
     except (socket.gaierror, UnicodeError) as error:
         raise DestinationFailed(
-            f"There is no server of the name {account.host!r}.", hint="Check the host's name."
+            _("There is no server of the name %(host)r.", host=account.host),
+            hint=_("Check the host's name."),
         ) from error
     except OSError as error:
-        words = "it does not answer" if isinstance(error, TimeoutError) else error.strerror
+        words = _("it does not answer") if isinstance(error, TimeoutError) else error.strerror
         raise DestinationFailed(
-            f"No connection to {account.server} could be made: {words}.",
-            hint="Check host and port, and that the server runs and is reached from here.",
+            _(
+                "No connection to %(server)s could be made: %(words)s.",
+                server=account.server,
+                words=words,
+            ),
+            hint=_("Check host and port, and that the server runs and is reached from here."),
         ) from error
     bounded = BoundedSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
     bounded.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bounded
+
+
+def _compare(kind):
+    """Return the hint for a host key of that kind: ``ed25519``."""
+    return _(
+        "Compare it with the server's own (there: ssh-keygen -l -f "
+        "/etc/ssh/ssh_host_%(kind)s_key.pub), and accept it on the destination's form if it is the "
+        "same.",
+        kind=kind,
+    )

@@ -6,6 +6,7 @@ import threading
 import uuid
 
 from ..errors import BackupError, Damaged, DestinationFailed
+from ..messages import _
 from ..naming import CATALOGUE
 from .base import Upload
 from .sftp_place import PART
@@ -55,7 +56,7 @@ class SFTPUpload(Upload):
     def _begin(self):
         place = self._place
         place.make_folder(posixpath.dirname(self._final))
-        with place.failures_named(f"{self._part} cannot be created"):
+        with place.failures_named(_("%(part)s cannot be created", part=self._part)):
             for part in place.parts_of(self._final):
                 # An account that may not delete may still store.
                 with contextlib.suppress(Refused):
@@ -64,12 +65,12 @@ class SFTPUpload(Upload):
             return place.sftp.create(self._part)
 
     def write(self, block):
-        with self._working("written"):
+        with self._working(_("%(part)s cannot be written", part=self._part)):
             self._place.sftp.write(self._handle, self._size, block)
             self._size += len(block)
 
     def flush(self):
-        with self._working("written"):
+        with self._working(_("%(part)s cannot be written", part=self._part)):
             sftp = self._place.sftp
             sftp.finish_writes()
             self._place.patient(SYNC_TIMEOUT)
@@ -80,19 +81,26 @@ class SFTPUpload(Upload):
 
     @contextlib.contextmanager
     def _working(self, what):
-        with self._busy, self._place.failures_named(f"{self._part} cannot be {what}"):
+        with self._busy, self._place.failures_named(what):
             yield
 
     def commit(self, catalogue):
         """The catalogue goes first: the archive's own name is the last thing to appear, and what
         has that name can always be told to be ours."""
-        with self._working("examined"):
+        with self._working(_("%(part)s cannot be examined", part=self._part)):
             size = self._place.sftp.stat(self._part).size
             if size not in (self._size, None):
-                raise Damaged(f"{self._part} has {size} bytes; {self._size} were written.")
+                raise Damaged(
+                    _(
+                        "%(part)s has %(size)s bytes; %(written)s were written.",
+                        part=self._part,
+                        size=size,
+                        written=self._size,
+                    )
+                )
             self._place.owned(self._final, self._owner)
         try:
-            with self._working("given its name"):
+            with self._working(_("%(part)s cannot be given its name", part=self._part)):
                 self._publish(catalogue)
         except BackupError:
             # In any case, for the answer to a request that worked may have been lost.
@@ -118,7 +126,9 @@ class SFTPUpload(Upload):
             # Another thread waits for the server: that ends now.
             self._place.close()
             if not self._busy.acquire(timeout=ENDING):
-                raise DestinationFailed(f"{self._part} cannot be removed: it is still written to.")
+                raise DestinationFailed(
+                    _("%(part)s cannot be removed: it is still written to.", part=self._part)
+                )
         try:
             self._remove()
             self._part = None
@@ -133,7 +143,7 @@ class SFTPUpload(Upload):
         if not self._place.is_open:
             self._place, self._handle = self._open_place(), None
         place = self._place
-        with place.failures_named(f"{self._part} cannot be removed"):
+        with place.failures_named(_("%(part)s cannot be removed", part=self._part)):
             place.patient(REMOVE_TIMEOUT)
             place.sftp.forget_writes()
             if self._handle is not None:

@@ -12,12 +12,13 @@ import os
 import shutil
 
 from ..errors import Damaged, DatabaseExists, DestinationFailed, NoSpace
+from ..messages import _
 from ..spool import FULL, create_locked, write_all
 from .members import FILESTORE, MARKS, STORED_FILE, Members
 
 RESTORING = ".restoring"
 LOCK = ".lock"
-NO_FILESTORE = (
+NO_FILESTORE = _(
     "The archive holds no filestore: attachments that are kept as files are not restored."
 )
 
@@ -27,8 +28,8 @@ def require_vacant(path):
     with failures_told(path):
         if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
             raise DatabaseExists(
-                f"The filestore {path} exists already.",
-                hint="Choose another name, or move the folder away if no database uses it.",
+                _("The filestore %(path)s exists already.", path=path),
+                hint=_("Choose another name, or move the folder away if no database uses it."),
             )
 
 
@@ -85,7 +86,12 @@ class Filestore:
                     others += is_odd(entry.raw_name)
         notes = [] if files else [NO_FILESTORE]
         if others:
-            notes.append(f"{others} members of the filestore have no name of Odoo's: left out.")
+            notes.append(
+                _(
+                    "%(count)s members of the filestore have no name of Odoo's: left out.",
+                    count=others,
+                )
+            )
         return notes
 
     def _write(self, match, blocks, advance):
@@ -96,7 +102,9 @@ class Filestore:
             try:
                 descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             except FileExistsError:
-                raise Damaged(f"The archive holds {match[0].decode()} twice.") from None
+                raise Damaged(
+                    _("The archive holds %(name)s twice.", name=match[0].decode())
+                ) from None
             try:
                 for block in blocks:
                     write_all(descriptor, block)
@@ -192,8 +200,12 @@ def failures_told(path):
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise NoSpace(f"The disk became full while writing {path}.") from error
+            raise NoSpace(_("The disk became full while writing %(path)s.", path=path)) from error
         raise DestinationFailed(
-            f"The filestore cannot be written: {error.strerror} ({path}).",
-            hint="Give the user that runs Odoo the right to write there.",
+            _(
+                "The filestore cannot be written: %(reason)s (%(path)s).",
+                reason=error.strerror,
+                path=path,
+            ),
+            hint=_("Give the user that runs Odoo the right to write there."),
         ) from error

@@ -15,6 +15,7 @@ import http.client
 import re
 import urllib.parse
 
+from ..archive.levels import CONSISTENT
 from ..archive.verify import verify
 from ..errors import (
     BackupError,
@@ -25,9 +26,11 @@ from ..errors import (
     RestoreRefused,
     WrongMasterPassword,
 )
+from ..messages import _, joined
 from ..sources.http import DENIED, HttpSource, page_message
 from ..sources.http_form import FileForm
 from ..spool import Spool
+from .filestore import NO_FILESTORE
 
 # Seconds. The answer comes after the whole restore: hours for a large company.
 ANSWER_TIMEOUT = 12 * 3600
@@ -40,9 +43,8 @@ SERIES = re.compile(r"(?:saas[~-])?(\d+)\.\d+")
 NEUTRALIZES_SINCE = 16
 EXISTS = re.compile(r"already exists", re.IGNORECASE)
 # Of the new database: what cannot have changed since, and what the server itself may have added.
-SAME = {"tables": "tables", "modules": "installed modules"}
-AT_LEAST = {"users": "users", "attachments": "attachments"}
-LEVEL = 3
+SAME = {"tables": _("tables"), "modules": _("installed modules")}
+AT_LEAST = {"users": _("users"), "attachments": _("attachments")}
 
 
 def restore(path, archive_format, report, target, control, spool, token):
@@ -86,9 +88,12 @@ def require_name(name):
     """Raise :class:`RestoreRefused` for a name that Odoo does not give to a database."""
     if not DATABASE_NAME.fullmatch(name) or len(name) > NAME_LIMIT:
         raise RestoreRefused(
-            f"{name!r} cannot be the name of a database.",
-            hint=f"Odoo takes 2 to {NAME_LIMIT} letters without accents, digits, underscores, "
-            "dots and hyphens, the first one a letter or a digit.",
+            _("%(name)r cannot be the name of a database.", name=name),
+            hint=_(
+                "Odoo takes 2 to %(limit)s letters without accents, digits, underscores, "
+                "dots and hyphens, the first one a letter or a digit.",
+                limit=NAME_LIMIT,
+            ),
         )
 
 
@@ -96,17 +101,28 @@ def require_fit(server, report, target):
     """Raise where the server has such a database, or another Odoo than the archive is of."""
     name = target["database"]
     if name in server.databases:
-        raise DatabaseExists(f"The server has a database {name!r} already.")
+        raise DatabaseExists(_("The server has a database %(name)r already.", name=name))
     archived, served = series(report.get("odoo_version")), series(server.version)
     if archived and served and archived[0] != served[0]:
         raise RestoreRefused(
-            f"The archive is of Odoo {archived[0]}, and the server is an Odoo {served[0]}.",
-            hint="Restore to a server of the archive's version; Odoo upgrades no database by this.",
+            _(
+                "The archive is of Odoo %(archived)s, and the server is an Odoo %(served)s.",
+                archived=archived[0],
+                served=served[0],
+            ),
+            hint=_(
+                "Restore to a server of the archive's version; Odoo upgrades no database by this."
+            ),
         )
     if target.get("neutralize") and served and int(served[1]) < NEUTRALIZES_SINCE:
         raise RestoreRefused(
-            f"An Odoo {served[0]} cannot neutralize a database: it would send mail and run jobs.",
-            hint="Restore without neutralizing, to a server that reaches neither mail nor banks.",
+            _(
+                "An Odoo %(served)s cannot neutralize a database: it would send mail and run jobs.",
+                served=served[0],
+            ),
+            hint=_(
+                "Restore without neutralizing, to a server that reaches neither mail nor banks."
+            ),
         )
 
 
@@ -154,20 +170,33 @@ def refusal(answer, database):
     """Return the error that the answer to a failed restore tells."""
     if answer.status == http.client.REQUEST_ENTITY_TOO_LARGE:
         return RemoteError(
-            "A proxy in front of the server refuses files of this size.",
-            hint="Raise its limit (nginx: client_max_body_size), or use an address that bypasses "
-            "the proxy.",
+            _("A proxy in front of the server refuses files of this size."),
+            hint=_(
+                "Raise its limit (nginx: client_max_body_size), or use an address that bypasses "
+                "the proxy."
+            ),
         )
     text = page_message(answer.page()) if answer.is_page else ""
     if DENIED in text:
-        return WrongMasterPassword("The server refused the restore: Access Denied.")
+        return WrongMasterPassword(_("The server refused the restore: Access Denied."))
     if EXISTS.search(text):
         return DatabaseExists(
-            f"The server says of the database {database!r}: {text}",
-            hint="It has one of this name that it does not list: a dbfilter may hide it, or "
-            "another server uses the same PostgreSQL. Choose another name.",
+            _(
+                "The server says of the database %(database)r: %(text)s",
+                database=database,
+                text=text,
+            ),
+            hint=_(
+                "It has one of this name that it does not list: a dbfilter may hide it, or another "
+                "server uses the same PostgreSQL. Choose another name."
+            ),
         )
-    return RemoteError(text or f"The server answered {answer.status} {answer.reason}.")
+    return RemoteError(
+        text
+        or _(
+            "The server answered %(status)s %(reason)s.", status=answer.status, reason=answer.reason
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -178,15 +207,23 @@ def broken_connection_told(form):
     except ConnectionFailed as error:
         if form.is_sent:
             raise RemoteError(
-                "The server closed the connection in the middle of the restore.",
-                hint="It was stopped, or a time limit of its own ended it (limit_time_real and "
-                "limit_time_cpu in its configuration): its log says which.",
+                _("The server closed the connection in the middle of the restore."),
+                hint=_(
+                    "It was stopped, or a time limit of its own ended it (limit_time_real and "
+                    "limit_time_cpu in its configuration): its log says which."
+                ),
             ) from error
         if form.sent:
             raise ConnectionFailed(
-                f"The connection broke after {form.sent} of {len(form)} bytes.",
-                hint="If it happens again, a proxy may limit the size of what is sent (nginx: "
-                "client_max_body_size), or the server's disk may be full.",
+                _(
+                    "The connection broke after %(sent)s of %(size)s bytes.",
+                    sent=form.sent,
+                    size=len(form),
+                ),
+                hint=_(
+                    "If it happens again, a proxy may limit the size of what is sent (nginx: "
+                    "client_max_body_size), or the server's disk may be full."
+                ),
             ) from error
         raise
 
@@ -212,15 +249,17 @@ def remains(source, database):
         databases = source.probe().databases
     except BackupError:
         # It is down, or this restore was cancelled and may ask nothing any more.
-        return (
-            f"The server may have left an unfinished database {database!r}, or still work on it; "
-            "look at it there."
+        return _(
+            "The server may have left an unfinished database %(database)r, or still work on it; "
+            "look at it there.",
+            database=database,
         )
     if database not in databases:
         return ""
-    return (
-        f"An unfinished database {database!r} is on the server now. It may still be worked on; "
-        "drop it before you try again under this name."
+    return _(
+        "An unfinished database %(database)r is on the server now. It may still be worked on; "
+        "drop it before you try again under this name.",
+        database=database,
     )
 
 
@@ -232,13 +271,16 @@ def check(source, report, database, control, spool):
     server = source.probe()
     if database not in server.databases:
         raise RestoreFailed(
-            f"The server restored the database {database!r} and does not list it.",
-            hint="Its dbfilter or its list of databases (dbfilter, db_name) may hide it.",
+            _(
+                "The server restored the database %(database)r and does not list it.",
+                database=database,
+            ),
+            hint=_("Its dbfilter or its list of databases (dbfilter, db_name) may hide it."),
         )
     control.enter("verify")
     with spool:
         source.fetch(database, "dump", False, spool.write)
-        found = verify(spool.path, "dump", LEVEL, database=database, progress=control.progress)
+        found = verify(spool.path, "dump", CONSISTENT, database=database, progress=control.progress)
     notes = [*compare(report, found.as_dict()), about_files(report)]
     counts = {key: getattr(found, key) for key in (*SAME, *AT_LEAST)}
     return {"database": database, "checked": {**counts, "version": server.version}, "notes": notes}
@@ -247,8 +289,11 @@ def check(source, report, database, control, spool):
 def about_files(report):
     """Return the note on what the comparison says nothing about."""
     if files := report.get("filestore_files"):
-        return f"{files} files of the filestore went with the archive; they were not read back."
-    return "The archive holds no filestore: attachments that are kept as files are not restored."
+        return _(
+            "%(count)s files of the filestore went with the archive; they were not read back.",
+            count=files,
+        )
+    return NO_FILESTORE
 
 
 def compare(archived, restored):
@@ -256,17 +301,29 @@ def compare(archived, restored):
     notes = []
     for key, what in {**SAME, **AT_LEAST}.items():
         expected, found = archived.get(key, 0), restored[key]
-        if not expected or not restored["level"] >= LEVEL:
-            notes.append(f"The number of {what} was not compared: it is not known.")
+        if not expected or not restored["level"] >= CONSISTENT:
+            notes.append(
+                _("The number of %(what)s was not compared: it is not known.", what=what)
+            )
         elif found < expected or (key in SAME and found != expected):
             raise RestoreFailed(
-                f"The restored database has {found} {what}, the archive {expected}.",
-                hint="The server's log may say what did not go in: Odoo goes on after an error.",
+                _(
+                    "The restored database has %(found)s %(what)s, the archive %(expected)s.",
+                    found=found,
+                    what=what,
+                    expected=expected,
+                ),
+                hint=_("The server's log may say what did not go in: Odoo goes on after an error."),
             )
         elif found > expected:
             notes.append(
-                f"The restored database has {found} {what}, {found - expected} more than the "
-                "archive: the server was at work in it already."
+                _(
+                    "The restored database has %(found)s %(what)s, %(more)s more than the archive: "
+                    "the server was at work in it already.",
+                    found=found,
+                    what=what,
+                    more=found - expected,
+                )
             )
     return notes
 
@@ -279,10 +336,13 @@ def unchecked_told(database):
     except BackupError as error:
         add_hint(
             error,
-            f"The database {database!r} was left on the server: look at it there, or drop it.",
+            _(
+                "The database %(database)r was left on the server: look at it there, or drop it.",
+                database=database,
+            ),
         )
         raise
 
 
 def add_hint(error, sentence):
-    error.hint = f"{error.hint} {sentence}".strip()
+    error.hint = joined(" ", filter(None, (error.hint, sentence)))

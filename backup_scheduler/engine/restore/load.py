@@ -4,9 +4,11 @@ import contextlib
 import os
 
 from ..archive.checkers import DUMP
+from ..archive.levels import CONSISTENT
 from ..archive.pgcustom import CustomDump
 from ..archive.source import Source
 from ..errors import DatabaseServerFailed, LibraryMissing, RestoreFailed
+from ..messages import _
 from .members import Members, is_stored_file
 from .psql import (
     CLIENT,
@@ -21,12 +23,11 @@ from .server import NOT_THE_ARCHIVE, session_options
 
 # What is counted, and how people call it.
 COUNTS = {
-    "tables": "tables",
-    "attachments": "attachments",
-    "users": "users",
-    "modules": "installed modules",
+    "tables": _("tables"),
+    "attachments": _("attachments"),
+    "users": _("users"),
+    "modules": _("installed modules"),
 }
-CONSISTENT = 3
 # Modules that are named in a message.
 NAMED = 5
 
@@ -128,17 +129,33 @@ def failures_told(scratch, made_by):
         newest, served = made_by(), scratch.session.version // 10_000
         if "in file header" in error.words:
             raise LibraryMissing(
-                f"The pg_restore of this machine is too old for the dump: {error.words}",
-                hint=f"{CLIENT} It must be of PostgreSQL {newest or 'the remote'} or later.",
+                _(
+                    "The pg_restore of this machine is too old for the dump: %(words)s",
+                    words=error.words,
+                ),
+                hint=_new_enough(newest),
             ) from error
         if newest > served:
             raise scratch.server.failure(
                 error.words,
                 DatabaseServerFailed,
-                f"The dump is of PostgreSQL {newest}, and the server that it was restored into is "
-                f"a PostgreSQL {served}: take one at least as new. {NOT_THE_ARCHIVE}",
+                _(
+                    "The dump is of PostgreSQL %(newest)s, and the server that it was restored "
+                    "into is a PostgreSQL %(served)s: take one at least as new. %(note)s",
+                    newest=newest,
+                    served=served,
+                    note=NOT_THE_ARCHIVE,
+                ),
             ) from error
         raise scratch.server.failure(error.words, RestoreFailed) from error
+
+
+def _new_enough(newest):
+    if not newest:
+        return _("%(client)s It must be of the remote's PostgreSQL or later.", client=CLIENT)
+    return _(
+        "%(client)s It must be of PostgreSQL %(newest)s or later.", client=CLIENT, newest=newest
+    )
 
 
 class Meter:
@@ -204,13 +221,28 @@ def compare(report, counts, modules):
         expected = report.get(key, 0)
         if (expected or report.get("level", 0) >= CONSISTENT) and counts[key] != expected:
             raise RestoreFailed(
-                f"The restored database has {counts[key]} {what}, the archive {expected}."
+                _(
+                    "The restored database has %(found)s %(what)s, the archive %(expected)s.",
+                    found=counts[key],
+                    what=what,
+                    expected=expected,
+                )
             )
     promised = (report.get("manifest") or {}).get("modules")
     if promised is not None and set(promised) != set(modules):
         odd = sorted(set(promised) ^ set(modules))
-        others = f" and {len(odd) - NAMED} more" if odd[NAMED:] else ""
         raise RestoreFailed(
-            "The installed modules of the restored database are not those of the manifest: "
-            f"{', '.join(odd[:NAMED])}{others}."
+            _(
+                "The installed modules of the restored database are not those of the manifest: "
+                "%(names)s.",
+                names=_listed(odd),
+            )
         )
+
+
+def _listed(names):
+    """Return the first names, and how many more there are."""
+    if not names[NAMED:]:
+        return ", ".join(names)
+    more = len(names) - NAMED
+    return _("%(names)s and %(count)s more", names=names[:NAMED], count=more)

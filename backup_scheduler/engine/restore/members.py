@@ -7,6 +7,7 @@ from ..archive.codec import RAW_DEFLATE, Inflater, Stored, crc32
 from ..archive.source import BLOCK, Source
 from ..archive.zip_directory import DEFLATED, find_end, read_directory, read_local_header
 from ..errors import Damaged, Inconsistent
+from ..messages import _
 
 # The names under which Odoo keeps the files of a database: the SHA-1 of their content. Nothing else
 # becomes a path here.
@@ -46,7 +47,9 @@ class Members:
         for entry in self.entries():
             if entry.name == name:
                 return entry
-        raise Inconsistent(f"The archive holds no {name}, so it is no backup of Odoo's.")
+        raise Inconsistent(
+            _("The archive holds no %(name)s, so it is no backup of Odoo's.", name=name)
+        )
 
     def blocks(self, entry):
         """Yield the content of a member; raise :class:`Damaged` unless it has its checksum."""
@@ -63,4 +66,6 @@ class Members:
                 yield block
         decoder.finish()
         if (crc, size) != (entry.crc, entry.size):
-            raise Damaged(f"The content of {entry.name} does not have its size or checksum.")
+            raise Damaged(
+                _("The content of %(name)s does not have its size or checksum.", name=entry.name)
+            )

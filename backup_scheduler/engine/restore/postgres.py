@@ -5,6 +5,7 @@ import os
 import uuid
 
 from ..errors import BackupError, DatabaseExists, RestoreFailed, RestoreRefused
+from ..messages import _
 from . import filestore, scratch
 from .http import require_name
 from .load import Meter, installed, size_of
@@ -51,7 +52,7 @@ def restore(path, archive_format, report, target, control, token):
         stack.enter_context(remains_swept(target["server"], folder))
         new = stack.enter_context(Scratch(target["server"], "restore", token, control))
         if new.session.value(EXISTS, name):
-            raise DatabaseExists(f"The server has a database {name!r} already.")
+            raise DatabaseExists(_("The server has a database %(name)r already.", name=name))
         meter = Meter(control, *size_of(path, archive_format))
         notes = new.load(path, archive_format, meter)
         checked = new.check(report)
@@ -77,7 +78,9 @@ def require_free_name(name):
     """Raise :class:`RestoreRefused` for what cannot be the name of a database that stays."""
     require_name(name)
     if is_scratch(name):
-        raise RestoreRefused(f"{name!r} is a name of scratch databases.", hint="Choose another.")
+        raise RestoreRefused(
+            _("%(name)r is a name of scratch databases.", name=name), hint=_("Choose another.")
+        )
 
 
 @contextlib.contextmanager
@@ -119,8 +122,8 @@ def neutralize(session, neutralization):
     modules = [name for name in installed(session, INSTALLED) if name in neutralization]
     if not modules:
         raise RestoreFailed(
-            "The database cannot be neutralized: no module of it is known here.",
-            hint="Restore it on a server of its own version, with its modules.",
+            _("The database cannot be neutralized: no module of it is known here."),
+            hint=_("Restore it on a server of its own version, with its modules."),
         )
     for module in modules:
         if not (query := neutralization[module].strip()):
@@ -129,8 +132,12 @@ def neutralize(session, neutralization):
             session.rows(query)
         except BackupError as error:
             raise RestoreFailed(
-                f"The neutralization of the module {module} failed: {error.message}",
-                hint="Its code here may be of another version than the database.",
+                _(
+                    "The neutralization of the module %(module)s failed: %(message)s",
+                    module=module,
+                    message=error.message,
+                ),
+                hint=_("Its code here may be of another version than the database."),
             ) from error
 
 
@@ -148,11 +155,19 @@ def about_unknown_modules(session, known):
     names = ", ".join(unknown[:NAMES_LIMIT]) + (" …" if unknown[NAMES_LIMIT:] else "")
     if len(unknown) == 1:
         return [
-            f"1 installed module is not known here, so what it wants neutralized was not: {names}"
+            _(
+                "1 installed module is not known here, so what it wants neutralized was not: "
+                "%(names)s",
+                names=names,
+            )
         ]
     return [
-        f"{len(unknown)} installed modules are not known here, so what they want neutralized was "
-        f"not: {names}"
+        _(
+            "%(count)s installed modules are not known here, so what they want neutralized was "
+            "not: %(names)s",
+            count=len(unknown),
+            names=names,
+        )
     ]
 
 

@@ -23,10 +23,11 @@ import threading
 from ..archive.checkers import PlainDump
 from ..archive.source import BLOCK
 from ..errors import LibraryMissing
+from ..messages import _
 from ..spool import write_all
 
-CLIENT = "Install the package postgresql-client where Odoo runs."
-UNRESTRICTED = (
+CLIENT = _("Install the package postgresql-client where Odoo runs.")
+UNRESTRICTED = _(
     "Update postgresql-client where Odoo runs: PostgreSQL 13.22, 14.19, 15.14, 16.10, 17.6, or a "
     "later one."
 )
@@ -248,7 +249,7 @@ def program(name):
     """Return the path of a program of PostgreSQL's; raise :class:`LibraryMissing` without it."""
     path = shutil.which(name)
     if path is None:
-        raise LibraryMissing(f"The program {name} is not installed.", hint=CLIENT)
+        raise LibraryMissing(_("The program %(name)s is not installed.", name=name), hint=CLIENT)
     return path
 
 
@@ -275,6 +276,6 @@ def require_restrict(psql):
     """Raise :class:`LibraryMissing` for a psql that cannot be locked."""
     if "\\restrict" not in output_of(psql, "--help=commands"):
         raise LibraryMissing(
-            "The psql of this machine is too old: it would run commands that a dump may hold.",
+            _("The psql of this machine is too old: it would run commands that a dump may hold."),
             hint=UNRESTRICTED,
         )

@@ -10,11 +10,12 @@ Odoo that serves all databases of its role would otherwise send the mail of a re
 import hashlib
 import re
 
+from ..archive.levels import RESTORED
 from ..errors import BackupError, DatabaseExists, DatabaseServerFailed
+from ..messages import _
 from .load import Meter, compare, count, load, size_of
 from .server import DatabaseServer, psycopg2, sql
 
-RESTORED = 4
 KINDS = ("drill", "restore")
 NAME = re.compile(r"(?P<stem>backup_(?:drill|restore)_[a-z0-9_]*)_(?P<sum>[0-9a-f]{8})")
 # PostgreSQL cuts names after 63 bytes; a token has 32 characters.
@@ -39,7 +40,7 @@ OURS = (
     "WHERE pg_catalog.pg_has_role(datdba, 'USAGE') ORDER BY datname"
 )
 IS_SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
-SUPERUSER = (
+SUPERUSER = _(
     "The dump was restored by a superuser of that PostgreSQL: what stands in a dump can then act "
     "on all of it. A role that may only create databases is safer."
 )
@@ -108,7 +109,9 @@ class Scratch:
         self.session = self._held.__enter__()
         try:
             if not lock(self.session, self.name):
-                raise DatabaseServerFailed(f"The scratch database {self.name} is in use.")
+                raise DatabaseServerFailed(
+                    _("The scratch database %(name)s is in use.", name=self.name)
+                )
             self.session.rows(identified(CREATE, self.name))
         except BaseException:
             self._leave()
@@ -154,7 +157,9 @@ class Scratch:
                 self.session.rows(identified("ALTER DATABASE {} WITH IS_TEMPLATE false", name))
         except BackupError as error:
             if isinstance(error.__cause__, psycopg2.errors.DuplicateDatabase):
-                raise DatabaseExists(f"The server has a database {name!r} already.") from error
+                raise DatabaseExists(
+                    _("The server has a database %(name)r already.", name=name)
+                ) from error
             raise
 
     def _leave(self, tell=False):

@@ -15,6 +15,7 @@ from ..errors import (
     RestoreFailed,
 )
 from ..masking import masked, secrets_of
+from ..messages import _
 
 try:
     import psycopg2
@@ -35,40 +36,57 @@ KEEPALIVE = {"keepalives_idle": 60, "keepalives_interval": 15, "keepalives_count
 MAINTENANCE_WORK_MEM = 256 * 1024
 LZ4 = "default_toast_compression"
 
-NOT_THE_ARCHIVE = "This says nothing about the archive."
-FULL_HINT = "Free disk space where that PostgreSQL keeps its databases."
+NOT_THE_ARCHIVE = _("This says nothing about the archive.")
+FULL_HINT = _("Free disk space where that PostgreSQL keeps its databases.")
 # Where a SQLSTATE stands in a message, and no number of a line.
 STATE = r"(?:^|:  )"
 # What a message of PostgreSQL means: its SQLSTATE (psql tells it), or its words where there is
 # none (pg_restore), the kind of error and the hint. What is not here is the archive's own failure.
+# The hint is made of the name that the message has, where it has one.
 MEANINGS = (
-    (rf"{STATE}53100: |No space left on device|could not extend file", NoSpace, FULL_HINT),
+    (
+        rf"{STATE}53100: |No space left on device|could not extend file",
+        NoSpace,
+        lambda _name: FULL_HINT,
+    ),
     (
         r"extension/(?P<name>[\w-]+)\.control|extension \"(?P<name2>[^\"]+)\" is not available|"
         r"\$libdir/(?P<name3>[\w-]+)",
         DatabaseServerFailed,
-        "Install the extension “{name}” on that PostgreSQL server (Debian: postgresql-contrib, or "
-        f"the extension's own package). {NOT_THE_ARCHIVE}",
+        lambda name: _(
+            "Install the extension “%(name)s” on that PostgreSQL server (Debian: "
+            "postgresql-contrib, or the extension's own package). %(note)s",
+            name=name,
+            note=NOT_THE_ARCHIVE,
+        ),
     ),
     (
         r"permission denied to create extension \"(?P<name>[^\"]+)\"|"
         r"must be owner of extension \"?(?P<name2>[\w-]+)",
         DatabaseServerFailed,
-        "The extension “{name}” may only be made by a superuser of that PostgreSQL: restore with "
-        f"such a role, into a PostgreSQL that holds nothing else. {NOT_THE_ARCHIVE}",
+        lambda name: _(
+            "The extension “%(name)s” may only be made by a superuser of that PostgreSQL: restore "
+            "with such a role, into a PostgreSQL that holds nothing else. %(note)s",
+            name=name,
+            note=NOT_THE_ARCHIVE,
+        ),
     ),
     (
         r"role \"(?P<name>[^\"]+)\" does not exist",
         DatabaseServerFailed,
-        "The dump grants rights to a role “{name}”. Create it on that PostgreSQL, without login: "
-        f"CREATE ROLE \"{{name}}\". {NOT_THE_ARCHIVE}",
+        lambda name: _(
+            "The dump grants rights to a role “%(name)s”. Create it on that PostgreSQL, without "
+            'login: CREATE ROLE "%(name)s". %(note)s',
+            name=name,
+            note=NOT_THE_ARCHIVE,
+        ),
     ),
     (
         rf"{STATE}(57P0\d|08\d{{3}}|53[0-9A-Z]{{3}}): |server closed the connection|"
         r"connection to server .*failed|connection to server was lost|could not connect|"
         r"terminating connection|SSL connection has been closed",
         DatabaseServerFailed,
-        None,
+        lambda _name: None,
     ),
 )  # fmt: skip
 
@@ -81,7 +99,7 @@ class DatabaseServer:
 
     def __init__(self, libpq):
         if psycopg2 is None:
-            raise LibraryMissing("The Python package psycopg2 is not installed.")
+            raise LibraryMissing(_("The Python package psycopg2 is not installed."))
         self._libpq = {key: str(libpq[key]) for key in KEYWORDS if libpq.get(key)}
         self._secrets = secrets_of(self._libpq)
 
@@ -141,10 +159,8 @@ class DatabaseServer:
         for pattern, kind, advice in MEANINGS:
             if match := re.search(pattern, words):
                 names = [name for name in match.groupdict().values() if name]
-                return kind(
-                    f"PostgreSQL: {words}", advice and advice.replace("{name}", "".join(names[:1]))
-                )
-        return otherwise(f"PostgreSQL: {words}", hint)
+                return kind(_("PostgreSQL: %(words)s", words=words), advice("".join(names[:1])))
+        return otherwise(_("PostgreSQL: %(words)s", words=words), hint)
 
 
 class Session:

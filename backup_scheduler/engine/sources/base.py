@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 
 from ..errors import RestoreRefused
+from ..messages import _
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,4 +74,6 @@ class Source(abc.ABC):
 
         Of kinds that can: see :func:`~..restore.http.restore`, which says what the arguments are.
         """
-        raise RestoreRefused(f"Archives cannot be restored through “{cls.LABEL}”.")
+        raise RestoreRefused(
+            _("Archives cannot be restored through “%(label)s”.", label=cls.LABEL)
+        )

@@ -30,6 +30,7 @@ from ..errors import (
     WrongMasterPassword,
 )
 from ..kinds import Setting
+from ..messages import _
 from ..spool import BLOCK
 from .base import Server, Source
 from .http_client import HttpClient, checked_url, same_address
@@ -157,11 +158,18 @@ class HttpSource(Source):
         except TimeoutError as error:
             self._control.check()
             raise SourceTimeout(
-                f"The server sent nothing for {NEXT_BYTE_TIMEOUT} s, after {received} bytes."
+                _(
+                    "The server sent nothing for %(seconds)s s, after %(received)s "
+                    "bytes.",
+                    seconds=NEXT_BYTE_TIMEOUT,
+                    received=received,
+                )
             ) from error
         except (ConnectionError, http.client.HTTPException) as error:
             self._control.check()
-            raise Truncated(f"The connection broke after {received} bytes.") from error
+            raise Truncated(
+                _("The connection broke after %(received)s bytes.", received=received)
+            ) from error
         self._control.check()
 
     # --- the questions before it ----------------------------------------------------------------
@@ -180,7 +188,7 @@ class HttpSource(Source):
         try:
             return str(json.loads(page)["version"])
         except (LookupError, TypeError, ValueError) as error:
-            raise NotOdoo("What answers at this address is not Odoo.") from error
+            raise NotOdoo(_("What answers at this address is not Odoo.")) from error
 
     def _check_protection(self):
         """Refuse a server that would take our password for its own; raise if it is a wrong one.
@@ -192,7 +200,7 @@ class HttpSource(Source):
             return
         accepted = self._accepts(self.password)
         if accepted is False:
-            raise WrongMasterPassword("The server does not accept the master password.")
+            raise WrongMasterPassword(_("The server does not accept the master password."))
         if self.password == DEFAULT_PASSWORD:
             self._check_insecure()
 
@@ -202,25 +210,31 @@ class HttpSource(Source):
             page = answer.page() if answer.is_page else ""
         if answer.status != http.HTTPStatus.OK:
             raise DatabaseManagerDisabled(
-                f"/web/database is closed: {answer.status} {answer.reason}."
+                _(
+                    "/web/database is closed: %(status)s %(reason)s.",
+                    status=answer.status,
+                    reason=answer.reason,
+                )
             )
         if DISABLED in page:
-            raise DatabaseManagerDisabled("The server's database manager is switched off.")
+            raise DatabaseManagerDisabled(_("The server's database manager is switched off."))
         if any(sign.search(page) for sign in UNPROTECTED):
             return True
         if WHOLE not in page:
-            raise ConnectionFailed("The page /web/database/manager came without its end.")
+            raise ConnectionFailed(_("The page /web/database/manager came without its end."))
         if MANAGER not in page:
             raise DatabaseManagerDisabled(
-                "What answers at /web/database/manager is not Odoo's database manager."
+                _("What answers at /web/database/manager is not Odoo's database manager.")
             )
         return False
 
     def _check_insecure(self):
         if not self._allow_insecure:
             raise InsecureRemote(
-                "The server still has Odoo's default master password, and would take any other "
-                "one sent to it as its new one. Nothing was sent."
+                _(
+                    "The server still has Odoo's default master password, and would take any other "
+                    "one sent to it as its new one. Nothing was sent."
+                )
             )
         # Any other password would become the server's own.
         self.password = DEFAULT_PASSWORD
@@ -251,7 +265,7 @@ class HttpSource(Source):
         try:
             return sorted(self._ask_json("/web/database/list"))
         except (LookupError, TypeError, ValueError) as error:
-            raise DatabaseManagerDisabled("The server does not list its databases.") from error
+            raise DatabaseManagerDisabled(_("The server does not list its databases.")) from error
 
     def _ask_json(self, path):
         """Return the result of a JSON-RPC route; LookupError or ValueError when there is none."""
@@ -270,27 +284,40 @@ def require_up(answer):
     """
     if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
         raise ConnectionFailed(
-            f"The server answered {answer.status} {answer.reason}: it is down, or restarting."
+            _(
+                "The server answered %(status)s %(reason)s: it is down, or restarting.",
+                status=answer.status,
+                reason=answer.reason,
+            )
         )
 
 
 def last_line(text):
     lines = str(text).strip().splitlines()
-    return lines[-1] if lines else "The server failed without a word."
+    return lines[-1] if lines else _("The server failed without a word.")
 
 
 def refusal(answer, database):
     """Return the error that a page in place of a backup tells."""
     text = page_message(answer.page()) if answer.is_page else ""
     if DENIED in text:
-        return WrongMasterPassword("The server refused the backup: Access Denied.")
+        return WrongMasterPassword(_("The server refused the backup: Access Denied."))
     if NO_SUCH_DATABASE.search(text):
-        return UnknownDatabase(f"The server has no database {database!r}.")
+        return UnknownDatabase(_("The server has no database %(database)r.", database=database))
     if answer.status in (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND):
         return DatabaseManagerDisabled(
-            f"/web/database/backup is closed: {answer.status} {answer.reason}."
+            _(
+                "/web/database/backup is closed: %(status)s %(reason)s.",
+                status=answer.status,
+                reason=answer.reason,
+            )
         )
-    return RemoteError(text or f"The server answered {answer.status} {answer.reason}.")
+    return RemoteError(
+        text
+        or _(
+            "The server answered %(status)s %(reason)s.", status=answer.status, reason=answer.reason
+        )
+    )
 
 
 def page_message(page):

@@ -15,6 +15,7 @@ import ssl
 import urllib.parse
 
 from ..errors import ConnectionFailed, NotOdoo, ProxyTimeout, SourceTimeout, TLSError
+from ..messages import _
 
 # Seconds. A server that is up accepts within this, even from the other side of the world.
 CONNECT_TIMEOUT = 15
@@ -113,8 +114,13 @@ class HttpClient:
                 self.clock = moment(answer.headers.get("Date"))
                 if answer.status in PROXY_TIMEOUTS:
                     raise ProxyTimeout(
-                        f"A proxy at {self._base.netloc} answered {answer.status} "
-                        f"{answer.reason} instead of the server."
+                        _(
+                            "A proxy at %(netloc)s answered %(status)s %(reason)s instead of the "
+                            "server.",
+                            netloc=self._base.netloc,
+                            status=answer.status,
+                            reason=answer.reason,
+                        )
                     )
                 yield answer
                 # What was interrupted may have looked like the end of the answer.
@@ -152,8 +158,12 @@ class HttpClient:
             return False
         if target.hostname != self._base.hostname or target.scheme != "https":
             raise ConnectionFailed(
-                f"The server sends its visitors on to {target.scheme}://{target.netloc}.",
-                hint="If that is the server, enter that address on the instance.",
+                _(
+                    "The server sends its visitors on to %(scheme)s://%(netloc)s.",
+                    scheme=target.scheme,
+                    netloc=target.netloc,
+                ),
+                hint=_("If that is the server, enter that address on the instance."),
             )
         self._base = self._base._replace(scheme=target.scheme, netloc=target.netloc)
         return True
@@ -172,25 +182,50 @@ class HttpClient:
 def named(error, place):  # noqa: PLR0911 - a table
     """Return the kind that an error of socket, TLS or protocol is, told for people."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return TLSError(f"The certificate of {place} is not valid: {error.verify_message}.")
+        return TLSError(
+            _(
+                "The certificate of %(place)s is not valid: %(verify_message)s.",
+                place=place,
+                verify_message=error.verify_message,
+            )
+        )
     if isinstance(error, ssl.SSLError):
         return TLSError(
-            f"No secure connection to {place}: {error.reason or error}.",
-            hint="Check that the address begins with the right one of http:// and https://.",
+            _(
+                "No secure connection to %(place)s: %(reason)s.",
+                place=place,
+                reason=error.reason or error,
+            ),
+            hint=_("Check that the address begins with the right one of http:// and https://."),
         )
     if isinstance(error, TimeoutError):
-        return SourceTimeout(f"{place} did not answer in time.")
+        return SourceTimeout(_("%(place)s did not answer in time.", place=place))
     if isinstance(error, socket.gaierror):
-        return ConnectionFailed(f"The name of {place} cannot be resolved: {error.strerror}.")
+        return ConnectionFailed(
+            _(
+                "The name of %(place)s cannot be resolved: %(reason)s.",
+                place=place,
+                reason=error.strerror,
+            )
+        )
     if isinstance(error, ConnectionError | OSError):
-        return ConnectionFailed(f"No connection to {place}: {error.strerror or error}.")
+        return ConnectionFailed(
+            _(
+                "No connection to %(place)s: %(reason)s.",
+                place=place,
+                reason=error.strerror or error,
+            )
+        )
     if isinstance(error, http.client.BadStatusLine) and error.line.startswith(TLS_ALERT):
         return TLSError(
-            f"{place} answers in TLS only.", hint="Let the address begin with https:// instead."
+            _("%(place)s answers in TLS only.", place=place),
+            hint=_("Let the address begin with https:// instead."),
         )
     if isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol):
-        return NotOdoo(f"What answers at {place} does not speak HTTP.")
-    return ConnectionFailed(f"The answer of {place} is broken: {error!r}.")
+        return NotOdoo(_("What answers at %(place)s does not speak HTTP.", place=place))
+    return ConnectionFailed(
+        _("The answer of %(place)s is broken: %(error)s.", place=place, error=repr(error))
+    )
 
 
 def checked_url(url):
@@ -202,9 +237,11 @@ def checked_url(url):
     except ValueError:
         usable = False
     if not usable or parts.scheme not in ("http", "https") or re.search(r"\s", parts.netloc):
-        raise ConnectionFailed(f"{url!r} is not an address such as https://odoo.example.com.")
+        raise ConnectionFailed(
+            _("%(url)r is not an address such as https://odoo.example.com.", url=url)
+        )
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConnectionFailed("The address may hold no user, password, query or fragment.")
+        raise ConnectionFailed(_("The address may hold no user, password, query or fragment."))
     path = urllib.parse.quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
     return f"{parts.scheme}://{parts.netloc}{path}"
 

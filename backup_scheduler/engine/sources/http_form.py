@@ -7,6 +7,7 @@ import os
 import secrets
 
 from ..errors import SpoolFailed
+from ..messages import _
 from ..spool import BLOCK
 
 FIELD = '--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -63,7 +64,13 @@ class FileForm:
         try:
             yield from self._read()
         except OSError as error:
-            raise SpoolFailed(f"{self._path} cannot be read: {error.strerror}.") from error
+            raise SpoolFailed(
+                _(
+                    "%(path)s cannot be read: %(reason)s.",
+                    path=self._path,
+                    reason=error.strerror,
+                )
+            ) from error
 
     def _read(self):
         buffer = memoryview(bytearray(BLOCK))
@@ -72,6 +79,8 @@ class FileForm:
             while left:
                 read = file.readinto(buffer[: min(left, BLOCK)])
                 if not read:
-                    raise SpoolFailed(f"{self._path} became shorter while it was read.")
+                    raise SpoolFailed(
+                        _("%(path)s became shorter while it was read.", path=self._path)
+                    )
                 left -= read
                 yield buffer[:read]

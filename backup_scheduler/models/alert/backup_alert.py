@@ -5,6 +5,9 @@ import uuid
 
 from odoo import api, fields, models
 
+from ...engine import messages
+from ...engine.messages import joined
+from ..backup_message import MessageText
 from ..dispatcher.backup_dispatcher import isolated
 
 _logger = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class BackupAlert(models.Model):
 
     _name = "backup.alert"
     _description = "Backup Alert"
+    _inherit = ["backup.message.mixin"]
     _order = "id desc"
 
     event = fields.Selection(EVENTS, required=True, readonly=True)
@@ -71,8 +75,10 @@ class BackupAlert(models.Model):
         "res.users", "backup_alert_told_rel", readonly=True, copy=False,
         help="Whose mail or activities are made already: those of many users are made in pieces.",
     )  # fmt: skip
-    error = fields.Text(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageText(readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     sending = fields.Boolean(readonly=True, copy=False, help="An executor has it.")
 
     _waiting = models.Index("(next_attempt_at, id) WHERE state = 'pending'")
@@ -242,7 +248,7 @@ class BackupAlert(models.Model):
         if self.channel_id:
             self.channel_id._record_error(error, hint)
         elif self.job_id:
-            self.job_id.sudo().ping_error = "\n".join(filter(None, (error, hint)))
+            self.job_id.sudo().ping_error = joined("\n", filter(None, (error, hint)))
 
     # --- what is over ---------------------------------------------------------------------------
 
@@ -254,13 +260,13 @@ class BackupAlert(models.Model):
         if reason := self._is_stale_ping():
             return reason
         if self._is_too_late():
-            return self.env._("It could not be sent in time.")
+            return messages._("It could not be sent in time.")
         if self.channel_id and not self.channel_id.active:
-            return self.env._("The channel was switched off.")
+            return messages._("The channel was switched off.")
         if self.event == "opened" and not self._still_open():
-            return self.env._("It was over before it was told of.")
+            return messages._("It was over before it was told of.")
         if self.event == "recovered" and not self._told_incidents():
-            return self.env._("It has begun again before its end was told.")
+            return messages._("It has begun again before its end was told.")
         return ""
 
     def _is_too_late(self):

@@ -10,8 +10,10 @@ from ...engine.channels.base import Address
 from ...engine.channels.post import ADDRESS
 from ...engine.errors import BackupError, KindMissing
 from ...engine.masking import masked, secrets_of
+from ...engine.messages import joined
 from ...engine.notify import attempt
 from ..backup_kind_mixin import secret_field
+from ..backup_message import MessageText, translated
 from .backup_alert_channel_kinds import channel_fields, field_of, host_field, host_name
 
 TOGGLES = {
@@ -26,7 +28,7 @@ class BackupAlertChannel(models.Model):
 
     _name = "backup.alert.channel"
     _description = "Backup Alert Channel"
-    _inherit = ["mail.thread", "backup.kind.mixin"]
+    _inherit = ["mail.thread", "backup.kind.mixin", "backup.message.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -93,7 +95,8 @@ class BackupAlertChannel(models.Model):
     sent_to = fields.Char(compute="_compute_sent_to", compute_sudo=True)
     over_network = fields.Boolean(compute="_compute_over_network")
     last_sent_at = fields.Datetime("Last Sent", readonly=True, copy=False)
-    last_error = fields.Text(readonly=True, copy=False)
+    last_error = MessageText(readonly=True, copy=False)
+    last_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
     status = fields.Selection(
         [("ok", "Working"), ("error", "Failing"), ("muted", "Muted"), ("new", "Not Used Yet")],
         compute="_compute_status",
@@ -245,7 +248,8 @@ class BackupAlertChannel(models.Model):
         alert = self.env["backup.alert"].sudo()._make_test(self.sudo())
         answer = alert._send_test()
         return {"ok": answer["ok"], **{
-            key: answer.get(key) or False for key in ("error_code", "error", "hint")
+            key: translated(answer.get(key), self.env.lang) or False
+            for key in ("error_code", "error", "hint")
         }}
 
     def action_send_test(self):
@@ -336,7 +340,7 @@ class BackupAlertChannel(models.Model):
         self.sudo().write({"last_sent_at": fields.Datetime.now(), "last_error": False})
 
     def _record_error(self, error, hint):
-        self.sudo().last_error = "\n".join(filter(None, (error, hint)))
+        self.sudo().last_error = joined("\n", filter(None, (error, hint)))
 
 
 def send_now(notice):

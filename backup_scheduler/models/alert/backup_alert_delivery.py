@@ -6,6 +6,7 @@ from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import html_escape
 
+from ...engine import messages
 from ..dispatcher.backup_dispatcher import COLLISIONS
 from .backup_alert import LOST_LIMIT
 from .backup_alert_channel import send_now
@@ -169,17 +170,22 @@ class BackupAlertDelivery(models.Model):
         return self.env._("The activity is in the list of each user.")
 
     def _schedule(self, instance, users, incidents):
-        lines = incidents._tell_lines() or self._lines()
+        for lang, readers in users.grouped("lang").items():
+            summary, note = self.with_context(lang=lang)._activity_in_words(incidents)
+            for user in readers:
+                # Without a mail of its own: whoever wants mails has a channel for them.
+                quick = instance.with_context(mail_activity_quick_update=True)
+                activity = quick.activity_schedule(
+                    ACTIVITY, summary=summary, note=note, user_id=user.id
+                )
+                incidents.activity_ids |= activity
+
+    def _activity_in_words(self, incidents):
+        """Return summary and note of an activity, in the language of the environment."""
+        told = incidents.with_env(self.env)
+        lines = told._tell_lines() or self._lines()
         note = "".join(f"<li>{html_escape(line)}</li>" for line in lines[:LISTED])
-        for user in users:
-            # Without a mail of its own: whoever wants mails has a channel for them.
-            activity = instance.with_context(mail_activity_quick_update=True).activity_schedule(
-                ACTIVITY,
-                summary=incidents._title("opened") if incidents else self.subject,
-                note=f"<ul>{note}</ul>",
-                user_id=user.id,
-            )
-            incidents.activity_ids |= activity
+        return told._title("opened") if told else self._title(), f"<ul>{note}</ul>"
 
     def _require_recipients(self):
         users = self.channel_id._recipients(self.company_id)
@@ -229,7 +235,7 @@ class BackupAlertDelivery(models.Model):
         if event["event"] == "notice":
             self._record_notice(event)
         elif event["event"] in ("failed", "lost"):
-            error = event.get("error") or self.env._("The process that sent it was killed.")
+            error = event.get("error") or messages._("The process that sent it was killed.")
             for alert in self.search([("sending", "=", True)]):
                 alert._record_unknown(error)
 

@@ -69,7 +69,7 @@ class BackupDoctorAlerts(models.AbstractModel):
 
     @api.model
     def _failing_channel(self, channel):
-        text, _newline, hint = channel.last_error.partition("\n")
+        text, _newline, hint = channel._translated("last_error").partition("\n")
         return problem(
             "alerts",
             self.env._("Alert channel “%(name)s”: %(error)s", name=channel.name, error=text),
@@ -86,7 +86,7 @@ class BackupDoctorAlerts(models.AbstractModel):
         if not jobs:
             return []
         name = jobs[0].name
-        text, _newline, hint = jobs[0].ping_error.partition("\n")
+        text, _newline, hint = jobs[0]._translated("ping_error").partition("\n")
         if len(jobs) == 1:
             told = self.env._("Pings of the job “%(name)s”: %(error)s", name=name, error=text)
         else:

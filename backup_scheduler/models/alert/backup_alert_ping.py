@@ -7,7 +7,9 @@ from odoo.exceptions import ValidationError
 from ...engine.channels.base import checked_address
 from ...engine.channels.ping import PingChannel, ping_body
 from ...engine.errors import BackupError
+from ...engine.messages import joined
 from ..backup_kind_mixin import MANAGER
+from ..backup_message import MessageText, translated
 from ..run.backup_run import ACTIVE, GOOD
 from .backup_alert import PING_LIFETIME
 from .backup_alert_channel import send_now, told
@@ -39,7 +41,8 @@ class BackupJobPing(models.Model):
     )
     ping_url_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
     ping_host = fields.Char("Pings", readonly=True, copy=False)
-    ping_error = fields.Text(readonly=True, copy=False)
+    ping_error = MessageText(readonly=True, copy=False)
+    ping_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
 
     def _compute_ping_url(self):
         self.ping_url = False
@@ -60,9 +63,8 @@ class BackupJobPing(models.Model):
         try:
             return checked_address(address)
         except BackupError as error:
-            raise ValidationError(
-                self.env._("Ping Address: %(error)s", error=error.message)
-            ) from None
+            told_so = translated(error.message, self.env.lang)
+            raise ValidationError(self.env._("Ping Address: %(error)s", error=told_so)) from None
 
     def _sealer(self):
         return self.env["backup.secret.mixin"]
@@ -85,9 +87,11 @@ class BackupJobPing(models.Model):
             raise ValidationError(self.env._("Enter the address of the check, and save."))
         notice = notice_of(self.sudo(), "ping_test", "", self.env._("Test by Backup Scheduler"))
         answer = send_now(notice)
-        self.sudo().ping_error = "" if answer["ok"] else f"{answer['error']}\n{answer['hint']}"
+        told_so = joined("\n", (answer.get("error", ""), answer.get("hint", "")))
+        self.sudo().ping_error = "" if answer["ok"] else told_so
         return {"ok": answer["ok"], **{
-            key: answer.get(key) or False for key in ("error_code", "error", "hint")
+            key: translated(answer.get(key), self.env.lang) or False
+            for key in ("error_code", "error", "hint")
         }}
 
     def action_test_ping(self):

@@ -2,6 +2,8 @@ import logging
 
 from odoo import api, fields, models
 
+from ...engine import messages
+from ..backup_message import MessageChar, MessageText
 from ..dispatcher.backup_dispatcher import isolated
 from ..run.backup_run import GOOD, SUMMARY_LENGTH
 
@@ -29,6 +31,7 @@ class BackupIncident(models.Model):
 
     _name = "backup.incident"
     _description = "Backup Incident"
+    _inherit = ["backup.message.mixin"]
     _order = "opened_at desc, id desc"
 
     kind = fields.Selection(KINDS, required=True, readonly=True)
@@ -53,8 +56,10 @@ class BackupIncident(models.Model):
     last_at = fields.Datetime("Last Seen", readonly=True, help="When the last run of it ended.")
     run_count = fields.Integer("Runs", readonly=True)
     error_code = fields.Char(readonly=True)
-    error = fields.Char(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageChar(limit=SUMMARY_LENGTH, readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     alert_ids = fields.Many2many("backup.alert", string="Alerts", readonly=True)
     activity_ids = fields.Many2many("mail.activity", readonly=True, copy=False)
 
@@ -149,8 +154,8 @@ class BackupIncident(models.Model):
             last_at=run.finished_at,
             run_count=known.run_count + (not again),
             error_code=run.error_code,
-            error=run.error_summary,
-            hint=run.hint,
+            error=run._message("error"),
+            hint=run._message("hint"),
         )
 
     # --- closing --------------------------------------------------------------------------------
@@ -270,18 +275,18 @@ class BackupIncident(models.Model):
             last_at=stand["late_at"],
             last_run_id=stand["last_good_run_id"],
             error_code="late",
-            error=self._tell_late(since, stand["promise"])[:SUMMARY_LENGTH],
-            hint=self.env._("See whether the jobs run at all, and why their runs end as they do."),
+            error=self._tell_late(since, stand["promise"]),
+            hint=messages._("See whether the jobs run at all, and why their runs end as they do."),
         )
 
     @api.model
     def _tell_late(self, since, promise):
         span = self._span_in_words(promise)
         if not since:
-            return self.env._(
+            return messages._(
                 "There is no good archive at all; there was to be one within %(span)s.", span=span
             )
-        return self.env._(
+        return messages._(
             "The last good archive is of %(moment)s UTC; there was to be a newer one within "
             "%(span)s.",
             moment=f"{since:%Y-%m-%d %H:%M}",
@@ -292,8 +297,8 @@ class BackupIncident(models.Model):
     def _span_in_words(self, seconds):
         hours = seconds / 3600
         if hours < DAYS_FROM:
-            return self.env._("%(hours)g hours", hours=round(hours, 1))
-        return self.env._("%(days)g days", days=round(hours / 24, 1))
+            return messages._("%(hours)s hours", hours=f"{round(hours, 1):g}")
+        return messages._("%(days)s days", days=f"{round(hours / 24, 1):g}")
 
     @api.model
     def _withdraw_abandoned(self):

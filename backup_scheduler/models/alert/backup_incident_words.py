@@ -58,11 +58,13 @@ class BackupIncidentWords(models.Model):
         if len(self) == 1:
             return self._tell_in_full()
         return [
-            f"{incident._place()}: {incident.error or ''}".strip(": ") for incident in self
+            f"{incident._place()}: {incident._translated('error') or ''}".strip(": ")
+            for incident in self
         ]
 
     def _tell_in_full(self):
-        lines = [line for line in (self.error, self.state == "open" and self.hint) if line]
+        lines = [self._translated("error"), self.state == "open" and self._translated("hint")]
+        lines = [line for line in lines if line]
         if self.job_id:
             lines.append(self.env._("Job: %(name)s", name=self.job_id.name))
         lines.append(self.env._("Since: %(moment)s UTC", moment=minute(self.opened_at)))

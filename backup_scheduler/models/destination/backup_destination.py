@@ -5,8 +5,11 @@ from odoo import api, fields, models, tools
 from odoo.exceptions import ValidationError
 from odoo.tools import LazyTranslate
 
+from ...engine import messages
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
+from ...engine.messages import joined
+from ..backup_message import MessageText, all_translated, reason_of
 
 _lt = LazyTranslate(__name__)
 
@@ -14,7 +17,7 @@ _lt = LazyTranslate(__name__)
 class BackupDestination(models.Model):
     _name = "backup.destination"
     _description = "Backup Destination"
-    _inherit = ["mail.thread", "backup.kind.mixin", "backup.check.mixin"]
+    _inherit = ["mail.thread", "backup.kind.mixin", "backup.check.mixin", "backup.message.mixin"]
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -50,8 +53,10 @@ class BackupDestination(models.Model):
         # pylint: disable-next=translation-field
         falsy_value_label=_lt("Not Checked"),
     )
-    check_error = fields.Text(readonly=True, copy=False)
-    check_warnings = fields.Text(readonly=True, copy=False)
+    check_error = MessageText(readonly=True, copy=False)
+    check_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
+    check_warnings = MessageText(readonly=True, copy=False)
+    check_warnings_message = fields.Json(readonly=True, copy=False, prefetch=False)
     may_read = fields.Boolean(default=True, readonly=True, copy=False)
     may_delete = fields.Boolean(default=True, readonly=True, copy=False)
     offered_host_key = fields.Char(readonly=True, copy=False)
@@ -101,7 +106,7 @@ class BackupDestination(models.Model):
         except BackupError as error:
             raise ValidationError(
                 self.env._(
-                    "Encrypt For: %(error)s %(hint)s", error=error.message, hint=error.hint
+                    "Encrypt For: %(error)s %(hint)s", **reason_of(error, self.env.lang)
                 )
             ) from error
 
@@ -132,7 +137,7 @@ class BackupDestination(models.Model):
         else:
             answer["warnings"] = [*found.get("warnings", ()), *self._own_warnings()]
             self._record_check(found, answer["warnings"])
-        return answer
+        return all_translated(answer, self.env.lang)
 
     def _record_check(self, found, warnings):
         rights = found.get("rights") or {}
@@ -143,7 +148,7 @@ class BackupDestination(models.Model):
                 "may_delete": rights.get("delete", True),
                 "check_status": "ok",
                 "check_error": False,
-                "check_warnings": "\n".join(warnings) or False,
+                "check_warnings": joined("\n", warnings) or False,
                 "offered_host_key": False,
                 "offered_fingerprint": False,
                 "last_check_at": fields.Datetime.now(),
@@ -154,7 +159,7 @@ class BackupDestination(models.Model):
         self.sudo().write(
             {
                 "check_status": "error",
-                "check_error": f"{error.message}\n{error.hint}",
+                "check_error": joined("\n", (error.message, error.hint)),
                 "check_warnings": False,
                 "offered_host_key": getattr(error, "host_key", False),
                 "offered_fingerprint": getattr(error, "fingerprint", False),
@@ -169,7 +174,7 @@ class BackupDestination(models.Model):
         with contextlib.suppress(OSError):
             if os.stat(self.path).st_dev == os.stat(tools.config["data_dir"]).st_dev:
                 return [
-                    self.env._(
+                    messages._(
                         "The folder is on the same disk as Odoo's data: the loss of this server is "
                         "the loss of the archives."
                     )

@@ -9,9 +9,11 @@ import psycopg2
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
+from ...engine.archive.levels import BY_READING, COMPLETE
 from ...engine.encryption import METHOD
 from ...engine.errors import ArchiveMissing, BackupError
 from ...engine.naming import is_encrypted
+from ..backup_message import reason_of
 from ..run.backup_run import GOOD, VERIFICATION_LEVELS
 from ..run.backup_run_status import finding_of
 
@@ -20,7 +22,7 @@ _logger = logging.getLogger(__name__)
 # Seconds of a request. What is left is found by the next one: what is known is passed over.
 TIME_LIMIT = 60
 NO_ADDRESS = "https://unknown.invalid"
-LEVELS = dict(VERIFICATION_LEVELS)
+KNOWN_LEVELS = dict(VERIFICATION_LEVELS)
 # What was imported is read here before anything that was: an empty moment comes first.
 NEVER_READ = False
 # Beyond these a catalogue is none of ours, and would break what reads it later: numbers, characters
@@ -71,7 +73,7 @@ class BackupDestination(models.Model):
                         found["complete"] = False
                         break
         except BackupError as error:
-            reason = {"error": error.message, "hint": error.hint}
+            reason = reason_of(error, self.env.lang)
             raise UserError(self.env._("%(error)s\n\n%(hint)s", **reason)) from error
         return found
 
@@ -230,11 +232,12 @@ class Catalogue:
     def _values_of_verification(self):
         """A status is the truth: what was not read here is stored, and no more. A finding stays."""
         level = str(self._report.get("level"))
+        wanted = min(int(level), BY_READING[-1]) if level in KNOWN_LEVELS else COMPLETE
         values = {
             "status": "success",
-            "verification_level": "1",
+            "verification_level": str(COMPLETE),
             "verification_report": self._report or False,
-            "wanted_level": min(level if level in LEVELS else "1", "3"),
+            "wanted_level": str(wanted),
         }
         if finding := self._part("finding"):
             texts = {name: text(finding, name) for name in ("error_code", "error")}

@@ -11,6 +11,7 @@ from ... import launcher
 from ...engine.errors import BackupError
 from ...engine.spool import free_space
 from ..backup_kind_mixin import sealed_name
+from ..backup_message import reason_of
 from ..backup_secret_mixin import KEY_VARIABLE, key_path
 from ..task.kinds import ATTEMPTS
 
@@ -231,10 +232,11 @@ class BackupDoctor(models.AbstractModel):
             with destination._opened() as place:
                 place.check()
         except BackupError as error:
+            reason = reason_of(error, self.env.lang)
             what = self.env._(
-                "Destination “%(name)s”: %(error)s", name=destination.name, error=error.message
+                "Destination “%(name)s”: %(error)s", name=destination.name, error=reason["error"]
             )
-            return [problem("destination", what, error.hint)]
+            return [problem("destination", what, reason["hint"])]
         except UserError:
             # Its secrets cannot be read: _examine_key() says so.
             return []

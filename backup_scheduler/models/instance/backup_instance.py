@@ -8,6 +8,8 @@ from odoo.tools import LazyTranslate
 from ...engine import transfer
 from ...engine.control import Control
 from ...engine.errors import BackupError
+from ...engine.messages import joined
+from ..backup_message import MessageText, all_translated
 
 _lt = LazyTranslate(__name__)
 _logger = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_
 class BackupInstance(models.Model):
     _name = "backup.instance"
     _description = "Backup Instance"
-    _inherit = ["mail.thread", "backup.source.mixin", "backup.check.mixin"]
+    _inherit = ["mail.thread", "backup.source.mixin", "backup.check.mixin", "backup.message.mixin"]
     _order = "name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -52,7 +54,8 @@ class BackupInstance(models.Model):
         # pylint: disable-next=translation-field
         falsy_value_label=_lt("Not Checked"),
     )
-    check_error = fields.Text(readonly=True, copy=False)
+    check_error = MessageText(readonly=True, copy=False)
+    check_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
     check_code = fields.Char(readonly=True, copy=False, help="The error's name, for scripts.")
     last_check_at = fields.Datetime("Last Check", readonly=True, copy=False)
     database_ids = fields.One2many("backup.database", "instance_id")
@@ -124,7 +127,7 @@ class BackupInstance(models.Model):
             self._record_server(answer["odoo_version"], answer["databases"])
         else:
             self._record_failed_check(answer)
-        return answer
+        return all_translated(answer, self.env.lang)
 
     @api.model
     def _ask_server(self, source):
@@ -259,7 +262,7 @@ class BackupInstance(models.Model):
             {
                 "check_status": "error",
                 "check_code": answer["error_code"],
-                "check_error": f"{answer['error']}\n{answer['hint']}",
+                "check_error": joined("\n", (answer["error"], answer["hint"])),
                 "last_check_at": fields.Datetime.now(),
             }
         )

@@ -24,9 +24,11 @@ class BackupInstanceOverview(models.Model):
     )
 
     @api.depends("check_error")
+    @api.depends_context("lang")
     def _compute_check_words(self):
         for instance in self:
-            reason, _newline, hint = (instance.check_error or "").partition("\n")
+            told = instance._translated("check_error") or ""
+            reason, _newline, hint = told.partition("\n")
             instance.check_reason, instance.check_hint = reason, hint
 
     @api.depends("database_ids.protection")

@@ -6,7 +6,9 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import SQL
 
+from ...engine.archive.levels import BY_READING, DEFAULT, LEVELS
 from ...engine.schedule import CronSchedule, ScheduleError
+from ..backup_message import MessageText, translated
 from ..run.backup_run import LEVELS_AFTER_BACKUP, STATUSES
 
 PREVIEW_LIMIT = 100
@@ -17,7 +19,7 @@ FIRST_YEAR, LAST_YEAR = 1900, 2999
 class BackupJob(models.Model):
     _name = "backup.job"
     _description = "Backup Job"
-    _inherit = ["mail.thread"]
+    _inherit = ["mail.thread", "backup.message.mixin"]
     _order = "name, id"
     _check_company_auto = True
 
@@ -79,11 +81,10 @@ class BackupJob(models.Model):
     verify_after_backup = fields.Selection(
         LEVELS_AFTER_BACKUP,
         required=True,
-        default="3",
+        default=str(DEFAULT),
         tracking=True,
-        help="How far an archive is checked before it gets its name. “Complete” looks at its ends "
-        "and structure, “Intact” reads every byte, “Consistent” also finds each attachment of the "
-        "database in the archive's filestore, unchanged.",
+        help="How far an archive is checked before it gets its name. "
+        + " ".join(f"“{LEVELS[each].name}”: {LEVELS[each].meaning}" for each in BY_READING),
     )
     drill_interval = fields.Selection(
         [
@@ -136,7 +137,8 @@ class BackupJob(models.Model):
         copy=False,
         help="When the next run was computed. If that lies in the future, the clock was set back.",
     )
-    planning_error = fields.Text(readonly=True, copy=False)
+    planning_error = MessageText(readonly=True, copy=False)
+    planning_error_message = fields.Json(readonly=True, copy=False, prefetch=False)
     run_ids = fields.One2many("backup.run", "job_id")
     run_count = fields.Integer(compute="_compute_run_count")
     latest_run_at = fields.Datetime("Last Run", compute="_compute_last_run")
@@ -209,9 +211,10 @@ class BackupJob(models.Model):
 
     def _describe_schedule(self):
         try:
-            return self._schedule().describe(self.env.lang or "en_US")
+            told = self._schedule().describe(self.env.lang or "en_US")
+            return translated(told, self.env.lang)
         except ScheduleError as error:
-            return error.for_people
+            return translated(error.for_people, self.env.lang)
 
     @api.constrains("cron_expression", "timezone")
     def _check_schedule(self):
@@ -222,7 +225,8 @@ class BackupJob(models.Model):
         try:
             self._schedule()
         except ScheduleError as error:
-            problem = self.env._("Schedule: %(error)s", error=error.for_people)
+            reason = translated(error.for_people, self.env.lang)
+            problem = self.env._("Schedule: %(error)s", error=reason)
             raise ValidationError(problem) from error
 
     @api.constrains("database_scope", "database_ids", "instance_id")
@@ -312,12 +316,16 @@ class BackupJob(models.Model):
             # Not the cached one: scripts send what they like, and a list can be no key.
             schedule = CronSchedule(cron_expression or "", timezone or self._default_timezone())
             fires = schedule.upcoming(count, moment)
+        except ScheduleError as error:
+            raise ValidationError(translated(error.message, self.env.lang)) from error
         except ValueError as error:
             raise ValidationError(str(error)) from error
         zone = pytz.timezone(schedule.timezone)
         return {
             "next_runs": [fire.astimezone(zone).isoformat() for fire in fires],
-            "description": schedule.describe(self.env.lang or "en_US"),
+            "description": translated(
+                schedule.describe(self.env.lang or "en_US"), self.env.lang
+            ),
         }
 
 

@@ -7,7 +7,9 @@ from markupsafe import Markup, escape
 from odoo import api, fields, models
 from odoo.tools import format_list
 
+from ...engine.archive.levels import LEVELS
 from ...engine.schedule import ScheduleError
+from ..backup_message import translated
 from .backup_job_planning import naive, utc
 from .backup_retention_mixin import POLICY_FIELDS
 
@@ -123,8 +125,8 @@ class BackupJobAdvice(models.Model):
         return names and escape(format_list(self.env, ["%s"] * len(names))) % tuple(names)
 
     def _check_in_words(self):
-        level = dict(self._fields["verify_after_backup"]._description_selection(self.env))
-        level = level.get(self.verify_after_backup, "").split("–")[-1].strip()
+        level = LEVELS.get(int(self.verify_after_backup or 0))
+        level = translated(level.name, self.env.lang) if level else ""
         if self.drill_interval in (False, "never"):
             return self.env._("Each archive is checked to level %(level)s.", level=level)
         intervals = dict(self._fields["drill_interval"]._description_selection(self.env))

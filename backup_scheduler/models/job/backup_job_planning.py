@@ -3,6 +3,7 @@ import traceback
 
 from odoo import api, fields, models
 
+from ...engine import messages
 from ...engine.schedule import ScheduleError, cached_schedule
 
 # The cron looks once a minute, and is late when Odoo is busy: up to here a fire counts as on time.
@@ -107,7 +108,7 @@ class BackupJobPlanning(models.Model):
         runs.missed_since = since
         runs._mark_skipped(
             "missed",
-            self.env._(
+            messages._(
                 "%(count)s fires were missed while the scheduler was not running. The job does not "
                 "catch up.",
                 count=tell(count),
@@ -121,10 +122,11 @@ class BackupJobPlanning(models.Model):
         """
         self.ensure_one()
         scheduled_at = self.next_run_at or now
-        self.planning_error = str(error)
+        message = getattr(error, "message", None) or str(error)
+        self.planning_error = message
         self.next_run_at = self._next_after_failure(now)
         runs = self.env["backup.run"]._create_for(self, [""], scheduled_at, trigger="schedule")
-        runs._mark_unplannable(str(error), "".join(traceback.format_exception(error)))
+        runs._mark_unplannable(message, "".join(traceback.format_exception(error)))
 
     def _postpone(self, now):
         """Keep a job that breaks everything from being due; by SQL, since its record may be why."""
@@ -162,4 +164,6 @@ def latest_fire(schedule, now):
 
 
 def tell(count):
-    return str(count) if count < MISSED_LIMIT else f"{MISSED_LIMIT} or more"
+    if count < MISSED_LIMIT:
+        return str(count)
+    return messages._("%(count)s or more", count=MISSED_LIMIT)

@@ -2,6 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from ...engine.retention import LONGEST_AGE, MODES, PERIODS, Policy, PolicyError
+from ..backup_message import translated
 
 PARAMETER = "backup_scheduler.retention_"
 DEFAULT_MODE = "keep_last_n"
@@ -83,7 +84,8 @@ class BackupRetentionMixin(models.AbstractModel):
     def _policy_complaint(self, error, arguments):
         """Return which field is wrong, by both its names, and what would be right."""
         if error.field == "timezone":
-            return self.env._("Time Zone: %(problem)s.", problem=error.problem)
+            problem = translated(error.problem, self.env.lang)
+            return self.env._("Time Zone: %(problem)s.", problem=problem)
         return self.env._(
             "%(label)s: %(remedy)s (%(name)s is %(value)s).",
             label=self._policy_label(error.field, arguments),

@@ -238,7 +238,7 @@ class BackupOverview(models.AbstractModel):
                 "run_id": end.run_id,
                 "at": moment(end.at),
                 "error": told[end.run_id].error_summary,
-                "hint": told[end.run_id].hint or "",
+                "hint": told[end.run_id]._translated("hint") or "",
                 "error_code": told[end.run_id].error_code or "",
             }
             for database, end in found.items()
@@ -262,7 +262,7 @@ class BackupOverview(models.AbstractModel):
                 "url": instance.url or "",
                 "odoo_version": instance.odoo_version or "",
                 "check_status": instance.check_status or "",
-                "check_error": instance.check_error or "",
+                "check_error": instance._translated("check_error") or "",
                 "last_check_at": moment(instance.last_check_at),
                 "jobs": counts[instance],
                 "databases": databases[instance],
@@ -292,7 +292,7 @@ class BackupOverview(models.AbstractModel):
                 "name": destination.name,
                 "kind": kinds.get(destination.kind, ""),
                 "check_status": destination.check_status or "",
-                "check_error": destination.check_error or "",
+                "check_error": destination._translated("check_error") or "",
                 "copies": stored.get(destination.id, (0, 0))[0],
                 "bytes": stored.get(destination.id, (0, 0))[1] or 0,
             }

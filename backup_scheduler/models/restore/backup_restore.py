@@ -11,6 +11,9 @@ from odoo.modules.module import get_modules
 from odoo.sql_db import connection_info_for
 from odoo.tools import file_open
 
+from ...engine import messages
+from ...engine.messages import joined
+from ..backup_message import MessageText
 from ..task.backup_task import STAGES
 from ..task.backup_task_execution import failure_of
 
@@ -38,6 +41,7 @@ class BackupRestore(models.Model):
 
     _name = "backup.restore"
     _description = "Restore of an Archive"
+    _inherit = ["backup.message.mixin"]
     _order = "id desc"
 
     run_id = fields.Many2one(
@@ -81,10 +85,13 @@ class BackupRestore(models.Model):
     started_at = fields.Datetime("Started", readonly=True)
     finished_at = fields.Datetime("Finished", readonly=True)
     error_code = fields.Char(readonly=True)
-    error = fields.Text(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageText(readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     checked = fields.Json(readonly=True)
-    notes = fields.Text(readonly=True)
+    notes = MessageText(readonly=True)
+    notes_message = fields.Json(readonly=True, prefetch=False)
     url = fields.Char("Address", compute="_compute_url")
     identity_sealed = fields.Char(groups=fields.NO_ACCESS, copy=False)
 
@@ -119,7 +126,7 @@ class BackupRestore(models.Model):
                 restore._end(
                     "cancelled",
                     "cancelled",
-                    self.env._("Cancelled by %(user)s.", user=self.env.user.name),
+                    messages._("Cancelled by %(user)s.", user=self.env.user.name),
                 )
                 restore.task_ids._remove()
             else:
@@ -147,7 +154,7 @@ class BackupRestore(models.Model):
         self.write(
             {
                 "checked": result["checked"],
-                "notes": "\n".join(result.get("notes") or []) or False,
+                "notes": joined("\n", result.get("notes") or []) or False,
             }
         )
         self._end("done")
@@ -217,7 +224,7 @@ class BackupRestore(models.Model):
 
     def _record_loss(self, event):
         code, error = failure_of(event)
-        hint = self.env._(
+        hint = messages._(
             "On this server nothing of it remains. On an instance, look there: the database "
             "%(name)s may be there half restored, and has to be dropped.",
             name=self.database_name,

@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 
 from ...engine.naming import safe_name
 from ...engine.reading import moment_of
+from ..backup_message import MessageText
 from ..task.kinds import REQUESTED
 
 _logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class BackupCopy(models.Model):
 
     _name = "backup.copy"
     _description = "Backup Copy"
+    _inherit = ["backup.message.mixin"]
     _order = "id desc"
     _rec_name = "path"
 
@@ -82,7 +84,8 @@ class BackupCopy(models.Model):
     deletion_reason = fields.Char(readonly=True)
     deleted_by_retention = fields.Boolean(readonly=True)
     error_code = fields.Char(readonly=True)
-    error = fields.Text(readonly=True)
+    error = MessageText(readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
     attempt = fields.Integer(readonly=True)
     next_attempt_at = fields.Datetime("Next Attempt", readonly=True)
     can_retry = fields.Boolean(compute="_compute_can_retry")

@@ -2,6 +2,9 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import LazyTranslate
 
+from ...engine import messages
+from ...engine.archive.levels import BY_READING, LEVELS
+from ..backup_message import MessageJson, MessageText
 from ..task.backup_task import STAGES
 from ..task.kinds import ATTEMPTS
 
@@ -16,14 +19,9 @@ STATUSES = [
     ("skipped", "Skipped"),
     ("cancelled", "Cancelled"),
 ]
-VERIFICATION_LEVELS = [
-    ("1", "1 – Complete"),
-    ("2", "2 – Intact"),
-    ("3", "3 – Consistent"),
-    ("4", "4 – Restored"),
-]
+VERIFICATION_LEVELS = [(str(number), f"{number} – {each.name}") for number, each in LEVELS.items()]
 # What a run can be asked to reach before its archive is stored.
-LEVELS_AFTER_BACKUP = VERIFICATION_LEVELS[:3]
+LEVELS_AFTER_BACKUP = [each for each in VERIFICATION_LEVELS if int(each[0]) in BY_READING]
 GOOD = ("success", "verified")
 ACTIVE = ("queued", "running")
 # Those whose archive was stored.
@@ -62,6 +60,7 @@ class BackupRun(models.Model):
 
     _name = "backup.run"
     _description = "Backup Run"
+    _inherit = ["backup.message.mixin"]
     _order = "scheduled_at desc, id desc"
 
     job_id = fields.Many2one("backup.job", readonly=True, index=True, ondelete="set null")
@@ -102,8 +101,10 @@ class BackupRun(models.Model):
     size = fields.Float(readonly=True, aggregator="avg", help="Bytes of the archive.")
     sha256 = fields.Char("SHA-256", readonly=True)
     error_code = fields.Char(readonly=True)
-    error = fields.Text(readonly=True)
-    hint = fields.Text(readonly=True)
+    error = MessageText(readonly=True)
+    error_message = fields.Json(readonly=True, prefetch=False)
+    hint = MessageText(readonly=True)
+    hint_message = fields.Json(readonly=True, prefetch=False)
     error_summary = fields.Char(compute="_compute_error_summary")
     traceback = fields.Text(readonly=True)
     log = fields.Text(readonly=True)
@@ -113,8 +114,10 @@ class BackupRun(models.Model):
         help="How far the archive was checked when it was last read.",
     )
     verified_at = fields.Datetime("Last Read", readonly=True)
-    verification_report = fields.Json(readonly=True)
-    finding = fields.Json(
+    verification_report = MessageJson(readonly=True)
+    verification_report_message = fields.Json(readonly=True, prefetch=False)
+    finding_message = fields.Json(readonly=True, prefetch=False)
+    finding = MessageJson(
         readonly=True,
         help="What was found wrong with an archive that is the one which was stored, and at which "
         "level: it counts until a reading of at least that level finds it no more.",
@@ -207,9 +210,11 @@ class BackupRun(models.Model):
     # --- fields ---------------------------------------------------------------------------------
 
     @api.depends("error")
+    @api.depends_context("lang")
     def _compute_error_summary(self):
         for run in self:
-            run.error_summary = " ".join((run.error or "").split())[:SUMMARY_LENGTH]
+            told = run._translated("error") or ""
+            run.error_summary = " ".join(told.split())[:SUMMARY_LENGTH]
 
     @api.depends("copy_ids.status")
     def _compute_stored_copies(self):
@@ -256,7 +261,7 @@ class BackupRun(models.Model):
         self._require_operator()
         for run in self.sudo():
             if run.status == "queued":
-                run._mark_cancelled(self.env._("Cancelled by %(user)s.", user=self.env.user.name))
+                run._mark_cancelled(messages._("Cancelled by %(user)s.", user=self.env.user.name))
             else:
                 run._task_at_work().cancel_requested = True
         return True
@@ -341,7 +346,7 @@ class BackupRun(models.Model):
         )
         if overlapping:
             runs.filtered(lambda run: run.database_name in overlapping)._mark_skipped(
-                "overlap", self.env._("The run before it was not done yet.")
+                "overlap", messages._("The run before it was not done yet.")
             )
         tasks = self.env["backup.task"]._plan_attempts(runs)
         if opening > fields.Datetime.now():

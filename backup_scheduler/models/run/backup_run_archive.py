@@ -176,7 +176,7 @@ class BackupRunArchive(models.Model):
             for result in event["copies"]:
                 copy = self.copy_ids.browse(result["id"])
                 if result["ok"]:
-                    copy._mark_failed(self.error_code, self.error)
+                    copy._mark_failed(self.error_code, self._message("error"))
                 else:
                     copy._postpone(result["error"])
 

@@ -3,13 +3,14 @@ import logging
 from odoo import fields, models
 from odoo.exceptions import UserError
 
+from ...engine.archive.levels import DEFAULT, RESTORED
 from ..task.backup_task_execution import failure_of
 from ..task.kinds import LATER, REQUESTED
 from .backup_run import VERIFICATION_LEVELS
 
 _logger = logging.getLogger(__name__)
 
-DRILL = "4"
+DRILL = str(RESTORED)
 
 
 class BackupRunReading(models.Model):
@@ -92,7 +93,7 @@ class BackupRunReading(models.Model):
                 self.env._("Level: enter %(levels)s, not %(level)s.", levels=", ".join(levels),
                            level=level)
             )  # fmt: skip
-        return str(level or self.wanted_level or "2")
+        return str(level or self.wanted_level or DEFAULT)
 
     def _require_readable(self, copies, level, identity):
         if not copies:
@@ -125,7 +126,7 @@ class BackupRunReading(models.Model):
             "verify_level": level,
             "since": (self.verification_report or {}).get("since", ""),
         }
-        if level == int(DRILL):
+        if level == RESTORED:
             order["scratch_server"] = self.env["backup.restore"]._scratch_server()
         return order
 
@@ -170,7 +171,7 @@ class BackupRunReading(models.Model):
             copy._mark_read()
             level = (result["report"] or {}).get("level")
             self._log(f"{place}: {self._tell_reading(level, result.get('finding'))}")
-            if level == int(DRILL) and not result.get("finding"):
+            if level == RESTORED and not result.get("finding"):
                 self.drilled_at = fields.Datetime.now()
             return
         self._record_unreadable(copy, result)

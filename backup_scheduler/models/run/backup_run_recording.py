@@ -1,5 +1,6 @@
 from odoo import models
 
+from ...engine import messages
 from ...engine.errors import Cancelled, NoDatabase, WorkerLost
 from ..task.backup_task_execution import failure_of
 
@@ -83,7 +84,7 @@ class BackupRunRecording(models.Model):
         if self.stored_copies:
             self._end_with_what_is_stored(error.as_dict())
         elif self._attempt_task().cancel_requested:
-            self._mark_cancelled(self.env._("Cancelled."))
+            self._mark_cancelled(messages._("Cancelled."))
         else:
             self._mark_failed(error.as_dict())
 
@@ -94,8 +95,9 @@ class BackupRunRecording(models.Model):
         missed._mark_missed(failure["error_code"], failure["error"])
         if failure["error_code"] == Cancelled.code:
             missed.next_attempt_at = False
-        archive = {"size": self.size, "sha256": self.sha256, "report": self.verification_report}
-        self._mark_stored({**archive, "finding": self.finding or None})
+        report, finding = self._message("verification_report"), self._message("finding")
+        archive = {"size": self.size, "sha256": self.sha256, "report": report}
+        self._mark_stored({**archive, "finding": finding or None})
 
     def _settle_copies(self):
         """The engine ended in order: it has removed what it wrote."""
@@ -106,7 +108,7 @@ class BackupRunRecording(models.Model):
         """Turn a run without a database into the runs of those that were found."""
         self.instance_id._record_server(event["version"], event["databases"])
         if not event["databases"]:
-            self._mark_failed(NoDatabase("The server has no database.").as_dict())
+            self._mark_failed(NoDatabase(messages._("The server has no database.")).as_dict())
             return
         wanted = event["databases"]
         if self.job_id.database_scope == "selected":
@@ -114,7 +116,9 @@ class BackupRunRecording(models.Model):
         names = set(wanted) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)
         first, *others = sorted(names) or [False]
         if not first:
-            self._mark_skipped("overlap", "All databases of this fire have their runs already.")
+            self._mark_skipped(
+                "overlap", messages._("All databases of this fire have their runs already.")
+            )
             return
         self._release(self.scheduled_at, database_name=first, attempt=self.attempt - 1)
         if self.job_id:

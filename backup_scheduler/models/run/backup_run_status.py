@@ -8,6 +8,7 @@ import psycopg2
 from odoo import fields, models
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
+from ...engine.archive.levels import COMPLETE, level_of_finding
 from ...engine.errors import WorkerLost
 from ...engine.spool import human_size
 from .backup_run import GOOD
@@ -21,15 +22,13 @@ RETRY_DELAY_LIMIT = 6 * 60
 JITTER = 0.2
 # An archive is compared with the median of so many before it, and below so many percent is odd.
 USUAL_SIZES = 7
-CONSISTENT, RESTORED = 3, 4
 DEFAULT_WARNING_PERCENT = 60
 
 
 def finding_of(failure):
     """Return what was found as the run keeps it: with the level that finds it."""
-    level = RESTORED if failure["error_code"] == "restore_failed" else CONSISTENT
     kept = {key: failure.get(key) or "" for key in ("error_code", "error", "hint")}
-    return {**kept, "level": level}
+    return {**kept, "level": level_of_finding(failure["error_code"])}
 
 
 class BackupRunStatus(models.Model):
@@ -97,7 +96,7 @@ class BackupRunStatus(models.Model):
 
     @staticmethod
     def _good_status(level):
-        return "verified" if int(level) > 1 else "success"
+        return "verified" if int(level) > COMPLETE else "success"
 
     def _size_warning(self, size):
         """Return what is odd about an archive much smaller than those before it, or nothing."""
@@ -187,13 +186,13 @@ class BackupRunStatus(models.Model):
             self.write({"verified_at": fields.Datetime.now()})
             self._show_finding()
             return
-        level = max(reached, int(self.verification_level or 1))
+        level = max(reached, int(self.verification_level or COMPLETE))
         self.write(
             {
                 "status": self._good_status(level),
                 "finding": False,
                 "verification_level": str(level),
-                "verification_report": report or self.verification_report,
+                "verification_report": report or self._message("verification_report"),
                 "verified_at": fields.Datetime.now(),
                 "error_code": False,
                 "error": False,
@@ -206,7 +205,7 @@ class BackupRunStatus(models.Model):
         self.write(
             {
                 "finding": finding_of(failure),
-                "verification_report": report or self.verification_report,
+                "verification_report": report or self._message("verification_report"),
                 "verified_at": fields.Datetime.now(),
             }
         )
@@ -214,8 +213,8 @@ class BackupRunStatus(models.Model):
         self._tell_finding()
 
     def _show_finding(self):
-        shown = ("error_code", "error", "hint")
-        self.write({"status": "verify_failed", **{key: self.finding[key] for key in shown}})
+        shown, found = ("error_code", "error", "hint"), self._message("finding")
+        self.write({"status": "verify_failed", **{key: found[key] for key in shown}})
 
     def _tell_finding(self):
         """An archive that nobody should rely on: that is for people to know at once."""

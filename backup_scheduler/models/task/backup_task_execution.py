@@ -9,7 +9,9 @@ from odoo.exceptions import UserError
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import SQL
 
+from ...engine import messages
 from ...engine.errors import BackupError, InternalError
+from ...engine.messages import joined
 from .backup_task import NOT_BEGUN
 from .kinds import in_places, may_begin
 
@@ -161,7 +163,7 @@ class BackupTaskExecution(models.Model):
         return len(tasks)
 
     def _loss(self):
-        return f"The worker {self.worker} is gone."
+        return messages._("The worker %(name)s is gone.", name=self.worker)
 
     # --- recording ------------------------------------------------------------------------------
 
@@ -248,13 +250,14 @@ def internal(error):
     if isinstance(error, UserError):
         # It says itself what to do.
         return InternalError(str(error), hint="").as_dict()
-    return InternalError(f"{type(error).__name__}: {error}").as_dict()
+    return InternalError.of(error).as_dict()
 
 
 def failure_of(event):
     """Return what a last word other than ``done`` says, as code and text."""
     if event["event"] == "failed":
         return event["error_code"], event["error"]
-    tail = f" {event['tail']}" if event["tail"] else ""
-    code = f" with code {event['exit_code']}" if event["exit_code"] is not None else ""
-    return "worker_lost", f"The process ended{code}.{tail}"
+    ended = messages._("The process ended.")
+    if event["exit_code"] is not None:
+        ended = messages._("The process ended with code %(code)s.", code=event["exit_code"])
+    return "worker_lost", joined(" ", filter(None, (ended, event["tail"])))

@@ -1,6 +1,5 @@
 """What a place renews while it is asked something is told, whatever it was asked."""
 
-import kinds
 import pytest
 from engine import destinations as destinations_module
 from engine import transfer
@@ -19,7 +18,8 @@ from orders import (
 
 @pytest.fixture(autouse=True)
 def renewing_kind(monkeypatch):
-    monkeypatch.setitem(destinations_module.KINDS, "renewing", kinds.RenewingDestination)
+    target = "kinds:RenewingDestination"
+    monkeypatch.setitem(destinations_module.KINDS.targets, "renewing", target)
 
 
 @pytest.fixture

@@ -2,16 +2,11 @@ import { registry } from "@web/core/registry";
 import { _t } from "@web/core/l10n/translation";
 import { toLocaleDateTimeString } from "@web/core/l10n/dates";
 import { standardFieldProps } from "@web/views/fields/standard_field_props";
+import { COMPLETE } from "../../levels";
 import { sentencesOf } from "./sentences";
 
 import { Component } from "@odoo/owl";
 
-const LEVELS = {
-    1: _t("Complete"),
-    2: _t("Intact"),
-    3: _t("Consistent"),
-    4: _t("Restored"),
-};
 const TONES = {
     good: { icon: "fa-check text-success", label: _t("Right") },
     bad: { icon: "fa-times text-danger", label: _t("Wrong") },
@@ -33,13 +28,13 @@ export class BackupReportField extends Component {
     }
 
     get level() {
-        return Number(this.run.verification_level) || this.report.level || 1;
+        return Number(this.run.verification_level) || this.report.level || COMPLETE;
     }
 
     get levels() {
-        return Object.entries(LEVELS).map(([number, name]) => ({
+        return this.props.record.fields.verification_level.selection.map(([number, name]) => ({
             number,
-            name: String(name),
+            name,
             isReached: Number(number) <= this.level,
         }));
     }

@@ -1,8 +1,7 @@
 import { _t } from "@web/core/l10n/translation";
 import { formatInteger } from "@web/views/fields/formatters";
 import { formatSize } from "../backup_size/backup_size_field";
-
-const [INTACT, CONSISTENT, RESTORED] = [2, 3, 4];
+import { COMPLETE, CONSISTENT, INTACT, RESTORED } from "../../levels";
 
 /** Say a count with its noun: nothing for none. */
 const counted = (number, one, many) =>
@@ -18,7 +17,7 @@ const join = (parts) => parts.filter(Boolean).join(", ");
  * @returns {{ tone: "good"|"bad"|"note"|"open", text: string }[]} `open`: what was not looked at
  */
 export function sentencesOf(report, finding = null) {
-    const level = report.level || 1;
+    const level = report.level || COMPLETE;
     return [
         bytesRead(report, level),
         filestoreFound(report, level),
@@ -91,7 +90,7 @@ function contentsCounted(report, level) {
     }
     return level < CONSISTENT && {
         tone: "open",
-        text: _t("What is in the database was not counted: that takes level 3."),
+        text: _t("What is in the database was not counted: that takes level %s.", CONSISTENT),
     };
 }
 
@@ -105,7 +104,10 @@ function restored(level, finding) {
             text: _t("Restored into a scratch database without an error, and counted there."),
         };
     }
-    return { tone: "open", text: _t("It was not yet restored as a test: that takes level 4.") };
+    return {
+        tone: "open",
+        text: _t("It was not yet restored as a test: that takes level %s.", RESTORED),
+    };
 }
 
 function oddities({ surplus_files: surplus, late_files: late }) {

@@ -58,10 +58,10 @@ class Run extends models.Model {
     verification_report = fields.Json();
     verification_level = fields.Selection({
         selection: [
-            ["1", "1"],
-            ["2", "2"],
-            ["3", "3"],
-            ["4", "4"],
+            ["1", "1 – Complete"],
+            ["2", "2 – Intact"],
+            ["3", "3 – Consistent"],
+            ["4", "4 – Restored"],
         ],
     });
     verified_at = fields.Datetime();
