@@ -218,8 +218,8 @@ class BackupRestore(models.Model):
     def _record_loss(self, event):
         code, error = failure_of(event)
         hint = self.env._(
-            "On this server nothing of it remains. On an instance, look there: the database "
-            "%(name)s may be there half restored, and has to be dropped.",
+            "Look whether the database %(name)s is there. On this server it appears only when it "
+            "is complete. On an instance it may be there half restored, and has to be dropped.",
             name=self.database_name,
         )
         self._mark_failed(code, error, hint)
