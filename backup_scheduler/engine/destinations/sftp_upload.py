@@ -61,6 +61,7 @@ class SFTPUpload(Upload):
                 with contextlib.suppress(Refused):
                     place.remove(part)
             place.owned(self._final, self._owner)
+        with unanswered_noted(), place.failures_named(f"{self._part} cannot be created"):
             return place.sftp.create(self._part)
 
     def write(self, block):
@@ -143,3 +144,13 @@ class SFTPUpload(Upload):
                 self._handle = None
             for path in (self._part, self._part + CATALOGUE, *published):
                 place.remove(path)
+
+
+@contextlib.contextmanager
+def unanswered_noted():
+    """Note on a failure inside whether the server may have carried out what it was asked for."""
+    try:
+        yield
+    except BackupError as error:
+        error.in_order = isinstance(error.__cause__, Refused)
+        raise
