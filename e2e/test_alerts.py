@@ -1,10 +1,8 @@
 """Alerts with a real server, a real worker, and somebody who writes down what is posted there."""
 
-import http.server
 import json
 import os
 import signal
-import threading
 import time
 
 import pytest
@@ -12,45 +10,6 @@ from world import MASTER_PASSWORD
 
 # Enough for a look of the dispatcher that nothing woke.
 SOON = 100
-
-
-class Recorder(http.server.ThreadingHTTPServer):
-    """Keeps ``(path, body)`` of each post; answers 200, after ``delay`` seconds."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.got = []
-        self.keys = []
-        self.delay = 0
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def of(self, path):
-        return [body for got, body in self.got if got.partition("?")[0] == path]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.server.keys.append(self.headers["Idempotency-Key"])
-        self.server.got.append((self.path, body))
-        time.sleep(self.server.delay)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_arguments):
-        pass
-
-
-@pytest.fixture
-def recorder():
-    server = Recorder()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
