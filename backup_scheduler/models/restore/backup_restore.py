@@ -223,8 +223,6 @@ class BackupRestore(models.Model):
             name=self.database_name,
         )
         self._mark_failed(code, error, hint)
-        if self.target == "server":
-            self._request_sweep()
 
     def _give_back_restore(self, task):
         """What stands half restored on a server is nothing to begin anew by ourselves."""
@@ -236,7 +234,7 @@ class BackupRestore(models.Model):
     def _plan_tasks(self):
         """Nothing follows from the end of a restore."""
 
-    # --- what killed processes leave on PostgreSQL ----------------------------------------------
+    # --- what killed processes leave in the spool, and on PostgreSQL ----------------------------
 
     @api.model
     def _request_sweep(self):

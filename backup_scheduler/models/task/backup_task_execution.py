@@ -11,7 +11,7 @@ from odoo.tools import SQL
 
 from ...engine.errors import BackupError, InternalError
 from .backup_task import NOT_BEGUN
-from .kinds import in_places, may_begin
+from .kinds import KINDS, in_places, may_begin
 
 _logger = logging.getLogger(__name__)
 
@@ -167,6 +167,8 @@ class BackupTaskExecution(models.Model):
 
     def _record(self, event):
         """Write down one event of the engine. The caller holds the task."""
+        if event["event"] == "lost" and KINDS[self.kind].leaves:
+            self.env["backup.restore"]._request_sweep()
         self._call("record", event)
         if event["event"] in LAST_WORDS:
             self._finish()
