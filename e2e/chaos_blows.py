@@ -11,7 +11,7 @@ import uuid
 
 from chaos_user import ALL, BEGIN, UNAVAILABLE
 from devenv import processes
-from engine.restore.scratch import scratch_name
+from engine.restore.scratch import key_of, scratch_name
 
 # Seconds. A task whose worker says nothing for that long is lost.
 LEASE = 45
@@ -184,11 +184,22 @@ class Blows:
     def kill_sweep(self):
         """A scratch database that cannot be dropped holds up the drill, and what cleans up."""
         run = self.user.good_run("local")
-        with self.undroppable_database():
+        with self.undroppable_database() as name:
             self.user.ask("run", "verify", [run], 4)
             self.at_work("verify", run, "restore")
             self.strike_engines("verify", run)
+            self.world.wait_until(
+                lambda: not self.is_locked(name), BEGIN, "the session of the killed drill ended"
+            )
+            self.user.hurry("sweep")
             self.strike_engines("sweep")
+
+    def is_locked(self, name):
+        """Return whether somebody is at a scratch database: a killed drill, for a moment."""
+        locks = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+        return self.cluster.psql(
+            f"{locks} AND (classid::bigint << 32) | objid::bigint = {key_of(name)}"
+        )
 
     @contextlib.contextmanager
     def undroppable_database(self):
@@ -197,6 +208,7 @@ class Blows:
         name = scratch_name("drill", uuid.uuid4().hex)
         options = ("--owner", self.world.server.role, "--template", "template0", name)
         self.cluster.tool("createdb", *options)
+        self.cluster.psql(f'ALTER DATABASE "{name}" IS_TEMPLATE true')
         holder = subprocess.Popen(
             ["psql", "-XAtq", "-d", name, "-c", "SELECT pg_sleep(3600)"],
             env=self.cluster.environment("postgres"), stdin=subprocess.DEVNULL,
@@ -205,7 +217,7 @@ class Blows:
         there = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}'"
         try:
             self.world.wait_until(lambda: self.cluster.psql(there), BEGIN, "the holder is there")
-            yield
+            yield name
         finally:
             self.cluster.psql(
                 f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"

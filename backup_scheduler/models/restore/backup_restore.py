@@ -246,12 +246,16 @@ class BackupRestore(models.Model):
 
     @api.model
     def _record_sweep(self, task, event):
+        now = fields.Datetime.now()
         if event["event"] in ("failed", "lost"):
             # A PostgreSQL that is away is asked again.
-            task._wait(fields.Datetime.now() + SWEEP_PAUSE)
+            task._wait(now + SWEEP_PAUSE)
         elif event["event"] == "done" and task.due_at > task.begun_at:
             # Requested again meanwhile.
             task._wait(task.due_at)
+        elif event["event"] == "done" and event.get("left"):
+            # In use: soon at first, and by and by as rarely as the others.
+            task._wait(now + min(datetime.timedelta(minutes=task.attempt), SWEEP_PAUSE))
 
     # --- what the engine is told ----------------------------------------------------------------
 

@@ -152,7 +152,7 @@ def test_sweeping_removes_what_a_killed_drill_left(cluster, folder):
     cluster.tool("createdb", scratch_name("drill", "killed"), role="odoo")
     assert restore_world.scratch_databases(cluster)
     place = {"server": cluster.dsn(), "filestores": ""}
-    assert run_here({"action": "sweep", "spool": str(spool), "servers": [place]}) == {}
+    assert run_here({"action": "sweep", "spool": str(spool), "servers": [place]}) == {"left": []}
     assert restore_world.scratch_databases(cluster) == []
     assert list(spool.iterdir()) == []
 
