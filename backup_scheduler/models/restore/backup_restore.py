@@ -104,7 +104,8 @@ class BackupRestore(models.Model):
     @api.depends("target", "instance_id.url", "database_name", "status")
     def _compute_url(self):
         for restore in self:
-            root = restore.instance_id.url if restore.target == "instance" else self.get_base_url()
+            to_instance = restore.target == "instance"
+            root = restore.instance_id.url if to_instance else restore.get_base_url()
             known = restore.status == "done" and root
             restore.url = known and f"{root.rstrip('/')}/web?db={restore.database_name}"
 
