@@ -8,8 +8,8 @@ import time
 import pytest
 from world import MASTER_PASSWORD
 
-# Enough for a look of the dispatcher that nothing woke.
-SOON = 100
+# Enough for a look of the dispatcher that nothing woke, and the minute before a second attempt.
+SOON = 240
 
 
 @pytest.fixture
