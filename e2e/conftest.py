@@ -4,10 +4,14 @@ import os
 import shutil
 
 import pytest
+import servers_rclone
+import servers_s3
+import servers_sftp
 from devenv.odoo import OdooServer
 from devenv.postgres import Cluster
 from devenv.seed import Seed
 from devenv.stack import SHOP, addon_dependencies
+from recorder import Recorder
 from world import BACKUPS, MASTER_PASSWORD, World
 
 # Parts of the tests run beside each other (devenv.runners), each with servers of its own. The part
@@ -81,3 +85,28 @@ def server(cluster):
     yield make
     for other in servers:
         other.stop()
+
+
+@pytest.fixture
+def recorder():
+    with Recorder() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with servers_s3.S3Server() as server:
+        server.make_bucket()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sftp(tmp_path_factory):
+    with servers_sftp.sftp_server(str(tmp_path_factory.mktemp("sftp") / "server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def webdav(tmp_path_factory):
+    with servers_rclone.webdav(str(tmp_path_factory.mktemp("webdav"))) as server:
+        yield server

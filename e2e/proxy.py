@@ -5,6 +5,8 @@ import queue
 import socket
 import threading
 
+from devenv.processes import free_port
+
 BLOCK = 1 << 16
 
 
@@ -105,6 +107,41 @@ class Proxy:
             while block := server.recv(BLOCK):
                 blocks.put(block)
         blocks.put(b"")
+
+
+class Gate(Proxy):
+    """What clients see of a server that is killed and comes back, for one that keeps its content in
+    memory: connections break wherever they are, new ones are refused."""
+
+    def __init__(self, port):
+        super().__init__(port)
+        self._here = free_port()
+        self._open = set()
+
+    def __enter__(self):
+        self.url = f"http://127.0.0.1:{self._here}"
+        self.come_back()
+        return self
+
+    def __exit__(self, *_error):
+        self.go_down()
+
+    def go_down(self):
+        hang_up(self._listener)
+        self._listener.close()
+        for client in list(self._open):
+            hang_up(client)
+
+    def come_back(self):
+        self._listener = socket.create_server(("127.0.0.1", self._here))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _serve(self, client):
+        self._open.add(client)
+        try:
+            super()._serve(client)
+        finally:
+            self._open.discard(client)
 
 
 def hang_up(sock):

@@ -1,57 +1,15 @@
 """Alerts with a real server, a real worker, and somebody who writes down what is posted there."""
 
 import datetime
-import http.server
 import json
 import os
 import signal
-import threading
 
 import pytest
 from world import MASTER_PASSWORD
 
-# Enough for a look of the dispatcher that nothing woke.
-SOON = 100
-
-
-class Recorder(http.server.ThreadingHTTPServer):
-    """Keeps ``(path, body)`` of each post; answers 200, once it may (``answers``)."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.got = []
-        self.keys = []
-        self.answers = threading.Event()
-        self.answers.set()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def of(self, path):
-        return [body for got, body in self.got if got.partition("?")[0] == path]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.server.keys.append(self.headers["Idempotency-Key"])
-        self.server.got.append((self.path, body))
-        self.server.answers.wait(SOON)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_arguments):
-        pass
-
-
-@pytest.fixture
-def recorder():
-    server = Recorder()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+# Enough for a look of the dispatcher that nothing woke, and the minute before a second attempt.
+SOON = 240
 
 
 @pytest.fixture

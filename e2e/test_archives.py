@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 from devenv.paths import ROOT
+from storage import first_destination
 from web import Web
 from world import BACKUPS, SOON
 
@@ -37,10 +38,6 @@ def second(world, tmp_path):
     (destination,) = world.call("destination", "create", [values])
     yield destination, folder
     world.call("destination", "write", [destination], {"active": False})
-
-
-def first_destination(world):
-    return world.call("destination", "search", [["path", "=", str(world.root.resolve())]])[0]
 
 
 def stored(world, **job):

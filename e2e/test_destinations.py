@@ -7,63 +7,18 @@ import pathlib
 import signal
 
 import pytest
-import servers_rclone
 import servers_s3
-import servers_sftp
+import storage
 from proxy import Proxy
-from test_archives import ended, first_destination, read_again
+from test_archives import ended, read_again
 
 SLOW_DEATH = 90  # seconds in which a run ends although a destination hangs
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with servers_s3.S3Server() as server:
-        server.make_bucket()
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sftp(tmp_path_factory):
-    with servers_sftp.sftp_server(str(tmp_path_factory.mktemp("sftp") / "server")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def webdav(tmp_path_factory):
-    with servers_rclone.webdav(str(tmp_path_factory.mktemp("webdav"))) as server:
-        yield server
-
-
-def made(world, kind, **settings):
-    """Make a destination through its form's fields; return its id."""
-    values = {f"{kind}_{name}": value for name, value in settings.items()}
-    values = {"name": kind.upper(), "kind": kind, "reread_interval": 0, **values}
-    (destination,) = world.call("destination", "create", [values])
-    return destination
 
 
 @pytest.fixture
 def places(world, s3, sftp, webdav):
     """Every kind of destination, each checked as its form's button does."""
-    login = sftp.settings("backups")
-    host_key = login.pop("host_key")
-    ids = {
-        "local": first_destination(world),
-        "s3": made(world, "s3", bucket=servers_s3.BUCKET, endpoint_url=s3.url, path_style=True,
-                   **servers_s3.KEYS),
-        "sftp": made(world, "sftp", **login),
-        "rclone": made(world, "rclone", config=webdav.configuration("nas"), remote="nas",
-                       path="odoo"),
-    }  # fmt: skip
-    refused = world.call("destination", "check", [ids["sftp"]])
-    assert refused["error_code"] == "host_key_unknown"
-    (offered,) = world.call("destination", "read", [ids["sftp"]], ["offered_host_key"])
-    assert offered["offered_host_key"].split()[:2] == host_key.split()[:2]
-    world.call("destination", "action_accept_host_key", [ids["sftp"]])
-    for kind, destination in ids.items():
-        answer = world.call("destination", "check", [destination])
-        assert answer["ok"], (kind, answer)
+    ids = storage.make_all(world, s3.url, sftp, webdav)
     yield ids
     others = [destination for kind, destination in ids.items() if kind != "local"]
     world.call("destination", "write", others, {"active": False})

@@ -23,6 +23,7 @@ CRON_IS_RUNNING = "already executing|currently being executed"
 # What may lie in a destination: archives, what describes them, and what the folder is known by.
 ARCHIVES = (".zip", ".dump", ".age", ".json")
 MARKER = ".backup_scheduler"
+ENGINE = "backup_scheduler/engine"
 
 
 class World:
@@ -207,11 +208,21 @@ class World:
         return self._process("--launched")
 
     def engine(self):
-        return self._process("backup_scheduler/engine")
+        return self._process(ENGINE)
+
+    def engines(self):
+        return self._processes(ENGINE)
+
+    def children_of_engines(self):
+        """Return the programs that engines have started: psql, rclone."""
+        return [pid for word in ("rclone", "psql") for pid in self._processes(word)]
 
     def _process(self, word):
-        found = [pid for pid in self.server.processes() if processes.is_running(pid, word)]
+        found = self._processes(word)
         return found[0] if found else None
+
+    def _processes(self, word):
+        return [pid for pid in self.server.processes() if processes.is_running(pid, word)]
 
     def end_worker(self):
         """Tell the worker to end, and wait until it has."""

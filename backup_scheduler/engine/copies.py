@@ -1,7 +1,7 @@
 """Copies on their way: one archive, from the spool into every destination at once."""
 
-import contextlib
 import datetime
+import functools
 import json
 import queue
 import threading
@@ -33,17 +33,24 @@ def open_copies(order, spool, stack, sealed=None):
     """Begin a :class:`Copy` of the spool in each of the order's ``destinations``.
 
     Order: ``destinations`` (each ``id kind settings archive_path``, and ``recipients`` where it
-    keeps archives encrypted), ``expected_size``, ``token``, ``catalogue``. ``stack`` ends them.
-    Raises the reason when none of them can begin.
+    keeps archives encrypted), ``expected_size``, ``token``, ``catalogue``. ``stack`` ends them, and
+    notes on an error that it ends with whether something of them may be left. Raises the reason
+    when none of them can begin.
     """
-    begun = queue.SimpleQueue()
-    copies = [Copy(place, order, spool, stack, begun, sealed) for place in order["destinations"]]
+    begun, copies = queue.SimpleQueue(), []
+    stack.push(functools.partial(note_remains, copies))
+    copies += [Copy(place, order, spool, stack, begun, sealed) for place in order["destinations"]]
     # One that can begin is enough: a place that does not answer holds up nobody.
     for _copy in copies:
         if begun.get() is None:
             break
     require(copies)
     return copies
+
+
+def note_remains(copies, _kind, error, _traceback):
+    if isinstance(error, BackupError) and any(copy.may_remain for copy in copies):
+        error.in_order = False
 
 
 def require(copies):
@@ -100,10 +107,12 @@ class Copy:
     A failure stays here, in ``error``: one broken destination costs the others nothing.
 
     :param sealed: what the spool receives is encrypted already: the copy that it is taken from
+    :ivar may_remain: once it was stopped, whether something of it may be left there unfinished
     """
 
     def __init__(self, destination, order, spool, stack, begun, sealed=None):
         self.error = None
+        self.may_remain = self._is_publishing = False
         self._order = destination
         self._recipients = destination.get("recipients") or []
         self._sealed = sealed
@@ -189,9 +198,19 @@ class Copy:
     def _abort(self):
         # The run's own outcome stays: an archive at rest elsewhere, or the reason of its failure.
         # What cannot be removed now is unlocked, and goes with the next attempt or a discard.
-        with contextlib.suppress(BackupError, OSError):
+        try:
             if self._upload is not None:
                 self._upload.abort()
+        except (BackupError, OSError):
+            self.may_remain = True
+        else:
+            self.may_remain = self._is_in_doubt()
+
+    def _is_in_doubt(self):
+        """Return whether the place was lost in the middle of a request that leaves something."""
+        if self._upload is None:
+            return not self.is_through() or (self.error is not None and not self.error.in_order)
+        return self._is_publishing
 
     def is_through(self):
         """Return whether everything the spool received is in the destination too, or failed."""
@@ -204,7 +223,8 @@ class Copy:
     def publish(self, catalogue, control):
         """:param catalogue: all that is needed to do without us, as plain values"""
         if self.error is None:
-            self._keep(self._publish, catalogue, control)
+            self._is_publishing = True
+            self._is_publishing = not self._keep(self._publish, catalogue, control)
 
     def _publish(self, catalogue, control):
         # For each copy anew, and as its own failure: others may be at rest already, and the result

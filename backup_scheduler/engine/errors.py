@@ -14,10 +14,12 @@ class BackupError(Exception):
 
     :param message: one sentence that says what happened, without any secret in it
     :param hint: what the reader can do about it; the kind's own hint when left out
+    :ivar in_order: False where something that was begun may be left in a destination
     """
 
     code = "internal"
     hint = ""
+    in_order = True
 
     def __init__(self, message, hint=None):
         super().__init__(message)
@@ -41,6 +43,7 @@ class BackupError(Exception):
             "error": self.message,
             "hint": self.hint,
             "retryable": self.retryable,
+            **({} if self.in_order else {"in_order": False}),
         }
 
 

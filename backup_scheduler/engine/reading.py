@@ -131,18 +131,22 @@ def drilled(path, copy, order, report, control):
 
 
 def sweep_servers(order, control):
-    """Drop what killed processes of ours left on PostgreSQL servers.
+    """Remove what killed processes of ours left in the spool, and on PostgreSQL servers.
 
-    Order: ``servers``, each ``server`` (the keywords of libpq) and ``filestores`` (the folder in
-    which those of its databases lie, or empty). Raises :class:`~.errors.DatabaseServerFailed` where
-    one cannot be asked.
+    Order: ``spool``; ``servers``, each ``server`` (the keywords of libpq) and ``filestores`` (the
+    folder in which those of its databases lie, or empty). Result: ``left``, the names of the
+    scratch databases that are there nevertheless. Raises :class:`~.errors.DatabaseServerFailed`
+    where a server cannot be asked.
     """
-    from .restore import postgres
+    from .restore import postgres, scratch
 
+    left = []
+    sweep(order["spool"])
     for place in order["servers"]:
         control.check()
         postgres.sweep(place["server"], place["filestores"])
-    return {}
+        left += scratch.left(place["server"])
+    return {"left": left}
 
 
 def moment_of(text):

@@ -61,6 +61,17 @@ class TestLevels(BackupCase):
             self.assertGreater(sweep.due_at, ago(minutes=-10))
             sweep.due_at = ago(minutes=1)
 
+    def test_what_is_in_use_is_swept_later(self):
+        self.env["backup.restore"]._request_sweep()
+        for minutes in (1, 2):
+            sweep = self._take_task("sweep")
+            sweep._record({"event": "done", "left": ["backup_drill_run_1_0123abcd"]})
+            self.assertGreater(sweep.due_at, ago(seconds=10 - 60 * minutes))
+            self.assertLess(sweep.due_at, ago(seconds=-10 - 60 * minutes))
+            sweep.due_at = ago(minutes=1)
+        self._take_task("sweep")._record({"event": "done", "left": []})
+        self.assertFalse(sweep.exists())
+
     def test_what_is_to_be_swept_meanwhile_is_swept_after_it(self):
         self.env["backup.restore"]._request_sweep()
         sweep = self._take_task("sweep")

@@ -33,6 +33,7 @@ class ConcurrencyCase(BaseCase):
             job = env["backup.job"].create({"name": "Concurrent", "instance_id": instance.id})
             job.next_run_at = fields.Datetime.now() - datetime.timedelta(minutes=1)
             self.instance_id, self.job_id = instance.id, job.id
+            self.sweep = env["backup.task"]._of("sweep").id
 
     def _environment(self):
         return Transaction(self.registry)
@@ -42,6 +43,8 @@ class ConcurrencyCase(BaseCase):
             env["backup.run"].search([("instance_id", "=", self.instance_id)]).unlink()
             env["backup.job"].browse(self.job_id).unlink()
             env["backup.instance"].browse(self.instance_id).unlink()
+            # What a lost attempt here has asked for.
+            env["backup.task"]._of("sweep").filtered(lambda task: task.id != self.sweep).unlink()
 
     def _run_of(self, task):
         """Return the id of the run that a claimed task is about."""

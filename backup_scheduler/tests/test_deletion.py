@@ -98,6 +98,33 @@ class TestDeletion(BackupCase):
         self.assertEqual(run.copy_ids.status, "stored")
         self.assertTrue(run.task_ids)
 
+    def _retired(self, stored_at=False):
+        """Return a run of two copies, of which the retention has given up the one that is stored;
+        the other one has failed, and something of it may lie in its place."""
+        places = self.destination + self._make_destination("Shed")
+        run = self._running(job=self._make_job(destination_ids=[(6, 0, places.ids)]))
+        stored, missed = run.copy_ids.sorted("id")
+        self._report(run, self._done(run, failed=missed))
+        missed.stored_at = stored_at
+        run.job_id = False
+        stored._request_deletion("Newer ones fill the 1 that are kept.", by_retention=False)
+        return run, stored, missed
+
+    def test_what_a_missed_copy_may_have_left_goes_with_the_last_whole_one(self):
+        run, stored, missed = self._retired()
+        path = missed.path
+        self.assertTrue(path)
+        self.assertEqual([copy["id"] for copy in self._delete(run)["copies"]], stored.ids)
+        order = self._delete(run)
+        self.assertEqual([copy["archive_path"] for copy in order["copies"]], [path])
+        self.assertRecordValues(missed, [{"status": "deleted", "path": False}])
+        self.assertFalse(run.task_ids)
+
+    def test_a_damaged_copy_stays_when_the_last_whole_one_goes(self):
+        run, _stored, damaged = self._retired(stored_at=ago(days=1))
+        self._delete(run)
+        self.assertRecordValues(damaged, [{"status": "failed", "deletion_requested_at": False}])
+
     def test_the_wizard_asks_for_the_name_only_where_it_matters(self):
         run, other = self._stored(job=self.job), self._stored("stock", job=self.job)
         wizard = self.env["backup.archive.deletion"].create({"run_ids": [(6, 0, run.ids)]})

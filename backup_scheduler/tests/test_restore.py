@@ -55,6 +55,13 @@ class TestRestore(RestoreCase):
             target["uuid"], self.env["ir.config_parameter"].get_param("database.uuid")
         )
 
+    def test_several_restores_to_this_server_are_read_together(self):
+        restores = self._restore("one") + self._restore("two")
+        restores.status = "done"
+        addresses = [restore["url"] for restore in restores.read(["url"])]
+        root = self.env["ir.config_parameter"].get_param("web.base.url")
+        self.assertEqual(addresses, [f"{root}/web?db=one", f"{root}/web?db=two"])
+
     def test_without_neutralisation_nothing_is_changed(self):
         self._claimed(neutralize=False)
         self.assertIsNone(self.order["target"]["neutralization"])

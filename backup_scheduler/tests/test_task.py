@@ -89,6 +89,26 @@ class TestOrder(BackupCase):
         self.assertEqual(self.Task._claim("tester", (ASIDE,)).kind, "notify")
         self.assertEqual(self.Task._claim("tester", (SPARE,)).kind, "verify")
 
+    def test_what_a_killed_process_leaves_on_its_machine_is_swept(self):
+        job, places = self._make_job(max_attempts=1), self.destination + self._make_destination("B")
+        both = self._make_job(destination_ids=[(6, 0, places.ids)])
+        running = self._make_run("backup", job)
+        verified, restored = self._stored("verify"), self._stored("restore")
+        verified.verify(2)
+        restored.restore("back")
+        missed = self._running("replicate", both)
+        self._report(missed, self._done(missed, failed=missed.copy_ids[0]))
+        missed.copy_ids.filtered(lambda copy: copy.status == "failed").retry()
+        for run in (running, verified, restored, missed):
+            with self.subTest(run.database_name):
+                self.assertFalse(self.Task._of("sweep"))
+                task = run.task_ids or run.restore_ids.task_ids
+                self._take(task_id=task.id)
+                self.assertEqual(task.kind, run.database_name)
+                self._lose(run)
+                self.assertTrue(self.Task._of("sweep"))
+                self.Task._of("sweep").unlink()
+
     def test_each_kind_has_what_an_executor_calls(self):
         for name, kind in KINDS.items():
             model = type(self.env[kind.model])

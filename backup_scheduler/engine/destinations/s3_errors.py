@@ -218,6 +218,13 @@ def denial(what, error, message):
 
 def disruption(what, error, exceptions):
     """Return the failure of a way that did not get as far as an answer."""
+    failure = disruption_named(what, error, exceptions)
+    # Of a server that was reached, and may have carried out what it was asked for.
+    failure.in_order = not isinstance(error, exceptions.HTTPClientError)
+    return failure
+
+
+def disruption_named(what, error, exceptions):
     if isinstance(error, exceptions.SSLError):
         return DestinationFailed(
             _(

@@ -67,11 +67,12 @@ def not_ours(key):
     return NotOurs(_("%(key)s exists and was not written by this run.", key=key))
 
 
-def end_uploads(bucket, key):
-    """End what uploads to ``key`` killed attempts have left open."""
+def end_uploads(bucket, key, but=None):
+    """End what uploads to ``key`` killed attempts have left open; all ``but`` one."""
     try:
         for upload in bucket.uploads(key):
-            end_upload(bucket, key, upload)
+            if upload != but:
+                end_upload(bucket, key, upload)
     except Denied:
         # The check of the destination tells: it costs money, and nothing else.
         return

@@ -15,6 +15,7 @@ from .s3_objects import (
     CATALOGUE_LIMIT,
     TOKEN,
     end_upload,
+    end_uploads,
     is_owned,
     locked_until,
     not_ours,
@@ -67,6 +68,9 @@ class S3Upload(Upload):
             answer = self._ask("create_multipart_upload", what, ChecksumAlgorithm=CRC32, **options)
         except NotKnown:
             answer = self._ask("create_multipart_upload", what, **options)
+        if answer["ResponseMetadata"].get("RetryAttempts"):
+            # The server may have begun one each time.
+            end_uploads(self._bucket, self._key, but=answer["UploadId"])
         return answer["UploadId"], answer.get("ChecksumAlgorithm") == CRC32
 
     def _ask(self, operation, what, **options):

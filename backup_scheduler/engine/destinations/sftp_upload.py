@@ -56,12 +56,14 @@ class SFTPUpload(Upload):
     def _begin(self):
         place = self._place
         place.make_folder(posixpath.dirname(self._final))
-        with place.failures_named(_("%(part)s cannot be created", part=self._part)):
+        what = _("%(part)s cannot be created", part=self._part)
+        with place.failures_named(what):
             for part in place.parts_of(self._final):
                 # An account that may not delete may still store.
                 with contextlib.suppress(Refused):
                     place.remove(part)
             place.owned(self._final, self._owner)
+        with unanswered_noted(), place.failures_named(what):
             return place.sftp.create(self._part)
 
     def write(self, block):
@@ -153,3 +155,13 @@ class SFTPUpload(Upload):
                 self._handle = None
             for path in (self._part, self._part + CATALOGUE, *published):
                 place.remove(path)
+
+
+@contextlib.contextmanager
+def unanswered_noted():
+    """Note on a failure inside whether the server may have carried out what it was asked for."""
+    try:
+        yield
+    except BackupError as error:
+        error.in_order = isinstance(error.__cause__, Refused)
+        raise

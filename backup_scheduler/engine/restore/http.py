@@ -76,6 +76,9 @@ def restore(path, archive_format, report, target, control, spool, token):
     )
     server = source.probe()
     require_fit(server, report, target)
+    # Nothing of what follows can be undone from here.
+    control.ask_permission()
+    control.check_permission()
     send(source, path, archive_format, target, control)
     with unchecked_told(target["database"]):
         return check(source, report, target["database"], control, Spool(spool, f"{token}-check"))

@@ -35,8 +35,8 @@ def restore(path, archive_format, report, target, control, token):
     :return: ``database``, ``checked`` (its counts), ``notes`` for people
 
     Everything is done under a name that nobody sees: the database appears last, complete and
-    neutralized. Until then nothing of it remains when this fails; after a kill, :func:`sweep`
-    removes what is left.
+    neutralized, once the owner has said that the task is still its own. Until then nothing of it
+    remains when this fails; after a kill, :func:`sweep` removes what is left.
 
     Raises :class:`DatabaseExists` for a name that is taken or a folder with files in it, and what
     :func:`.scratch.drill` raises.
@@ -58,7 +58,7 @@ def restore(path, archive_format, report, target, control, token):
         checked = new.check(report)
         with new.inside() as session:
             notes += finish(session, target)
-        notes += place(path, archive_format, folder, new, name, token, meter)
+        notes += place(path, archive_format, folder, new, name, token, meter, control)
     return {"database": name, "checked": checked, "notes": notes}
 
 
@@ -171,19 +171,22 @@ def about_unknown_modules(session, known):
     ]
 
 
-def place(path, archive_format, folder, new, name, token, meter):
+def place(path, archive_format, folder, new, name, token, meter, control):  # noqa: PLR0913
     """Unpack the filestore, and give folder and database their names; return notes for people.
 
-    The database is last: what people see has all its files.
+    The owner is asked before: whoever has lost the task gives nothing a name any more. The database
+    is last: what people see has all its files.
     """
-    if not folder:
+    if not folder or archive_format != "zip":
+        control.ask_permission()
+        control.check_permission()
         new.publish(name)
-        return []
-    if archive_format != "zip":
-        new.publish(name)
-        return [filestore.NO_FILESTORE]
+        return [filestore.NO_FILESTORE] if folder else []
     with filestore.Filestore(folder, name, token) as files:
         notes = files.unpack(path, meter.advance)
+        control.ask_permission()
+        control.check_permission()
         files.publish(new.number())
+        control.check_permission()
         new.publish(name)
     return notes

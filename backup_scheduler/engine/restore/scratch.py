@@ -39,6 +39,12 @@ OURS = (
     "SELECT datname FROM pg_catalog.pg_database "
     "WHERE pg_catalog.pg_has_role(datdba, 'USAGE') ORDER BY datname"
 )
+# What nobody else sees before it is made.
+BEING_MADE = """
+    SELECT substring(query FROM '^CREATE DATABASE "([^"]+)"') FROM pg_catalog.pg_stat_activity
+     WHERE state = 'active' AND pg_catalog.pg_has_role(usesysid, 'USAGE')
+       AND pg_catalog.starts_with(query, 'CREATE DATABASE "backup_')
+"""
 IS_SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
 SUPERUSER = _(
     "The dump was restored by a superuser of that PostgreSQL: what stands in a dump can then act "
@@ -73,7 +79,8 @@ def drill(path, archive_format, report, server, control, token):
 def sweep(server):
     """Drop the scratch databases on ``server`` whose process is gone; return their names.
 
-    Only those that this role may drop; of what cannot be dropped now, the next sweep takes care.
+    Only those that this role may drop; of what cannot be dropped now, the next sweep takes care:
+    see :func:`left`.
     """
     swept = []
     with DatabaseServer(server).session() as session:
@@ -88,6 +95,17 @@ def sweep(server):
             finally:
                 session.rows("SELECT pg_catalog.pg_advisory_unlock(%s)", key_of(name))
     return swept
+
+
+def left(server):
+    """Return the names of the scratch databases that are on ``server``, or are just being made.
+
+    A process lives for those, or somebody is connected. Or it was killed in the middle of a
+    statement: PostgreSQL carries that out, and only then ends the session with its lock.
+    """
+    with DatabaseServer(server).session() as session:
+        names = [*session.rows(BEING_MADE), *session.rows(OURS)]
+    return sorted({name for (name,) in names if name and is_scratch(name)})
 
 
 class Scratch:

@@ -111,7 +111,8 @@ class BackupRestore(models.Model):
     @api.depends("target", "instance_id.url", "database_name", "status")
     def _compute_url(self):
         for restore in self:
-            root = restore.instance_id.url if restore.target == "instance" else self.get_base_url()
+            to_instance = restore.target == "instance"
+            root = restore.instance_id.url if to_instance else restore.get_base_url()
             known = restore.status == "done" and root
             restore.url = known and f"{root.rstrip('/')}/web?db={restore.database_name}"
 
@@ -225,13 +226,11 @@ class BackupRestore(models.Model):
     def _record_loss(self, event):
         code, error = failure_of(event)
         hint = messages._(
-            "On this server nothing of it remains. On an instance, look there: the database "
-            "%(name)s may be there half restored, and has to be dropped.",
+            "Look whether the database %(name)s is there. On this server it appears only when it "
+            "is complete. On an instance it may be there half restored, and has to be dropped.",
             name=self.database_name,
         )
         self._mark_failed(code, error, hint)
-        if self.target == "server":
-            self._request_sweep()
 
     def _give_back_restore(self, task):
         """What stands half restored on a server is nothing to begin anew by ourselves."""
@@ -243,7 +242,7 @@ class BackupRestore(models.Model):
     def _plan_tasks(self):
         """Nothing follows from the end of a restore."""
 
-    # --- what killed processes leave on PostgreSQL ----------------------------------------------
+    # --- what killed processes leave in the spool, and on PostgreSQL ----------------------------
 
     @api.model
     def _request_sweep(self):
@@ -255,12 +254,16 @@ class BackupRestore(models.Model):
 
     @api.model
     def _record_sweep(self, task, event):
+        now = fields.Datetime.now()
         if event["event"] in ("failed", "lost"):
             # A PostgreSQL that is away is asked again.
-            task._wait(fields.Datetime.now() + SWEEP_PAUSE)
+            task._wait(now + SWEEP_PAUSE)
         elif event["event"] == "done" and task.due_at > task.begun_at:
             # Requested again meanwhile.
             task._wait(task.due_at)
+        elif event["event"] == "done" and event.get("left"):
+            # In use: soon at first, later as rarely as the others.
+            task._wait(now + min(datetime.timedelta(minutes=task.attempt), SWEEP_PAUSE))
 
     # --- what the engine is told ----------------------------------------------------------------
 

@@ -142,6 +142,7 @@ class BackupRunArchive(models.Model):
         if event["event"] == "done":
             for result in event["copies"]:
                 self._record_deleted_copy(self.copy_ids.browse(result["id"]), result)
+            self._give_up_unfinished()
         elif event["event"] in ("failed", "lost"):
             _code, error = failure_of(event)
             self.copy_ids.filtered(lambda copy: copy._is_to_be_deleted())._postpone(error)
@@ -157,6 +158,21 @@ class BackupRunArchive(models.Model):
         else:
             self._log(f"Not deleted in {place}, tried again later: {result['error']}")
             copy._postpone(result["error"])
+
+    def _give_up_unfinished(self):
+        """Have removed what is left of copies that were never made: of the archive there is no
+        whole one any more to make them from."""
+        if not self.copy_ids._whole():
+            unfinished = self.copy_ids.filtered(
+                lambda copy: copy.status == "failed"
+                and copy.path
+                and not copy.stored_at
+                and copy.destination_id.may_delete
+            )
+            unfinished._request_deletion(
+                self.env._("The archive was deleted before it was copied there."),
+                by_retention=False,
+            )
 
     # --- what lost attempts leave ---------------------------------------------------------------
 

@@ -139,15 +139,10 @@ class BackupRunReading(models.Model):
             self._log(f"The verification was not done, ask again: {code}: {error}")
         else:
             return
-        if event["event"] == "lost":
-            self._sweep_after(task)
         self.copy_ids.reading_requested = False
 
     def _give_back_verify(self, task):
-        self._sweep_after(task)
-
-    def _sweep_after(self, task):
-        """Have dropped what a process that was killed may have left on PostgreSQL."""
+        """Have dropped what a drill may have left that did not end in time."""
         if task.level == DRILL:
             self.env["backup.restore"]._request_sweep()
 

@@ -13,7 +13,7 @@ from ...engine import messages
 from ...engine.errors import BackupError, InternalError
 from ...engine.messages import joined
 from .backup_task import NOT_BEGUN
-from .kinds import in_places, may_begin
+from .kinds import KINDS, in_places, may_begin
 
 _logger = logging.getLogger(__name__)
 
@@ -172,6 +172,8 @@ class BackupTaskExecution(models.Model):
         if event["event"] == "renewed":
             self.env["backup.copy"]._record_renewed(event)
             return
+        if event["event"] == "lost" and KINDS[self.kind].leaves:
+            self.env["backup.restore"]._request_sweep()
         self._call("record", event)
         if event["event"] in LAST_WORDS:
             self._finish()

@@ -63,6 +63,7 @@ class Kind:
     :ivar priority: lower comes first
     :ivar place: ``BACKUP``, ``SPARE`` or ``ASIDE``
     :ivar may_begin: SQL that is true of a row ``task`` that may begin now
+    :ivar leaves: whether a process that is killed at it leaves files on its machine, or a database
     """
 
     label: object
@@ -71,6 +72,7 @@ class Kind:
     priority: int
     place: str = SPARE
     may_begin: SQL = dataclasses.field(default_factory=lambda: SQL("TRUE"))
+    leaves: bool = False
 
 
 # What somebody waits for comes before the schedule, and what can wait after it.
@@ -78,14 +80,18 @@ NOTIFY, RESTORE, MANUAL, SCHEDULE, REQUESTED, LATER = 0, 10, 20, 21, 30, 40
 
 KINDS = {
     "notify": Kind(_lt("Alerts"), "backup.alert", "", NOTIFY, ASIDE),
-    "restore": Kind(_lt("Restore"), "backup.restore", "restore_id", RESTORE, BACKUP),
-    "backup": Kind(_lt("Backup"), "backup.run", "run_id", SCHEDULE, BACKUP, MAY_BACK_UP),
+    "restore": Kind(
+        _lt("Restore"), "backup.restore", "restore_id", RESTORE, BACKUP, leaves=True
+    ),
+    "backup": Kind(
+        _lt("Backup"), "backup.run", "run_id", SCHEDULE, BACKUP, MAY_BACK_UP, leaves=True
+    ),
     "discover": Kind(_lt("Discovery"), "backup.run", "run_id", SCHEDULE, BACKUP, MAY_BACK_UP),
-    "verify": Kind(_lt("Verification"), "backup.run", "run_id", LATER),
+    "verify": Kind(_lt("Verification"), "backup.run", "run_id", LATER, leaves=True),
     "delete": Kind(_lt("Deletion"), "backup.run", "run_id", LATER),
-    "replicate": Kind(_lt("Replication"), "backup.run", "run_id", LATER),
+    "replicate": Kind(_lt("Replication"), "backup.run", "run_id", LATER, leaves=True),
     "discard": Kind(_lt("Clean-Up"), "backup.run", "run_id", LATER),
-    "sweep": Kind(_lt("Clean-Up of PostgreSQL"), "backup.restore", "", LATER),
+    "sweep": Kind(_lt("Clean-Up of This Server"), "backup.restore", "", LATER),
 }
 # An attempt at a run.
 ATTEMPTS = ("backup", "discover")

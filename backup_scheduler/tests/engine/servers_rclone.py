@@ -93,6 +93,7 @@ def webdav(folder, port=None):
     command = ["rclone", "serve", "webdav", folder, "--addr", f"127.0.0.1:{port}"]
     command += ["--config", "", "--user", USER, "--pass", PASSWORD, "--dir-cache-time", "0s"]
     with running(Server("webdav", port, command)) as server:
+        server.folder = folder
         yield server
 
 

@@ -208,6 +208,15 @@ class Server:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
+    def halt(self):
+        """Let it hang: it takes connections and says nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+        self.signal_sessions(signal.SIGSTOP)
+
+    def resume(self):
+        self.signal_sessions(signal.SIGCONT)
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self):
         if self._process is None:
             return

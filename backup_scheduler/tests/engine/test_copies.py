@@ -8,9 +8,9 @@ from engine import copies as copies_module
 from engine import destinations
 from engine import throttle as throttle_module
 from engine.destinations.local import LocalDestination
-from engine.errors import Cancelled
+from engine.errors import Cancelled, DestinationFailed, Truncated
 from engine.throttle import Throttle
-from fake_odoo import ARCHIVE
+from fake_odoo import ARCHIVE, prefork_cut
 from orders import backup_order, copy_order, left_in
 from orders import run_here as run
 from waiting import PATIENCE, Clock, beside, joined
@@ -205,3 +205,53 @@ def test_an_upload_with_a_limit_holds_up_neither_the_server_nor_the_end_of_a_can
         run(order, cancel)
     assert ended == [True, True], "the limit was lifted: no upload was ended under its follower"
     assert not [name for name in left_in(folder) if name.startswith("second/")]
+
+
+class GoneDestination(LocalDestination):
+    """One that breaks down at ``step``, and is away when it comes to tidying up."""
+
+    def __init__(self, path, step="write"):
+        super().__init__(path)
+        self.step = step
+
+    def begin(self, path, owner, token, spool=None):
+        if self.step == "connect":
+            raise DestinationFailed("It is away.")
+        upload = super().begin(path, owner, token)
+        if self.step == "begin":
+            error = DestinationFailed("It went away before it answered.")
+            error.in_order = False
+            raise error
+        setattr(upload, self.step, gone)
+        if self.step != "commit":
+            upload.abort = gone
+        return upload
+
+
+def gone(*_arguments):
+    raise DestinationFailed("It went away.")
+
+
+@pytest.mark.parametrize(
+    ("step", "in_order"),
+    [("connect", True), ("begin", False), ("write", False), ("flush", False), ("commit", False)],
+)
+def test_a_failure_tells_whether_something_of_the_archive_may_be_left(
+    odoo, folder, monkeypatch, step, in_order
+):
+    monkeypatch.setitem(destinations.KINDS, "gone", GoneDestination)
+    place = copy_order(folder, "first", kind="gone")
+    place["settings"]["step"] = step
+    with pytest.raises(DestinationFailed) as failed:
+        run(backup_order(odoo, folder, [place]))
+    assert failed.value.as_dict().get("in_order", True) == in_order
+
+
+def test_a_run_that_fails_at_its_server_tells_what_a_destination_kept(odoo, folder, monkeypatch):
+    monkeypatch.setitem(destinations.KINDS, "gone", GoneDestination)
+    odoo.how = prefork_cut
+    place = copy_order(folder, "first", kind="gone")
+    place["settings"]["step"] = "flush"
+    with pytest.raises(Truncated) as failed:
+        run(backup_order(odoo, folder, [place]))
+    assert failed.value.as_dict()["in_order"] is False

@@ -1,5 +1,6 @@
 """The restore drill: into a scratch database of a real PostgreSQL, counted, and dropped again."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import zipfile
 
 import places
+import psycopg2
 import pytest
 import restore_world as world
 from engine.archive.verify import verify
@@ -21,7 +23,17 @@ from engine.errors import (
     TimeLimit,
     Truncated,
 )
-from engine.restore.scratch import Scratch, drill, is_scratch, scratch_name, sweep
+from engine.restore.scratch import (
+    CREATE,
+    Scratch,
+    drill,
+    identified,
+    is_scratch,
+    left,
+    scratch_name,
+    sweep,
+)
+from engine.restore.server import DatabaseServer
 from waiting import beside, joined, until
 
 DRILL = """
@@ -257,6 +269,35 @@ class killed_drill:  # noqa: N801 - used as a statement
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         until(lambda: not world.locks(self._cluster))
+
+
+def test_a_scratch_database_that_cannot_be_dropped_yet_is_told(cluster):
+    """It is being made, is in use, or its killed session is in the middle of a statement."""
+    name, server = scratch_name("drill", "stuck"), cluster.dsn()
+    with no_database_made(cluster):
+        making = beside(make_scratch, server, name)
+        until(lambda: left(server) == [name], "the database is being made")
+        assert sweep(server) == []
+    joined(making)
+    assert left(server) == [name]
+    assert sweep(server) == [name]
+    assert left(server) == []
+
+
+def make_scratch(server, name):
+    with DatabaseServer(server).session() as session:
+        session.rows(identified(CREATE, name))
+
+
+@contextlib.contextmanager
+def no_database_made(cluster):
+    """Inside, whoever makes a database waits."""
+    holder = psycopg2.connect(dbname="postgres", **cluster.dsn("postgres"))
+    try:
+        holder.cursor().execute("LOCK TABLE pg_database IN SHARE MODE")
+        yield
+    finally:
+        holder.close()
 
 
 def test_a_sweep_drops_no_database_that_is_not_ours(cluster):

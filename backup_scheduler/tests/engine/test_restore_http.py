@@ -14,6 +14,7 @@ from engine.errors import (
     RestoreFailed,
     RestoreRefused,
     SpoolFailed,
+    WorkerLost,
     WrongMasterPassword,
 )
 from engine.restore.http import restore
@@ -25,6 +26,12 @@ odoo, archive, back = world.odoo, world.archive, world.back
 
 
 # --- what is sent -------------------------------------------------------------------------------
+
+
+def test_who_lost_the_task_sends_nothing(odoo, back):
+    with pytest.raises(WorkerLost):
+        back(control=Control(permission=lambda _timeout: None))
+    assert odoo.restore_forms() == []
 
 
 def test_the_archive_arrives_as_it_is_beside_what_is_wanted(odoo, back):

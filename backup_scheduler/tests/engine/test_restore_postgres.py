@@ -6,11 +6,12 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import places
 import pytest
 import restore_world as world
-from engine.control import Control
+from engine.control import PERMISSION_LASTS, Control
 from engine.errors import (
     Cancelled,
     Damaged,
@@ -19,6 +20,7 @@ from engine.errors import (
     NoSpace,
     RestoreFailed,
     RestoreRefused,
+    WorkerLost,
 )
 from engine.restore import filestore
 from engine.restore.postgres import restore, sweep
@@ -123,6 +125,20 @@ def test_a_restored_database_is_complete_and_its_role_s_own(cluster, restored, s
     collation = "SELECT datcollate FROM pg_database WHERE datname = current_database()"
     assert cluster.psql(collation, NAME) == "C"
     assert world.OWN_LOCK.sub(b"", world.dump_sql(cluster, NAME)) == world.OWN_LOCK.sub(b"", sql)
+
+
+@pytest.mark.parametrize("answer", [None, -PERMISSION_LASTS - 1])
+def test_who_lost_the_task_gives_no_database_its_name(restored, sql, cluster, folder, answer):
+    asked_at = []
+
+    def permission(_timeout):
+        asked_at.append((is_gone(cluster, folder), len(world.scratch_databases(cluster))))
+        return answer and time.monotonic() + answer
+
+    with pytest.raises(WorkerLost):
+        restored(sql, control=Control(permission=permission))
+    assert asked_at == [(True, 1)], "once all is there but the names"
+    assert is_gone(cluster, folder)
 
 
 def test_the_files_are_those_of_the_archive(restored, sql, folder):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 
 import pytest
 import restore_world
@@ -141,14 +142,19 @@ def test_a_damaged_copy_is_not_restored(odoo, folder, cluster):
     assert (copy["ok"], copy["bad"]) == (False, True)
 
 
-def test_sweeping_drops_what_a_killed_drill_left(cluster):
+def test_sweeping_removes_what_a_killed_drill_left(cluster, folder):
     from engine.restore.scratch import scratch_name
+
+    spool = pathlib.Path(folder, "spool")
+    spool.mkdir()
+    (spool / "verify-1-1.spool").write_bytes(b"half an archive")
 
     cluster.tool("createdb", scratch_name("drill", "killed"), role="odoo")
     assert restore_world.scratch_databases(cluster)
     place = {"server": cluster.dsn(), "filestores": ""}
-    assert run_here({"action": "sweep", "servers": [place]}) == {}
+    assert run_here({"action": "sweep", "spool": str(spool), "servers": [place]}) == {"left": []}
     assert restore_world.scratch_databases(cluster) == []
+    assert list(spool.iterdir()) == []
 
 
 # --- to a PostgreSQL ----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ CONTENT = b"archive"
 LARGE = bytes(range(256)) * (17 * MIB // 256) + b"end"
 PUBLISHED = ({PATH: CONTENT, f"{PATH}.json": CATALOGUE}, [])
 NOTHING = ({}, [])
+BEGINNING = r"\?uploads$"
 PART = r"partNumber="
 COMPLETION = r"zip\?uploadId="
 

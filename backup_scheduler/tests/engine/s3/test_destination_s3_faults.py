@@ -8,6 +8,7 @@ from devenv.processes import free_port
 from engine.destinations import s3_bucket, s3_parts
 from engine.errors import BackupError, DestinationFailed, Immutable, NoSpace
 from s3_archives import (
+    BEGINNING,
     CATALOGUE,
     COMPLETION,
     CONTENT,
@@ -156,17 +157,32 @@ def test_a_server_that_is_killed_is_a_failure_and_no_hang(monkeypatch):
             upload.abort()
 
 
+def lose(handler):
+    """The server does what it is asked for, and its answer gets lost."""
+    handler.hand_on(handler.body())
+    handler.break_off()
+
+
+def test_an_upload_that_is_begun_twice_is_open_once(server, proxy, destination):
+    proxy.early = when("POST", BEGINNING, lose, times=1)
+    publish(destination)
+    assert state(server) == PUBLISHED
+
+
+def test_an_upload_whose_beginning_was_never_answered_may_be_open(server, proxy, destination):
+    proxy.early = when("POST", BEGINNING, lose)
+    with pytest.raises(DestinationFailed, match="connection broke") as failed:
+        destination.begin(PATH, OWNER, "token")
+    assert server.uploads()
+    assert failed.value.as_dict()["in_order"] is False
+
+
 # --- the completion -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", [COMPLETION, r"json$"], ids=["archive", "catalogue"])
 def test_an_answer_that_was_lost_is_no_failure(server, proxy, destination, step):
     """The server has done it; asked again, it says that there is no upload, or something else."""
-
-    def lose(handler):
-        handler.hand_on(handler.body())
-        handler.break_off()
-
     method = "POST" if step == COMPLETION else "PUT"
     proxy.early = when(method, step, lose, times=1)
     proxy.fault = when("POST", COMPLETION, canned(404, "NoSuchUpload"))

@@ -8,7 +8,7 @@ import threading
 import places
 import pytest
 import servers_sftp
-from engine.destinations import sftp_session, sftp_upload
+from engine.destinations import sftp_protocol, sftp_session, sftp_upload
 from engine.destinations.sftp import SFTPDestination
 from engine.errors import Damaged, DestinationFailed, NoSpace
 from sftp_uploads import (
@@ -39,6 +39,23 @@ def test_a_connection_that_is_lost_is_a_failure_and_nothing_stays(server, destin
             write_until_it_fails(upload)
         assert is_part(root)
     assert places.files(root) == []
+
+
+def test_a_part_whose_making_was_never_answered_may_be_there(
+    server, destination, root, monkeypatch
+):
+    create = sftp_protocol.Protocol.create
+
+    def lose(protocol, path):
+        create(protocol, path)
+        server.signal_sessions(signal.SIGKILL)
+        raise EOFError
+
+    monkeypatch.setattr(sftp_protocol.Protocol, "create", lose)
+    with pytest.raises(DestinationFailed, match="was lost") as failed:
+        destination.begin(PATH, OWNER, "run-1")
+    assert is_part(root)
+    assert failed.value.as_dict()["in_order"] is False
 
 
 def test_a_connection_that_is_lost_before_the_commit_leaves_nothing(server, destination, root):
