@@ -144,7 +144,14 @@ class Protocol:
         self._largest_read, self._largest_write = self._ask_limits()
 
     def _start(self):
-        self._transmit(struct.pack(">IBI", 5, INIT, VERSION))
+        try:
+            self._transmit(struct.pack(">IBI", 5, INIT, VERSION))
+        except TimeoutError:
+            raise
+        except OSError:
+            # Closed already: what was said before is still there, and tells why.
+            self._packet()
+            raise
         kind, fields = self._packet()
         if kind != VERSION_REPLY or fields.number() < VERSION:
             raise NotSFTP("the server speaks a version of SFTP that is too old")

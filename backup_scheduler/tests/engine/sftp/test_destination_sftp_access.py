@@ -19,7 +19,7 @@ from engine.errors import (
     LibraryMissing,
 )
 from sftp_uploads import EVERY_METHOD
-from waiting import beside, joined
+from waiting import beside, joined, until
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +277,18 @@ def test_an_account_without_sftp_is_told(tmp_path, options, reason):
         with pytest.raises(DestinationFailed, match=reason) as raised:
             SFTPDestination(**server.settings()).check()
         assert "Subsystem sftp internal-sftp" in raised.value.hint
+
+
+def test_what_a_login_said_that_has_ended_already_is_told(tmp_path, monkeypatch):
+    """Who is first, the login that ends or we who speak SFTP to it, is for the machine to say."""
+    really_speak = sftp_session.Protocol
+
+    def speak(channel):
+        until(lambda: channel.closed)
+        return really_speak(channel)
+
+    monkeypatch.setattr(sftp_session, "Protocol", speak)
+    options = ["ChrootDirectory none", "ForceCommand /bin/echo Welcome"]
+    spoken = pytest.raises(DestinationFailed, match="something else is said there")
+    with servers_sftp.sftp_server(str(tmp_path / "sftp"), options=options) as server, spoken:
+        SFTPDestination(**server.settings()).check()
