@@ -48,17 +48,25 @@ class Worker:
         self._reap_at = 0
 
     def run(self):
-        """Work until told to stop or idle for long; return at once when another worker is here."""
+        """Work until told to stop or idle for long. Where another worker is here, wait for its end
+        (``stay``), or return at once."""
         # It has booted: see BOOT_LIMIT.
         signal.alarm(0)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         # Odoo's log names the database of each line by it.
         threading.current_thread().dbname = self.dbname
+        if self._take_seat():
+            return
+        _logger.info("Another backup worker is at work on %s", self.dbname)
+        while self.stay and not self._stopping and not self._take_seat():
+            time.sleep(POLL)
+
+    def _take_seat(self):
+        """Work in the seat of this machine's worker; return whether it was free."""
         with worker_seat(self.dbname, self._inherited_seat) as seat:
             if not seat:
-                _logger.info("Another backup worker is at work on %s", self.dbname)
-                return
+                return False
             self.executor = Executor(self.registry, seat)
             self.runner = Runner(self.executor)
             _logger.info("Backup worker of %s at work", self.dbname)
@@ -67,6 +75,7 @@ class Worker:
             finally:
                 self._end_all()
         _logger.info("Backup worker of %s ends", self.dbname)
+        return True
 
     def _stop(self, number, frame):
         self._stopping = True

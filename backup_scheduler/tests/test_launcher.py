@@ -15,8 +15,10 @@ from odoo.tests import BaseCase
 from odoo.tools import config, mute_logger
 
 from .. import launcher
+from ..worker import Worker
 
 LOGGER = "odoo.addons.backup_scheduler.launcher"
+WORKER_MODULE = "odoo.addons.backup_scheduler.worker"
 # Whoever is started knows nothing of this Odoo's addons path.
 ADDONS = os.path.dirname(os.path.dirname(launcher.__file__))
 IMPORTS = f"""
@@ -189,3 +191,38 @@ class TestLauncher(BaseCase):
 
 
 REAL_POPEN = subprocess.Popen
+
+
+class TestWaitingForTheSeat(BaseCase):
+    """A worker of a service manager, on a machine where Odoo has started one already."""
+
+    def _run(self, stay, seats):
+        """Run a worker that finds the seat as ``seats`` says; return in how many it worked."""
+        worked, left = [], iter(seats)
+
+        @contextlib.contextmanager
+        def seat(_dbname, _inherited):
+            yield next(left)
+
+        worker = Worker.__new__(Worker)
+        worker.dbname, worker.stay = "books", stay
+        worker._inherited_seat, worker._stopping, worker.registry = None, False, None
+        with (
+            patch(f"{WORKER_MODULE}.worker_seat", seat),
+            patch(f"{WORKER_MODULE}.POLL", 0),
+            patch.object(Worker, "_loop", lambda one: worked.append(one)),
+            patch.object(Worker, "_end_all", lambda one: None),
+            patch("signal.signal"),
+            patch("signal.alarm"),
+        ):
+            worker.run()
+        return len(worked)
+
+    def test_it_waits_where_it_is_to_stay(self):
+        self.assertEqual(self._run(True, [None, None, "seat"]), 1)
+
+    def test_it_ends_at_once_where_it_is_not(self):
+        self.assertEqual(self._run(False, [None, "seat"]), 0)
+
+    def test_it_takes_a_seat_that_is_free(self):
+        self.assertEqual(self._run(False, ["seat"]), 1)
