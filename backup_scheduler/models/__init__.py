@@ -16,6 +16,7 @@ from .job import backup_job_planning
 from .job import backup_job_advice
 from .job import backup_job_calendar
 from .run import backup_run
+from .run import backup_run_making
 from .run import backup_run_status
 from .run import backup_run_execution
 from .run import backup_run_recording
@@ -24,6 +25,7 @@ from .run import backup_run_reading
 from .run import backup_run_archive
 from .restore import backup_run_restore
 from .run import backup_copy
+from .run import backup_copy_status
 from .run import backup_run_progress
 from .job import backup_job_retention
 from .destination import backup_destination_retention

@@ -24,6 +24,7 @@ from . import test_deletion
 from . import test_demo
 from . import test_destination_kinds
 from . import test_destination_policies
+from . import test_destination_renewals
 from . import test_dispatcher
 from . import test_dispatcher_missed
 from . import test_dispatcher_robust

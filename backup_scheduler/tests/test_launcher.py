@@ -204,6 +204,8 @@ class TestWaitingForTheSeat(BaseCase):
         def seat(_dbname, _inherited):
             yield next(left)
 
+        thread = threading.current_thread()
+        self.addCleanup(setattr, thread, "dbname", getattr(thread, "dbname", None))
         worker = Worker.__new__(Worker)
         worker.dbname, worker.stay = "books", stay
         worker._inherited_seat, worker._stopping, worker.registry = None, False, None
