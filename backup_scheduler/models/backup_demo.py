@@ -225,6 +225,7 @@ class BackupDemo(models.AbstractModel):
             "backup",
             now + LONG_AGO,
             running,
+            begun_at=now - datetime.timedelta(minutes=4),
             stage="download",
             progress=43,
             received=361 * MEGABYTE,
