@@ -31,7 +31,9 @@ def fresh(cluster, server, database, seed):
     """Give the server a new database, with nothing left of an earlier session."""
     cluster.ensure_role(server.role)
     cluster.drop(database)
-    shutil.rmtree(server.data_dir / "backup_scheduler", ignore_errors=True)
+    for folder in ("backup_scheduler", "filestore"):
+        # Databases that an earlier session restored had files too.
+        shutil.rmtree(server.data_dir / folder, ignore_errors=True)
     seed.create(server, database)
 
 
