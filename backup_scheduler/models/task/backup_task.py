@@ -66,7 +66,7 @@ class BackupTask(models.Model):
     run_id = fields.Many2one("backup.run", "Run", readonly=True, ondelete="cascade")
     restore_id = fields.Many2one("backup.restore", readonly=True, ondelete="cascade")
     instance_id = fields.Many2one("backup.instance", readonly=True, ondelete="cascade")
-    company_id = fields.Many2one("res.company", readonly=True)
+    company_id = fields.Many2one(related="run_id.company_id", store=True)
     due_at = fields.Datetime("Due", required=True, readonly=True)
     priority = fields.Integer(
         readonly=True, aggregator=None, default=0, help="Lower comes first."
