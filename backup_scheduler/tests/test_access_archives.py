@@ -170,6 +170,9 @@ class TestArchivesOfCompanies(BackupCase):
 
     def test_restores_and_copies_follow_their_instance(self):
         run, restore = self._archive(self.env.company)
+        tasks = restore.task_ids
         run.instance_id.company_id = self.theirs
+        self.assertEqual(tasks.company_id, self.theirs)
+        self.assertFalse(self._seen(tasks))
         self.assertEqual((run.copy_ids.company_id, restore.company_id), (self.theirs,) * 2)
         self.assertFalse(self._seen(restore) or self._seen(run.copy_ids))

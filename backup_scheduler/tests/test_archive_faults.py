@@ -142,6 +142,16 @@ class TestNothingStopsTheOthers(FaultCase):
         self.assertFalse(run.copy_ids.reading_requested)
         self.assertEqual((restore.status, run.task_ids), ("failed", self.Task))
 
+    def test_no_run_stays_queued_without_a_task(self):
+        run = self._running(job=self._make_job(max_attempts=1))
+        self._lose(run)
+        self._take(task_id=self._abandoned().task_ids.id)
+        run.retry()
+        self.env.flush_all()
+        self._held(run)._end_unrecordable(KeyError("x"))
+        self.env.invalidate_all()
+        self.assertEqual((run.status, run.task_ids), ("failed", self.Task))
+
 
 class TestNothingTurnsGreen(FaultCase):
     def test_a_reading_that_does_not_look_for_it_lifts_no_finding(self):
@@ -220,6 +230,19 @@ class TestNothingTurnsGreen(FaultCase):
         self._report(run, {"event": "unreadable", "id": run.copy_ids.sorted("id")[0].id, **DAMAGED})
         self._report(run, {"event": "failed", **DAMAGED})
         self.assertEqual(run.copy_ids.sorted("id")[0].status, "failed")
+
+    def test_damage_that_a_restore_finds_on_its_way_is_repaired_from_the_other_copy(self):
+        second = self._make_destination("Second")
+        job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
+        run = self._stored(job=job)
+        run.restore("back")
+        self._take("w")
+        self._order(run)
+        self._report(run, {"event": "unreadable", "id": run.copy_ids[0].id, **DAMAGED})
+        done = {"event": "done", "database": "back", "checked": {}, "notes": []}
+        self._report(run, done)
+        self.assertEqual(run.copy_ids[0].status, "failed")
+        self.assertEqual(run.task_ids.mapped("kind"), ["replicate"])
 
     def test_a_restore_that_finds_damage_has_the_copies_read(self):
         run = self._stored()

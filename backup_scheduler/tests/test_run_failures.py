@@ -95,6 +95,28 @@ class TestFailures(BackupCase):
         self.assertIn("code -9", run.error)
         self.assertIn("Killed", run.error)
 
+    def test_a_run_that_fails_before_it_sees_that_it_was_cancelled_is_not_tried_again(self):
+        run = self._running()
+        run.cancel()
+        self._report(run, failure())
+        self.assertRecordValues(run, [{"status": "cancelled", "error_code": "cancelled"}])
+        self.assertFalse(run.task_ids)
+
+    def test_a_discovery_that_ends_before_it_sees_that_it_was_cancelled_makes_no_backups(self):
+        run = self._running("")
+        run.cancel()
+        found = {"event": "done", "version": "19.0", "databases": ["sales", "stock"]}
+        self._report(run, found)
+        self.assertEqual((run.status, run.database_name), ("cancelled", ""))
+        self.assertEqual(run.job_id.run_ids, run)
+
+    def test_a_cancelled_run_that_is_given_back_is_not_queued_again(self):
+        run = self._running()
+        run.cancel()
+        self._held(run)._give_back()
+        self.assertEqual(run.status, "cancelled")
+        self.assertFalse(run.task_ids.filtered(lambda task: task.kind == "backup"))
+
     def test_a_cancelled_engine_ends_the_run_as_cancelled_and_not_as_failed(self):
         run = self._running()
         run.cancel()

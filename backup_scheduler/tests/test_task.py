@@ -159,6 +159,16 @@ class TestCancelling(BackupCase):
         tasks["verify"].with_user(operator).cancel()
         self.assertFalse(tasks["verify"].exists())
 
+    def test_operators_cancel_no_restore_by_its_run(self):
+        run = self._stored()
+        restore = self.env["backup.restore"].browse(run.restore("back"))
+        self._take(task_id=restore.task_ids.id)
+        with self.assertRaises(AccessError):
+            run.with_user(self._user("operator")).cancel()
+        self.assertFalse(restore.task_ids.cancel_requested)
+        run.with_user(self._user("manager")).cancel()
+        self.assertTrue(restore.task_ids.cancel_requested)
+
     def test_a_task_leads_to_what_it_is_about(self):
         run = self._stored()
         run.verify()

@@ -240,7 +240,8 @@ class BackupRestore(models.Model):
         self.cancel()
 
     def _plan_tasks(self):
-        """Nothing follows from the end of a restore."""
+        """A copy that a restore has found damaged is replaced from another one."""
+        self.run_id._plan_tasks()
 
     # --- what killed processes leave in the spool, and on PostgreSQL ----------------------------
 

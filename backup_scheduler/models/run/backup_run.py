@@ -262,8 +262,11 @@ class BackupRun(models.Model):
         for run in self.sudo():
             if run.status == "queued":
                 run._mark_cancelled(messages._("Cancelled by %(user)s.", user=self.env.user.name))
-            else:
-                run._task_at_work().cancel_requested = True
+                continue
+            task = run._task_at_work()
+            if task.restore_id:
+                self._require_manager()
+            task.cancel_requested = True
         return True
 
     def retry(self):

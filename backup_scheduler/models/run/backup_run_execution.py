@@ -82,7 +82,8 @@ class BackupRunExecution(models.Model):
         self.env.cr.execute(
             """
             UPDATE backup_run
-               SET status = CASE WHEN status = 'running' THEN 'failed' ELSE status END,
+               SET status = CASE WHEN status IN ('queued', 'running') THEN 'failed'
+                                 ELSE status END,
                    error_code = %s, error = %s, finished_at = %s, alert_due = TRUE
              WHERE id = %s
             """,

@@ -83,8 +83,6 @@ class BackupRunRecording(models.Model):
         error = WorkerLost(failure_of(event)[1])
         if self.stored_copies:
             self._end_with_what_is_stored(error.as_dict())
-        elif self._attempt_task().cancel_requested:
-            self._mark_cancelled(messages._("Cancelled."))
         else:
             self._mark_failed(error.as_dict())
 
@@ -107,6 +105,9 @@ class BackupRunRecording(models.Model):
     def _record_discovery(self, event):
         """Turn a run without a database into the runs of those that were found."""
         self.instance_id._record_server(event["version"], event["databases"])
+        if self._attempt_task().cancel_requested:
+            self._mark_cancelled(messages._("Cancelled."))
+            return
         if not event["databases"]:
             self._mark_failed(NoDatabase(messages._("The server has no database.")).as_dict())
             return

@@ -8,6 +8,7 @@ import psycopg2
 from odoo import fields, models
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 
+from ...engine import messages
 from ...engine.archive.levels import COMPLETE, level_of_finding
 from ...engine.errors import WorkerLost
 from ...engine.spool import human_size
@@ -139,7 +140,9 @@ class BackupRunStatus(models.Model):
             "traceback": failure.get("traceback"),
         }
         self._log(f"Attempt {self.attempt} failed: {failure['error_code']}: {failure['error']}")
-        if failure["retryable"] and self.attempt < self.max_attempts:
+        if self._attempt_task().cancel_requested:
+            self._mark_cancelled(messages._("Cancelled."))
+        elif failure["retryable"] and self.attempt < self.max_attempts:
             _logger.warning(
                 "Backup attempt %s of %s failed: job %r, instance %r, database %r: %s: %s",
                 self.attempt,

@@ -51,12 +51,12 @@ class BackupRunTasks(models.Model):
         due = {} if self.status in ACTIVE else self._archive_moments()
         for kind in DERIVED:
             task, moment = tasks.get(kind), due.get(kind)
-            if task and task.lease_token:
+            if task and (task.lease_token or task.due_at == moment):
                 # What follows is seen at its end.
-                continue
-            if moment and (not task or task.due_at != moment):
+                task._touch()
+            elif moment:
                 self.env["backup.task"]._plan(kind, moment, self)
-            elif task and not moment:
+            elif task:
                 task._remove()
 
     def _archive_moments(self):

@@ -225,7 +225,11 @@ class BackupTaskExecution(models.Model):
         self.env.invalidate_all(flush=False)
 
     def _give_back(self):
-        """The executor was told to stop: whoever comes next begins anew."""
+        """The executor was told to stop: whoever comes next begins anew, unless that is what
+        somebody wanted to stop."""
+        if self.cancel_requested:
+            self._end_by({"event": "lost", "exit_code": None, "tail": self._loss()})
+            return
         self._call("give_back")
         if self.exists() and self.sudo().lease_token:
             self._wait(self.due_at, attempt=self.attempt - 1)
