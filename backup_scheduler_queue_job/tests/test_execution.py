@@ -209,7 +209,8 @@ class TestExecution(QueueCase):
                 "copies": [{"id": each["id"], "ok": True} for each in order["copies"]],
             }
         )
-        self._perform(self._jobs())
+        (discard,) = [job for job in self._jobs() if job.args[0] == run.task_ids.id]
+        self._perform(discard)
         self.assertEqual(engine.made[0].order["action"], "discard")
         self.assertEqual(run.copy_ids.status, "failed")
 

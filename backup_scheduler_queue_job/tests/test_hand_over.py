@@ -92,8 +92,9 @@ class TestHandOver(QueueCase):
             self._expire_lease(run)
         self._dispatch()
         self._dispatch()
-        tasks = [job.args[0] for job in self._jobs()]
-        self.assertEqual(set(tasks), {run.task_ids.id for run in runs})
+        tasks = self.Task.browse(job.args[0] for job in self._jobs())
+        self.assertEqual(tasks.mapped("kind"), ["discard", "discard", "sweep"])
+        self.assertEqual(set(tasks.run_id), set(runs))
 
     def test_a_queue_job_that_was_cancelled_is_made_again(self):
         run = self._make_run()
