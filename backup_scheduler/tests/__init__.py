@@ -1,6 +1,7 @@
 from . import test_access
 from . import test_access_archives
 from . import test_access_companies
+from . import test_access_tasks
 from . import test_access_views
 from . import test_alert_channels
 from . import test_alert_concurrency
