@@ -3,12 +3,13 @@
 import json
 import shutil
 import textwrap
+import xmlrpc.client
 
 import pytest
 from devenv.paths import ROOT
 from devenv.seed import Seed
 from devenv.stack import addon_dependencies
-from world import World, good
+from world import SOON, World, good
 
 EXAMPLE = "backup_destination_example"
 SOURCE = "backup_source_dropped"
@@ -74,8 +75,19 @@ def extended(server, remote, tmp_path):
 
 
 def module(world, method, name=EXAMPLE):
+    """Install or uninstall an addon, once Odoo lets us: not while a scheduled action runs."""
     ids = world.rpc.call("ir.module.module", "search", [["name", "=", name]])
-    world.rpc.call("ir.module.module", method, ids)
+
+    def done():
+        try:
+            world.rpc.call("ir.module.module", method, ids)
+        except xmlrpc.client.Fault as refused:
+            if "scheduled action" not in refused.faultString:
+                raise
+            return False
+        return True
+
+    world.wait_until(done, SOON, f"{method} of {name}")
 
 
 def kinds(world, model="destination", field="kind"):

@@ -239,7 +239,7 @@ def gone(*_arguments):
 def test_a_failure_tells_whether_something_of_the_archive_may_be_left(
     odoo, folder, monkeypatch, step, in_order
 ):
-    monkeypatch.setitem(destinations.KINDS, "gone", GoneDestination)
+    monkeypatch.setitem(destinations.KINDS.targets, "gone", f"{__name__}:GoneDestination")
     place = copy_order(folder, "first", kind="gone")
     place["settings"]["step"] = step
     with pytest.raises(DestinationFailed) as failed:
@@ -248,7 +248,7 @@ def test_a_failure_tells_whether_something_of_the_archive_may_be_left(
 
 
 def test_a_run_that_fails_at_its_server_tells_what_a_destination_kept(odoo, folder, monkeypatch):
-    monkeypatch.setitem(destinations.KINDS, "gone", GoneDestination)
+    monkeypatch.setitem(destinations.KINDS.targets, "gone", f"{__name__}:GoneDestination")
     odoo.how = prefork_cut
     place = copy_order(folder, "first", kind="gone")
     place["settings"]["step"] = "flush"
