@@ -32,13 +32,13 @@ NOT_BEGUN = {
     "received": 0,
     "bytes_at": False,
 }
-# How often web clients hear of progress, and the changes that they hear of at once.
-NOTIFY_PAUSE = datetime.timedelta(seconds=2)
 # The fields of a run that are computed from its tasks.
 SEEN = (
     "work", "stage", "progress", "received", "cancel_requested", "retry_at",
     "verification_requested_at",
 )  # fmt: skip
+# How often web clients hear of progress, and the changes that they hear of at once.
+NOTIFY_PAUSE = datetime.timedelta(seconds=2)
 NOTIFIED = {"lease_token", "stage", "cancel_requested", "due_at", "kind"}
 
 
@@ -291,12 +291,6 @@ class BackupTask(models.Model):
         return os.path.join(root, self.env.cr.dbname)
 
     # --- the web clients ------------------------------------------------------------------------
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        tasks = super().create(vals_list)
-        tasks.run_id._notify_clients()
-        return tasks
 
     def write(self, vals):
         if not NOTIFIED.isdisjoint(vals):
