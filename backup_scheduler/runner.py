@@ -75,18 +75,18 @@ class Runner:
             task.engine.end()
 
     def give_back(self):
-        """Record the ends that were reached after all, and give back the other tasks.
+        """Record what was reached after all, and give back the tasks that are not done.
 
         After :meth:`stop`, where the executor was told to stop and no attempt is to count.
         """
         self.wait(0)
-        done = {token: event for token, event in self._unrecorded if event["event"] == "done"}
         try:
-            for token, task in self.tasks.items():
-                if token in done:
-                    self.executor.record(task, done[token])
-                else:
-                    self.executor.give_back(task)
+            for token, event in newest_progress(self._unrecorded):
+                # An end for which the stop is the reason is none.
+                if token in self.tasks and event["event"] not in ("failed", "lost"):
+                    self.executor.record(self.tasks[token], event)
+            for task in self.tasks.values():
+                self.executor.give_back(task)
         except DATABASE_ERRORS as error:
             # The leases run out, and the tasks are found lost.
             _logger.warning("Backup tasks cannot be given back: %s", first_line(error))

@@ -55,6 +55,14 @@ class TestDelivery(DeliveryCase):
         self.assertTrue(self._take_notify())
         self.assertFalse(self._take_notify())
 
+    def test_a_message_that_waits_for_an_executor_wakes_the_dispatcher_once(self):
+        cron = self.env.ref("backup_scheduler.ir_cron_dispatch")
+        self._dispatch()
+        self.assertTrue(self.Task._of("notify"))
+        self.env["ir.cron.trigger"].search([]).unlink()
+        self._dispatch()
+        self.assertFalse(self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)]))
+
     def test_what_was_sent_is_said_on_the_message_and_on_the_channel(self):
         self._send(OK)
         self.assertRecordValues(self.alert, [{"state": "sent", "attempts": 1, "error": False}])

@@ -12,8 +12,9 @@ from .test_archive_levels import FINDING
 
 MODELS = "odoo.addons.backup_scheduler.models"
 QUIET = (
-    f"{MODELS}.backup_restore", f"{MODELS}.backup_run_reading", f"{MODELS}.backup_run_status",
-    f"{MODELS}.backup_run_execution", "odoo.addons.backup_scheduler.executor",
+    f"{MODELS}.restore.backup_restore", f"{MODELS}.run.backup_run_reading",
+    f"{MODELS}.run.backup_run_status", f"{MODELS}.task.backup_task_execution",
+    "odoo.addons.backup_scheduler.executor",
 )  # fmt: skip
 AWAY = {"ok": False, "bad": False, "error_code": "destination_failed", "error": "I/O error"}
 DAMAGED = {"bad": True, "error_code": "damaged", "error": "SHA-256", "hint": "", "retryable": True}

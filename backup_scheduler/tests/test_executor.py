@@ -11,7 +11,8 @@ from odoo.tools import mute_logger
 from .. import executor as executor_module
 from ..executor import Executor
 from ..models.backup_secret_mixin import KEY_VARIABLE
-from .common import RUN_LOGGER, BackupCase, archive
+from ..runner import Runner
+from .common import AT_REST, RUN_LOGGER, BackupCase, archive
 
 EXECUTOR_LOGGER = executor_module.__name__
 READY = {"event": "ready", **archive()}
@@ -54,6 +55,20 @@ class TestExecutor(BackupCase):
         self.assertEqual(task.order["action"], "backup")
         self.assertEqual(task.token, self._task().lease_token)
         self.assertTrue(self._task().worker.startswith("seat:"), "So that it can be told")
+
+    def test_what_an_engine_reported_before_a_stop_is_recorded_before_its_task_is_given_back(self):
+        task = self.executor.claim()
+        runner = Runner(self.executor)
+        runner.tasks[task.token] = task
+        (copy,) = task.order["destinations"]
+        stored = {"id": copy["id"], "stored": True, **AT_REST}
+        ended = {"event": "failed", "error_code": "cancelled", "error": "Cancelled."}
+        for event in (READY, {"event": "stored", "copies": [stored]}, ended):
+            runner._deliver(task.token, event)
+        runner.give_back()
+        run = self._fresh()
+        self.assertRecordValues(run, [{"status": "verified", "task_ids": []}])
+        self.assertEqual(run.copy_ids.status, "stored")
 
     def test_there_is_no_task_where_nothing_is_queued(self):
         self.executor.claim()

@@ -183,10 +183,11 @@ class BackupAlert(models.Model):
         if task.lease_token:
             # What follows is seen at its end.
             return
-        if first:
-            self.env["backup.task"]._plan("notify", first.next_attempt_at)
-        else:
+        if not first:
             task._remove()
+        elif task.due_at != first.next_attempt_at:
+            # Planned once: the dispatcher asks at its end, and planning wakes it.
+            self.env["backup.task"]._plan("notify", first.next_attempt_at)
 
     def _take_next(self):
         """Return the next messages to be sent, which are marked as being sent."""

@@ -26,7 +26,7 @@ LAST_WORDS = ("done", "failed", "lost")
 # These say nothing about the record at hand.
 COLLISIONS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.errors.UniqueViolation)
 DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
-# A task that breaks whoever touches it is looked at again after so many minutes.
+# A task that not even its own record can end is tried again after this pause.
 BROKEN_PAUSE = datetime.timedelta(minutes=10)
 
 

@@ -21,7 +21,7 @@ _lt = LazyTranslate(__name__)
 # last; or a place of its own, beside them.
 BACKUP, SPARE, ASIDE = "backup", "spare", "aside"
 
-# An instance serves so many backups at a time, and a job may want its runs one after the other.
+# An instance limits its parallel backups, and a job may want its runs one after the other.
 MAY_BACK_UP = SQL(
     """
     EXISTS (
