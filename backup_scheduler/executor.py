@@ -159,6 +159,9 @@ class Executor:
 
     def _ordered(self, record):
         """Return the task with its order; what cannot even be ordered ends here."""
+        if not record.exists() or not record.lease_token:
+            # It ended when it began.
+            return Task(record.id, "", "", {})
         task = Task(record.id, record.kind, record.lease_token, {})
         try:
             with record.env.cr.savepoint():

@@ -162,6 +162,29 @@ class RobustBeyondJobs(BackupCase):
         self.assertEqual(self.Task.browse(task.id).run_id, sound)
         self.assertRecordValues(broken, [{"status": "failed", "error_code": "internal"}])
 
+    @mute_logger(RUN_LOGGER)
+    def test_a_run_that_cannot_even_begin_fails_alone(self):
+        broken, sound = self._make_run(), self._make_run("stock")
+        mark_running = type(self.Run)._mark_running
+
+        def mark_or_break(run, attempt):
+            if run == broken:
+                raise ValueError("Boom")
+            return mark_running(run, attempt)
+
+        self.patch(type(self.Run), "_mark_running", mark_or_break)
+        with self.enter_registry_test_mode():
+            executor = self._executor()
+            self.assertEqual([executor.claim().kind for _time in range(2)], ["", "backup"])
+        self.env.invalidate_all()
+        self.assertRecordValues(broken, [{"status": "failed", "error_code": "internal"}])
+        self.assertEqual(sound.status, "running")
+
+    def test_what_a_run_beyond_its_own_record_may_have_left_is_removed(self):
+        run = self._running()
+        self._held(run)._end_unrecordable(ValueError("Boom"))
+        self.assertRecordValues(run.task_ids, [{"kind": "discard", "is_at_work": False}])
+
     def _executor(self):
         from ..executor import Executor
 

@@ -100,7 +100,13 @@ class BackupTaskExecution(models.Model):
                 **NOT_BEGUN,
             }
         )
-        self._call("begin")
+        try:
+            with self.env.cr.savepoint():
+                self._call("begin")
+        except (*COLLISIONS, *DATABASE_ERRORS):
+            raise
+        except Exception as error:  # noqa: BLE001 - one broken task must not stop the others
+            self._end_broken(error)
 
     def _engine_order(self):
         """Return what an engine process is told to do, secrets included."""
@@ -213,6 +219,7 @@ class BackupTaskExecution(models.Model):
         if run := self.run_id:
             run._mark_unrecordable(error)
             self.env.cr.execute("DELETE FROM backup_task WHERE run_id = %s", (run.id,))
+            self._discard_beyond_recording(run.id)
         else:
             self.env.cr.execute(
                 """
@@ -223,6 +230,25 @@ class BackupTaskExecution(models.Model):
                 (self._clock() + BROKEN_PAUSE, self.id),
             )
         self.env.invalidate_all(flush=False)
+
+    @api.model
+    def _discard_beyond_recording(self, run_id):
+        """Have removed what a run that breaks whoever touches it may have left; by SQL."""
+        now = self._clock()
+        self.env.cr.execute(
+            """
+            INSERT INTO backup_task (kind, run_id, instance_id, company_id, due_at, priority,
+                                     attempt, requested_at)
+            SELECT 'discard', id, instance_id, company_id, %s, %s, 0, %s
+              FROM backup_run
+             WHERE id = %s AND status IN ('failed', 'cancelled')
+               AND EXISTS (
+                    SELECT 1 FROM backup_copy
+                     WHERE run_id = backup_run.id AND status = 'uploading' AND path IS NOT NULL
+               )
+            """,
+            (now + BROKEN_PAUSE, KINDS["discard"].priority, now, run_id),
+        )
 
     def _give_back(self):
         """The executor was told to stop: whoever comes next begins anew, unless that is what
