@@ -43,6 +43,17 @@ WORKERS = 6
 QUIET = 400
 # Seconds after which what still waits is told that its time has come.
 HURRY = 10
+# Tasks, messages that have no task yet, and scheduled actions that were woken.
+MOVING = """
+    SELECT 'task', kind, run_id, due_at FROM backup_task
+     UNION ALL
+    SELECT 'alert', event, id, next_attempt_at FROM backup_alert
+     WHERE state = 'pending' AND over_network
+     UNION ALL
+    SELECT 'action', cron.cron_name, cron.id, wake.call_at
+      FROM ir_cron_trigger wake JOIN ir_cron cron ON cron.id = wake.cron_id
+     WHERE wake.call_at <= now() AT TIME ZONE 'UTC' AND cron.active
+"""
 # What waits for a later time, for a server that was away, is not waited for.
 ITS_TIME_HAS_COME = """
     UPDATE backup_copy SET next_attempt_at = now() AT TIME ZONE 'UTC'
@@ -143,17 +154,18 @@ def pause(user, jobs):
 def settle(user):
     """Wait until nothing moves any more, and nothing waits."""
     world, hurry_at = user.world, time.monotonic()
+    moving = None
 
-    def moves():
-        nonlocal hurry_at
-        moving = user.rows("SELECT kind, run_id, due_at FROM backup_task ORDER BY id")
+    def settled():
+        nonlocal hurry_at, moving
+        moving = user.rows(MOVING)
         if moving and time.monotonic() >= hurry_at:
             user.cluster.psql(ITS_TIME_HAS_COME, BACKUPS)
             with contextlib.suppress(*UNAVAILABLE):
                 # Another dispatch may be at work.
                 world.dispatch()
             hurry_at = time.monotonic() + HURRY
-        return moving or world.leftovers() or world.engines()
+        moving = moving or world.leftovers() or world.engines()
+        return not moving
 
-    processes.wait_until(lambda: not moves(), QUIET)
-    assert not moves(), moves()
+    assert processes.wait_until(settled, QUIET), moving
