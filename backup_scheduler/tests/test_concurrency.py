@@ -205,9 +205,10 @@ class TestConcurrency(ConcurrencyCase):
         return run_id
 
     def _remove(self):
-        super()._remove()
+        result = super()._remove()
         with self._environment() as env:
             env["backup.destination"].browse(getattr(self, "place_ids", ())).unlink()
+        return result
 
     def test_what_is_requested_while_a_task_ends_is_not_forgotten(self):
         run_id = self._stored_in_two_destinations()

@@ -63,7 +63,7 @@ class BackupTask(models.Model):
         required=True,
         readonly=True,
     )
-    run_id = fields.Many2one("backup.run", "Run", readonly=True, ondelete="cascade")
+    run_id = fields.Many2one("backup.run", readonly=True, ondelete="cascade")
     restore_id = fields.Many2one("backup.restore", readonly=True, ondelete="cascade")
     instance_id = fields.Many2one("backup.instance", readonly=True, ondelete="cascade")
     company_id = fields.Many2one(related="run_id.company_id", store=True)
@@ -77,7 +77,7 @@ class BackupTask(models.Model):
     error_code = fields.Char(readonly=True, help="What the attempt before this one came to.")
     requested_at = fields.Datetime("Requested On", readonly=True, default=fields.Datetime.now)
     requested_by_id = fields.Many2one(
-        "res.users", "Requested By", readonly=True, ondelete="set null",
+        "res.users", readonly=True, ondelete="set null",
         help="Empty: a schedule or a policy asked for it.",
     )  # fmt: skip
     level = fields.Char(readonly=True, help="The level that a verification is to reach.")
