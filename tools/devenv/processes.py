@@ -18,6 +18,7 @@ MARK = "BACKUP_SCHEDULER_DEV"
 RUNNER_MARK = "BACKUP_SCHEDULER_RUNNER"
 FOREIGN = ("ODOO", "PG", "PYTHON", "OPENERP")
 STOP_TIMEOUT = 15  # seconds that a process has to end by itself
+EXEC_TIMEOUT = 5  # seconds until a process shows the program that it was started with
 POLL = 0.05
 # What keeps the ports of free_port() until this process ends: a server may start on one again.
 KEPT_PORTS = []
@@ -38,7 +39,7 @@ def marked_processes(name=None):
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
+            environment = _shown(folder, "environ").split(b"\0")
             zombie = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except OSError:  # it ended, or is another user's
             continue
@@ -47,6 +48,25 @@ def marked_processes(name=None):
         ):
             found.append(int(folder.name))
     return found
+
+
+def _shown(folder, name):
+    """Return what the kernel shows of a process, from its folder in /proc.
+
+    It shows nothing while another program takes the place of the one that is there (execve), which
+    has not ended yet when subprocess.Popen returns. Raises OSError once the process has ended, and
+    for a thread of the kernel.
+    """
+    contents = (folder / name).read_bytes()
+    if not contents:
+
+        def has_program():
+            (folder / "exe").readlink()
+            return (folder / "cmdline").read_bytes()
+
+        wait_until(has_program, EXEC_TIMEOUT)
+        contents = (folder / name).read_bytes()
+    return contents
 
 
 def end_marked(name=None, timeout=STOP_TIMEOUT):
@@ -76,7 +96,7 @@ def is_running(pid, word=""):
     """Whether the process lives, with `word` in its command line: ids are used again."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and word in Path(f"/proc/{pid}/cmdline").read_text()
+        return state != "Z" and word.encode() in _shown(Path(f"/proc/{pid}"), "cmdline")
     except OSError:
         return False
 
