@@ -23,6 +23,7 @@ from . import test_copies
 from . import test_cron_shapes
 from . import test_deletion
 from . import test_demo
+from . import test_destination_changes
 from . import test_destination_kinds
 from . import test_destination_policies
 from . import test_destination_renewals
