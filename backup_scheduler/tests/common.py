@@ -6,6 +6,7 @@ No test reaches a server or starts a process: both are put in at their one seam.
 import datetime
 import os
 import tempfile
+import warnings
 from unittest.mock import patch
 
 from cryptography.fernet import Fernet
@@ -76,6 +77,9 @@ class BackupCase(TransactionCase):
 
     def setUp(self):
         super().setUp()
+        # Odoo only warns of records that are compared with something else.
+        self.enterContext(warnings.catch_warnings())
+        warnings.filterwarnings("error", "unsupported operand type", UserWarning)
         launcher = patch(LAUNCHER)
         self.launched = launcher.start()
         self.addCleanup(launcher.stop)

@@ -62,12 +62,17 @@ class BackupRunTasks(models.Model):
     def _archive_moments(self):
         """Return when each derived kind of task is due."""
         copies = self.copy_ids
+        # What is missing elsewhere is made from one of these.
+        has_source = bool(copies._whole())
         return {
             "delete": first(
                 copy._deletion_moment() for copy in copies if copy._is_to_be_deleted()
             ),
-            "replicate": copies._whole()
-            and first(copy._copying_moment() for copy in copies if copy._is_to_be_copied()),
+            "replicate": first(
+                copy._copying_moment()
+                for copy in copies
+                if has_source and copy._is_to_be_copied()
+            ),
             "discard": first(
                 copy._discard_moment() for copy in copies if copy._is_to_be_discarded()
             ),
