@@ -108,9 +108,9 @@ class Executor:
             task.engine.publish()
 
     def record(self, task, event):
-        """Write down what the engine reports; return False when the task is no longer ours.
+        """Record what the engine reports; return False when the task is no longer ours.
 
-        What cannot be written down ends the task, and not whoever executes it.
+        An event that cannot be recorded ends the task, and not the executor.
         """
         event = storable(received(event))
         try:

@@ -16,7 +16,7 @@ HEARTBEAT = 10
 
 
 class Runner:
-    """Carries out tasks, an engine process each, for whoever waits in turns of :meth:`wait` and
+    """Executes tasks, each in an engine process; its caller alternates :meth:`wait` and
     :meth:`beat`.
 
     :param executor: the :class:`~.executor.Executor` that has claimed them

@@ -104,7 +104,7 @@ def parse_recipient(text, number):
     if is_secret(text):
         raise EncryptionFailed(
             _(
-                "Recipient %(number)s is a secret key. It must not be kept here: whoever has it "
+                "Recipient %(number)s is a secret key. It must not be kept here: anyone who has it "
                 "can read the archives.",
                 number=number,
             ),

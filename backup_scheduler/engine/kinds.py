@@ -85,7 +85,7 @@ class Registry:
     def load(self, name, code=None):
         """Return the class of a kind; raise :class:`KindMissing` where there is none.
 
-        :param code: what :meth:`order` has told of it, for a process in which it is not registered;
+        :param code: the result of :meth:`order`, for a process in which it is not registered;
             empty where the order was made without its addon
         """
         if not code and (code is not None or name not in self.targets):

@@ -2,7 +2,7 @@
 
 ``_("The server has no database %(name)r.", name=name)`` is a :class:`Message`: a text in English
 that carries its template and its values. Odoo's exporter finds the templates by the name of the
-function, and whoever shows the text renders it again in the language of the reader
+function, and the screen or mail that shows the text renders it in the language of the reader
 (``models/backup_message.py``). Logs and scripts read the English.
 
 What another program said (a server's own message, a line of its log) is a value, never a template.
@@ -139,7 +139,7 @@ def extracted(node, path=()):
     """Yield ``[path, packed message]`` for each message in plain values.
 
     They go beside the values, and are not written into them: what a remote says may look like
-    anything, and the values stay readable for whoever needs no other language.
+    anything, and the values stay readable in English.
     """
     if isinstance(node, Message):
         yield [list(path), packed(node)]

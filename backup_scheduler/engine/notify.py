@@ -1,8 +1,8 @@
-"""Sends alerts and pings: each within a time limit, each result told as an event.
+"""Sends alerts and pings: each within a time limit, each with an event for its result.
 
 A notice is ``{id, kind, key}`` and what :meth:`.channels.base.Channel.notice` of its kind returns.
-Its address is a secret: whoever knows it can write there. It stands in no message; what is told
-names the place alone.
+Its address is a secret, as anyone who knows it can post there. No message contains it; events name
+the host alone.
 """
 
 from .channels import channel_of

@@ -9,7 +9,7 @@ SERVER = "https://ntfy.sh"
 
 class NtfyChannel(PostChannel):
     LABEL = "ntfy"
-    NOTE = "Whoever knows the topic can read it: choose one that nobody guesses."
+    NOTE = "Anyone who knows the topic can read it: choose one that is hard to guess."
     SETTINGS = (
         Setting("server", "Server", server=True, default=SERVER),
         Setting("topic", "Topic", secret=True, required=True),

@@ -1,7 +1,7 @@
 """The levels of verification, in one table: what each is called, means, needs, and how it is found.
 
-Whoever needs to know something of a level asks this table. How the two ways of finding one work is
-in :mod:`.verify` (reading) and :mod:`..restore.scratch` (restoring).
+No other module restates any of it. The two ways of finding a level are in :mod:`.verify` (reading)
+and :mod:`..restore.scratch` (restoring).
 """
 
 from typing import NamedTuple

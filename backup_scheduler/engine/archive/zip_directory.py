@@ -270,7 +270,7 @@ def read_descriptor(source, entry, stop):
     if layout is None:
         raise Damaged(
             _(
-                "%(length)s bytes after %(name)s, at byte %(position)s, are nobody's.",
+                "%(length)s unexpected bytes after %(name)s, at byte %(position)s.",
                 length=length,
                 name=entry.name,
                 position=source.position,

@@ -44,7 +44,7 @@ class AppriseMissing(LibraryMissing, RetryableError):
 
 
 def accept(entered):
-    """Return an Apprise URL as it is stored, and the scheme and host that may be told of it.
+    """Return an Apprise URL as it is stored, and its scheme and host, which may be shown.
 
     Raises :class:`NoticeRefused` for what Apprise does not know or what reaches no network service.
     """

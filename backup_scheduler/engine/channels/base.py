@@ -52,8 +52,8 @@ class ChannelIncomplete(BackupError):
 class Channel(abc.ABC):
     """A service that messages are sent to over the network.
 
-    What a kind is told on construction are the settings of its form, and of each :class:`Address`
-    also its place, as ``<name>_host``. Constructing it connects to nothing.
+    The constructor takes the settings of the form, and the host of each :class:`Address` as
+    ``<name>_host``. It connects to nothing.
 
     :cvar LABEL: what people call the kind
     :cvar SETTINGS: the keywords that its form asks for
@@ -99,9 +99,9 @@ def accept_http(entered):
 
 @dataclass(frozen=True)
 class Address(Setting):
-    """Where messages go, which is a secret: whoever knows it can write there.
+    """The URL that messages are sent to: a secret, as anyone who knows it can post there.
 
-    :ivar accept: returns what is stored, and the place that may be told, for what somebody entered
+    :ivar accept: returns what is stored, and the host that may be shown, for the value entered
     """
 
     secret: bool = True

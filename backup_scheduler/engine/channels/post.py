@@ -13,12 +13,12 @@ ANSWER_TIMEOUT = 10
 # Characters of what the other side says that are worth telling.
 QUOTED = 300
 JSON = "application/json; charset=utf-8"
-# Kinds that have this very setting share it: whoever goes from one to the other keeps the address.
+# Kinds with this setting share its field: the address is kept when the kind is changed.
 ADDRESS = Address(
     "url",
     "Address",
-    help="Where the message is sent. Whoever knows it can write there: it is stored encrypted and "
-    "can be replaced, never read.",
+    help="The URL that messages are sent to. Anyone who knows it can post there, so it is stored "
+    "encrypted: it can be replaced, but not read.",
 )
 
 

@@ -29,8 +29,8 @@ def opened(copy, control):
     """Yield the destination of a copy (``id kind settings`` of an order); tell what it renews.
 
     The event ``renewed`` has the ``id`` of the copy and the ``changed_settings``, secrets among
-    them: they are for the owner alone, also where an error ends the work. Whoever opens the
-    destination of the same copy again has them already.
+    them: they are for the owner alone. It is sent also when an error ends the work. The settings of
+    the copy are updated, so that opening its destination again uses them.
     """
     destination = destination_of(copy)
     try:

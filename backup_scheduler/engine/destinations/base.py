@@ -9,8 +9,8 @@ from ..messages import _
 class Destination(abc.ABC):
     """A place that keeps archives, at relative paths with ``/`` as separator.
 
-    What a kind is told on construction are the settings of its form. Constructing it connects to
-    nothing; each method connects for itself, and leaves nothing open.
+    The constructor takes the settings of the form, and connects to nothing; each method connects
+    for itself, and leaves nothing open.
 
     Every method raises :class:`~..errors.DestinationFailed` (or another retryable kind, such as
     :class:`~..errors.NoSpace`) with a sentence for people that holds no secret. Nothing is retried
@@ -23,7 +23,7 @@ class Destination(abc.ABC):
     """
 
     # What people call the kind, the keywords that its form asks for (:class:`~..kinds.Setting`),
-    # and the keywords that :meth:`check` finds out and is told again from then on.
+    # and the keywords that :meth:`check` finds out, which the constructor takes from then on.
     LABEL = ""
     SETTINGS = ()
     KEPT = ()

@@ -260,8 +260,7 @@ UNSWEEPABLE = _(
     "them by itself after some days."
 )
 UNREADABLE = _(
-    "Archives cannot be read again from there: verifying them again, restoring from here and "
-    "importing are off."
+    "Archives cannot be read there: verification of stored copies, restore and import are off."
 )
 UNDELETABLE = _(
     "Archives cannot be deleted there: retention is off, and the file of this check stays."

@@ -188,7 +188,7 @@ class S3Destination(Destination):
 
     def _warnings(self):
         if self._reach["endpoint_url"].startswith("http:"):
-            yield _("The connection is not encrypted: whoever is in between can read the archives.")
+            yield _("The connection is not encrypted: others on the network can read the archives.")
         elif not self._reach["verify_tls"]:
             yield _("The server's certificate is not verified: it may be another server.")
 
@@ -326,7 +326,7 @@ def try_right(right, attempt, *arguments):
 
 WITHOUT = {
     "read": _(
-        "Archives cannot be read again: no verification of what is stored, and no restore."
+        "Archives cannot be read: verification of stored copies and restore are off."
     ),
     "list": _(
         "Archives cannot be listed: no import of what is there, and no removal of remains."

@@ -26,9 +26,8 @@ class Server:
 class Source(abc.ABC):
     """An Odoo server as this kind of connection reaches it. It is only ever read.
 
-    What a kind is told on construction are the settings of its form, and ``control`` (a
-    :class:`~..control.Control`), which stops it. Constructing it connects to nothing, and raises
-    what is wrong with the settings.
+    The constructor takes the settings of the form, and ``control`` (a :class:`~..control.Control`),
+    which stops it. It connects to nothing, and raises what is wrong with the settings.
     """
 
     # What people call the kind, and the keywords that its form asks for: see `~..kinds.Setting`.

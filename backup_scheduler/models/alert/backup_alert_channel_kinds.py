@@ -38,7 +38,7 @@ KINDS.register("mail", f"{__name__}:MailChannel")
 
 
 def field_of(kind, setting):
-    """Return the name of a setting's field. Kinds that have the one address in common share it."""
+    """Return the name of a setting's field. Kinds with the common address share its field."""
     return setting.name if setting == ADDRESS else f"{kind}_{setting.name}"
 
 

@@ -77,7 +77,7 @@ class BackupRunExecution(models.Model):
     # --- beyond recording -----------------------------------------------------------------------
 
     def _mark_unrecordable(self, error):
-        """End a run that breaks whoever touches it; by SQL, since its record may be why."""
+        """End a run whose events cannot be recorded; by SQL, as its record may be the cause."""
         self._notify_clients()
         self.env.cr.execute(
             """

@@ -203,8 +203,8 @@ class BackupTask(models.Model):
         return task
 
     def _touch(self):
-        """Let whoever ends it meanwhile see what this transaction changes: neither sees what the
-        other writes elsewhere, so both write this row, and one of them comes again."""
+        """Conflict with a transaction that ends the task meanwhile: neither sees what the other
+        writes elsewhere, so both write this row, and one of them is tried again."""
         self.env.cr.execute(
             "UPDATE backup_task SET write_date = %s WHERE id IN %s",
             (fields.Datetime.now(), tuple(self.ids)),
@@ -316,8 +316,8 @@ class BackupTask(models.Model):
     def _notify_progress(self, vals):
         """Notify of progress, unless that was done a moment ago; return what to write.
 
-        The moment is kept on the task, in the same update: whoever executes it, and however many
-        of them there are, clients are notified no more often.
+        The moment is kept on the task, in the same update: clients are notified no more often,
+        however many executors there are.
         """
         now = fields.Datetime.now()
         if all(task.notified_at and now - task.notified_at < NOTIFY_PAUSE for task in self):

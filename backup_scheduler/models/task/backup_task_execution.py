@@ -214,7 +214,7 @@ class BackupTaskExecution(models.Model):
         self._end_by({"event": "failed", **internal(error)})
 
     def _end_unrecordable(self, error):
-        """End what breaks whoever touches it; by SQL, since its record may be why."""
+        """End a task whose events cannot be recorded; by SQL, as its records may be the cause."""
         self.invalidate_recordset(flush=False)
         if run := self.run_id:
             run._mark_unrecordable(error)
@@ -233,7 +233,7 @@ class BackupTaskExecution(models.Model):
 
     @api.model
     def _discard_beyond_recording(self, run_id):
-        """Have removed what a run that breaks whoever touches it may have left; by SQL."""
+        """Plan the discard of what a run may have left whose events cannot be recorded; by SQL."""
         now = self._clock()
         self.env.cr.execute(
             """
@@ -251,8 +251,8 @@ class BackupTaskExecution(models.Model):
         )
 
     def _give_back(self):
-        """The executor was told to stop: whoever comes next begins anew, unless that is what
-        somebody wanted to stop."""
+        """Release the task of an executor that stops, for another one to begin anew; end it when
+        its cancellation was requested."""
         if self.cancel_requested:
             self._end_by({"event": "lost", "exit_code": None, "tail": self._loss()})
             return

@@ -16,7 +16,7 @@ from confinement import Confinement, limit_memory
 
 # Bytes of address space, of which Apprise with all its services takes 210 MB.
 MEMORY = 512 << 20
-# Seconds. Whoever asks ends this process long before; this is for when they were killed.
+# Seconds. The parent ends this process long before; this is for when the parent was killed.
 LIFE = 60
 NETWORK_ONLY = (
     "Enter the URL of a network service. What uses the desktop, the log, a program or a file of "
@@ -134,8 +134,8 @@ def scheme_of(service):
 
 
 def place_of(service):
-    """Return scheme and host. Where not each URL of the service names a host, what stands in its
-    place may be a token, and only the scheme is told."""
+    """Return scheme and host; the scheme alone where some URL of the service has a token in place
+    of the host."""
     place = f"{scheme_of(service)}://"
     if not service.host or not all("{host}" in template for template in service.templates):
         return place

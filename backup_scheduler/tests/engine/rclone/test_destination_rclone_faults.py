@@ -51,7 +51,7 @@ def test_missing_rights_are_named(root):
     with servers_rclone.ftp(root, servers_rclone.NO_READING) as server:
         found = reach(server).check()
     assert found["rights"] == {"write": True, "list": True, "read": False, "delete": True}
-    assert "cannot be read again" in found["warnings"][-1]
+    assert "cannot be read there" in found["warnings"][-1]
     with servers_rclone.ftp(root, servers_rclone.NO_DELETING) as server:
         found = reach(server).check()
     assert found["rights"] == {"write": True, "list": True, "read": True, "delete": False}
