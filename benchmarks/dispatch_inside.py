@@ -188,7 +188,7 @@ class Bench:
             "due jobs": lambda: dispatcher._due_jobs(now).ids,
             "plan a job": lambda: job.write({"next_run_at": now}) and job._plan_fire(now),
             "overlap": lambda: run._active_names(job),
-            "is any due": tasks._is_any_due,
+            "places due": tasks._places_due,
             "claim": lambda: tasks._claim("bench"),
             "renew leases": lambda: tasks._renew_leases(["token"]),
             "hold a task": lambda: tasks._held(1, "token"),

@@ -223,7 +223,7 @@ class Testable(BackupCase):
 
     def test_each_kind_of_work_starts_a_worker_and_nothing_else_does(self):
         run = self._stored()
-        self.assertFalse(self.Task._is_any_due())
+        self.assertFalse(self.Task._places_due())
         later, due = ago(minutes=-5), ago(minutes=5)
         cases = (
             ("verify", {"due_at": due}, True),
@@ -235,14 +235,14 @@ class Testable(BackupCase):
             with self.subTest(kind, **values):
                 task = self.Task._plan(kind, later, run)
                 task.write(values)
-                self.assertEqual(self.Task._is_any_due(), expected)
+                self.assertEqual(bool(self.Task._places_due()), expected)
                 task.unlink()
 
     def test_remains_of_a_lost_attempt_are_work(self):
         run = self._running(job=self._make_job(max_attempts=1))
         with mute_logger(RUN_LOGGER):
             self._report(run, {"event": "lost", "exit_code": -9, "tail": ""})
-        self.assertTrue(self.Task._is_any_due())
+        self.assertTrue(self.Task._places_due())
 
     def test_nothing_is_handed_over_before_it_is_committed(self):
         self._make_due(self._make_job(), ago(minutes=1))

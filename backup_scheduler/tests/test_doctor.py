@@ -116,7 +116,7 @@ class TestDoctor(BackupCase):
             (found,) = self.doctor._examine()
             self.assertEqual(found["check"], "executor")
             with patch.object(type(self.env["ir.cron"]), "_commit_progress"):
-                self.dispatcher._hand_over()
+                self.dispatcher._hand_over(self.dispatcher._places_to_hand_over())
             self._upgrade("ir_cron_data", "backup_alert_data")
 
     def test_only_who_may_look_at_jobs_hears_of_it(self):

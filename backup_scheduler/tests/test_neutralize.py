@@ -111,7 +111,7 @@ class TestNeutralize(BackupCase):
         self.assertEqual(self.instance._source_order()["master_password"], "")
 
     def test_a_worker_that_is_started_by_hand_has_nothing_to_do(self):
-        self.assertFalse(self.Task._is_any_due())
+        self.assertFalse(self.Task._places_due())
         self.assertFalse(self._claim("worker"))
 
     def test_the_history_stays(self):

@@ -3,6 +3,7 @@ import logging
 import psycopg2
 
 from odoo import api, models
+from odoo.addons.backup_scheduler.models.task.kinds import BACKUP
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
 _logger = logging.getLogger(__name__)
@@ -16,16 +17,17 @@ class BackupDispatcher(models.AbstractModel):
     _inherit = "backup.dispatcher"
 
     @api.model
-    def _is_any_to_hand_over(self):
+    def _places_to_hand_over(self):
         """An attempt that waits for its time gets its queue job at once."""
-        if super()._is_any_to_hand_over():
-            return True
-        return self._executor() == EXECUTOR and bool(self.env["backup.task"]._tickets(limit=1))
+        places = super()._places_to_hand_over()
+        if self._executor() == EXECUTOR and self.env["backup.task"]._tickets(limit=1):
+            places.add(BACKUP)
+        return places
 
     @api.model
-    def _hand_over(self):
+    def _hand_over(self, places):
         if self._executor() != EXECUTOR:
-            return super()._hand_over()
+            return super()._hand_over(places)
         return self._enqueue_all()
 
     @api.model

@@ -176,18 +176,20 @@ class BackupAlert(models.Model):
     @api.model
     def _plan_tasks(self):
         """Plan when the next of those that go over the network are sent: by one task, whose lease
-        holds all of them."""
+        holds all of them. Return whether that waits for an executor now."""
         waiting = [("state", "=", "pending"), ("over_network", "=", True), ("sending", "=", False)]
         first = self.sudo().search(waiting, order="next_attempt_at, id", limit=1)
         task = self.env["backup.task"]._of("notify")
         if task.lease_token:
             # What follows is seen at its end.
-            return
+            return False
         if not first:
             task._remove()
-        elif task.due_at != first.next_attempt_at:
+            return False
+        if task.due_at != first.next_attempt_at:
             # Planned once: the dispatcher asks at its end, and planning wakes it.
             self.env["backup.task"]._plan("notify", first.next_attempt_at)
+        return first.next_attempt_at <= fields.Datetime.now()
 
     def _take_next(self):
         """Return the next messages to be sent, which are marked as being sent."""

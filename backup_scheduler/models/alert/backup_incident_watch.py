@@ -28,7 +28,8 @@ class BackupIncidentWatch(models.AbstractModel):
 
     @api.model
     def _watch(self):
-        """See which runs have ended, and tell those who want to know."""
+        """See which runs have ended, and tell those who want to know; return whether there is
+        something to be sent over the network now."""
         while count := self._watch_step(self._watch_runs):
             if count < BATCH:
                 self._deliver_here()
@@ -37,7 +38,7 @@ class BackupIncidentWatch(models.AbstractModel):
                 break
         else:
             self._deliver_here()
-        self._watch_step(self.env["backup.alert"]._plan_tasks)
+        return self._watch_step(self.env["backup.alert"]._plan_tasks)
 
     @api.model
     def _deliver_here(self):

@@ -64,12 +64,11 @@ class BackupDispatcher(models.AbstractModel):
         self._housekeep(now)
         # Whoever it is handed over to sees what is committed.
         self.env["ir.cron"]._commit_progress()
-        had_alerts = self.env["backup.task"]._is_any_due((ASIDE,))
-        if self._is_any_to_hand_over():
-            self._hand_over()
-        self._watch()
-        if not had_alerts and self.env["backup.task"]._is_any_due((ASIDE,)):
-            self._hand_over()
+        places = self._places_to_hand_over()
+        if places:
+            self._hand_over(places)
+        if self._watch() and ASIDE not in places:
+            self._hand_over({ASIDE})
 
     @api.model
     def _wake(self):
@@ -92,8 +91,8 @@ class BackupDispatcher(models.AbstractModel):
     @api.model
     def _reap(self):
         try:
-            self.env["backup.task"]._reap()
-            self.env["ir.cron"]._commit_progress()
+            if self.env["backup.task"]._reap():
+                self.env["ir.cron"]._commit_progress()
         except COLLISIONS:
             # A worker was at the same runs.
             self.env.cr.rollback()
@@ -130,7 +129,8 @@ class BackupDispatcher(models.AbstractModel):
     @api.model
     def _plan_in_batches(self, now):
         due = self._due_jobs(now).ids
-        self.env["ir.cron"]._commit_progress(remaining=len(due))
+        if due:
+            self.env["ir.cron"]._commit_progress(remaining=len(due))
         # Planning changes no tracked field: the chatter need not compare what is written.
         jobs = self.env["backup.job"].with_context(tracking_disable=True)
         planned = 0
@@ -145,17 +145,21 @@ class BackupDispatcher(models.AbstractModel):
     def _plan_together(self, jobs, now):
         """Plan jobs in one transaction, as many as a moment allows; return how many there were.
 
-        A commit empties the cache: what is read for one of them, is read for all of them at once.
-        Where one collides with another transaction, each has one of its own.
+        A commit empties the cache: what is read for one of them, is read for all of them at once,
+        and all of them are locked at once. Where one collides with another transaction, each has
+        one of its own.
         """
         cron_ends = self.env.context.get("cron_end_time", float("inf"))
         until, count = min(time.monotonic() + TOGETHER_LIMIT, cron_ends), 0
         self._commit_without_the_disk()
-        # Else each run reads that of its instance, alone. Some may be gone since they were listed.
-        jobs.exists().instance_id.mapped("company_id")
         try:
+            # Those that are gone since they were listed, or that somebody else is at, are left out.
+            locked = jobs.try_lock_for_update(allow_referencing=True)
+            # Else each run reads that of its instance, alone.
+            locked.instance_id.mapped("company_id")
             for job in jobs:
-                self._plan_job(job, now)
+                if job in locked:
+                    self._plan_locked(job, now)
                 count += 1
                 if time.monotonic() > until:
                     break
@@ -204,17 +208,22 @@ class BackupDispatcher(models.AbstractModel):
 
     @api.model
     def _plan_job(self, job, now):
-        """Plan one job, if nobody else is at it; a failure is recorded on the job.
+        """Plan one job, if nobody else is at it."""
+        if job.try_lock_for_update(allow_referencing=True):
+            self._plan_locked(job, now)
+
+    @api.model
+    def _plan_locked(self, job, now):
+        """Plan a job that this transaction has locked; a failure is recorded on the job.
 
         Raises what PostgreSQL says when it collides with another transaction: only the caller knows
         what else its own holds.
         """
         try:
             with self.env.cr.savepoint():
-                locked = job.try_lock_for_update(allow_referencing=True)
                 # What was read before the lock is still so: PostgreSQL locks no row that changed
                 # since this transaction began.
-                if locked and job.next_run_at and job.next_run_at <= now:
+                if job.next_run_at and job.next_run_at <= now:
                     job._plan_fire(now)
         except COLLISIONS:
             raise
@@ -235,16 +244,16 @@ class BackupDispatcher(models.AbstractModel):
     # --- handing over ---------------------------------------------------------------------------
 
     @api.model
-    def _is_any_to_hand_over(self):
-        """Return whether an executor is needed."""
-        return self.env["backup.task"]._is_any_due()
+    def _places_to_hand_over(self):
+        """Return the set of the places in which an executor is needed."""
+        return self.env["backup.task"]._places_due()
 
     @api.model
-    def _hand_over(self):
-        """See to it that somebody executes the queued runs. The one seam between what happens
-        when, and who does it."""
+    def _hand_over(self, places):
+        """See to it that somebody executes what is due in these places. The one seam between what
+        happens when, and who does it."""
         if self._executor() == "inline":
-            self._trigger_inline()
+            self._trigger_inline(places)
             return
         try:
             launcher.ensure_worker(self.env.cr.dbname)
@@ -253,11 +262,10 @@ class BackupDispatcher(models.AbstractModel):
             _logger.error("The backup worker cannot be started: %s", error)
 
     @api.model
-    def _trigger_inline(self):
-        tasks = self.env["backup.task"]
-        if tasks._is_any_due((BACKUP, SPARE)):
+    def _trigger_inline(self, places):
+        if not places.isdisjoint((BACKUP, SPARE)):
             self._trigger("ir_cron_execute")
-        if tasks._is_any_due((ASIDE,)):
+        if ASIDE in places:
             # In a thread of its own: the one of the backups may be busy for hours.
             self._trigger("ir_cron_notify")
         self.env["ir.cron"]._commit_progress()

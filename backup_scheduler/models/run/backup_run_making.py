@@ -71,14 +71,15 @@ class BackupRunMaking(models.Model):
         if not job:
             # Deleted: its runs can no longer be told from those of other deleted ones.
             return set()
-        domain = [
-            ("job_id", "=", job.id),
-            ("scheduled_at", "=", scheduled_at),
-            ("trigger", "=", trigger),
-        ]
-        # The order of the list would lead PostgreSQL to all jobs' runs of that moment.
-        runs = self.sudo().search_fetch(domain, ["database_name"], order="id")
-        return set(runs.mapped("database_name"))
+        self.flush_model(["job_id", "scheduled_at", "trigger", "database_name"])
+        self.env.cr.execute(
+            """
+            SELECT COALESCE(database_name, '') FROM backup_run
+             WHERE job_id = %s AND scheduled_at = %s AND trigger = %s
+            """,
+            (job.id, scheduled_at, trigger),
+        )
+        return {name for (name,) in self.env.cr.fetchall()}
 
     @api.model
     def _active_names(self, job):

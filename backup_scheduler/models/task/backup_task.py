@@ -6,7 +6,7 @@ import psycopg2
 from odoo import api, fields, models, tools
 from odoo.tools import SQL
 
-from .kinds import KINDS, MANUAL, SCHEDULE, in_places
+from .kinds import ASIDE, BACKUP, KINDS, MANUAL, SCHEDULE, SPARE, in_places
 
 # Seconds. An executor renews its leases well within the time after which a task counts as lost.
 LEASE = 45
@@ -247,15 +247,22 @@ class BackupTask(models.Model):
         return tasks
 
     @api.model
-    def _is_any_due(self, places=None):
-        """Return whether an executor is needed: something is due, or was left in the middle.
-
-        :param places: only for kinds that go into one of them
-        """
-        domain = ["|", ("lease_token", "!=", False), ("due_at", "<=", fields.Datetime.now())]
-        if places:
-            domain = [("kind", "in", in_places(places)), *domain]
-        return bool(self.sudo().search_count(domain, limit=1))
+    def _places_due(self):
+        """Return the set of the places in which something is due, or was left in the middle."""
+        self.flush_model(["kind", "due_at", "lease_token"])
+        places = (BACKUP, SPARE, ASIDE)
+        due = SQL("lease_token IS NOT NULL OR due_at <= %s", fields.Datetime.now())
+        found = (
+            SQL(
+                "EXISTS (SELECT FROM backup_task WHERE kind IN %s AND (%s))",
+                tuple(in_places([place])),
+                due,
+            )
+            for place in places
+        )
+        self.env.cr.execute(SQL("SELECT %s", SQL(", ").join(found)))
+        answers = self.env.cr.fetchone()
+        return {place for place, is_due in zip(places, answers, strict=True) if is_due}
 
     # --- what its kind has -----------------------------------------------------------------------
 
