@@ -150,6 +150,16 @@ class Damaged(ArchiveError):
     )
 
 
+class UnsafeDump(ArchiveError):
+    """The dump would have psql do what pg_dump never asks for, such as running a program."""
+
+    code = "unsafe_dump"
+    hint = _(
+        "Do not restore this archive by hand. Find out who can change the database or the programs "
+        "of that server: pg_dump does not write this."
+    )
+
+
 class Inconsistent(ArchiveError):
     code = "inconsistent"
     hint = _("The archive is readable, but its parts do not belong together.")

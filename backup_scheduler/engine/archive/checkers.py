@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..errors import Damaged, Inconsistent, Truncated
 from ..messages import _
 from .manifest import MAX_SIZE, check_manifest, parse_manifest
+from .sqlscript import Script
 
 DUMP = "dump.sql"
 MANIFEST = "manifest.json"
@@ -58,11 +59,15 @@ class Intact:
     def __init__(self, report, wanted):
         self._report = report
         self._wanted = wanted
+        self._script = self._script_reader()
+
+    def _script_reader(self):
+        return Script()
 
     def of_member(self, name):
         """Return the checkers of a member of the zip."""
         if name == DUMP:
-            return [PlainDump()]
+            return [PlainDump(), self._script]
         if name == MANIFEST:
             return [Manifest(self._report, self._wanted.database)]
         return []

@@ -10,7 +10,7 @@ import hashlib
 
 from ..errors import NotConsistent
 from ..messages import _, joined
-from .checkers import DUMP, FILESTORE, Intact, is_stored_file
+from .checkers import FILESTORE, Intact, is_stored_file
 from .copytext import COPY, NULL, Rows, column_names, unescape
 from .inventory import NAMED, Inventory, checksum_in
 from .levels import CONSISTENT
@@ -35,24 +35,23 @@ class Consistent(Intact):
     """The checkers of level 3, and its verdict."""
 
     def __init__(self, report, wanted):
+        self._schema = Schema()
         super().__init__(report, wanted)
         self._inventory = Inventory()
-        self._schema = Schema()
-        self._script = None
         self._since = _database_time(wanted.since)
         self._modules, self._changing = {}, set()
         self._stored = self._elsewhere = 0
         self._readers = {}
         self._found = None
 
+    def _script_reader(self):
+        return Script(self._schema, self._rows_of)
+
     # --- the parts ------------------------------------------------------------------------------
 
     def of_member(self, name):
         checkers = super().of_member(name)
-        if name == DUMP:
-            self._script = Script(self._schema, self._rows_of)
-            checkers.append(self._script)
-        elif is_stored_file(name):
+        if is_stored_file(name):
             checkers.append(StoredFile(name, self._inventory))
         return checkers
 
@@ -128,11 +127,8 @@ class Consistent(Intact):
         report.level = CONSISTENT
 
     def _about_tables(self):
-        if self._script and not self._script.readable:
-            yield _(
-                "A statement of %(dump)s is too long to be one: what follows it was not read",
-                dump=DUMP,
-            )
+        if not self._script.readable:
+            # It may have been the one that creates a table.
             return
         without_rows, gone = self._schema.without_rows(), self._schema.never_created()
         if without_rows:

@@ -23,7 +23,8 @@ _LONG = 16 * 1024
 _IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[\w\x80-\xff]+)'
 NAME = rb"(?:%b\.)?%b" % (_IDENTIFIER, _IDENTIFIER)
 _PARTS = re.compile(_IDENTIFIER)
-COPY = re.compile(rb"COPY (%b) (?:\((.*)\))? ?FROM stdin;\s*\Z" % NAME, re.DOTALL)
+_COLUMNS = rb"%b(?:, %b)*" % (_IDENTIFIER, _IDENTIFIER)
+COPY = re.compile(rb"COPY (%b) (?:\((%b)\))? ?FROM stdin;\s*\Z" % (NAME, _COLUMNS))
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 

@@ -2,45 +2,44 @@ r"""The plain script of pg_dump as a stream: its statements, and the rows betwee
 
 pg_dump writes the definitions of tables, then ``COPY … FROM stdin;`` with the rows of each table
 up to a line ``\.``, then indexes and constraints. Rows and texts can hold anything, also what looks
-like a statement: a COPY counts only where a statement can begin, and nothing within its rows does.
+like a statement: what is what is told as psql would (:mod:`.psql_lexer`).
 """
 
-import re
-
-from ..errors import Damaged
+from ..errors import Damaged, UnsafeDump
 from ..messages import _
 from .copytext import COPY, column_names, plain_name
+from .psql_lexer import Lexer, unsafe
+from .schema import Schema
 
-# No definition comes near this: what does is a text whose end is missing (bytes).
+# No definition of Odoo's comes near this (bytes). What does is not kept to be looked at.
 MAX_STATEMENT = 16 * 1024 * 1024
 
 # How a script begins whose lines end as on Windows.
 _WINDOWS = b"--\r\n"
-_END_OF_ROWS = b"\n\\.\n"
-_TAIL = len(_END_OF_ROWS) - 1
-# What ends a statement or begins something in which a semicolon means nothing. pg_dump doubles
-# quotes and backslashes, so a text ends at the next quote, or goes on right behind it.
-_TOKEN = re.compile(rb"[;'\"]|--|/\*|\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$")
-_CLOSERS = {b"--": b"\n", b"/*": b"*/"}
-_LONGEST_TOKEN = 70
-# Before a statement: empty lines, comments, and the commands of psql (\restrict, \connect).
-_LEADING = re.compile(rb"(?:\s+|--[^\n]*\n|\\[^\n]*\n)*")
+_END_OF_ROWS = b"\n\\."
+_TAIL = len(_END_OF_ROWS)
 
 
 class Script:
     """The checker of ``dump.sql``.
 
+    What is unsafe in it (:mod:`.psql_lexer`) is told in :meth:`finish`, as all verdicts are: a
+    damaged byte is no attack. Whoever feeds psql asks :meth:`require_safe` after each block.
+
     :param schema: a :class:`.schema.Schema`, which sees each statement
     :param rows_of: called with (table, columns) at each COPY; returns a reader of its rows with
         their end mark, or None
+    :param strict: see :class:`.psql_lexer.Lexer`
     """
 
-    def __init__(self, schema, rows_of):
-        self._schema = schema
-        self._rows_of = rows_of
-        self._text = b""
-        # How far the unfinished statement in the text has been looked through.
-        self._looked = 0
+    def __init__(self, schema=None, rows_of=None, strict=False):
+        self._schema = schema or Schema()
+        self._rows_of = rows_of or (lambda _table, _columns: None)
+        self._lexer = Lexer(strict)
+        self._refusal = None
+        # The unfinished statement, and the bytes up to its end so far.
+        self._text, self._position = b"", 0
+        self._is_whole = True
         self._table = self._rows = None
         # The last bytes of the rows so far, which their end mark may begin in.
         self._tail = b""
@@ -49,21 +48,43 @@ class Script:
         self.readable = True
 
     def feed(self, block):
-        text = self._unix(block)
-        if self._text:
-            text, self._text = self._text + text, b""
-        at = 0
-        while at < len(text) and self.readable:
-            at = self._skim_rows(text, at) if self._table else self._skim_statements(text, at)
+        if self._refusal:
+            return
+        try:
+            self._feed(self._unix(block))
+        except UnsafeDump as error:
+            self._refusal, self._text = error, b""
+
+    def require_safe(self):
+        """Raise :class:`UnsafeDump` where what was fed so far must not go to psql."""
+        if self._refusal:
+            raise self._refusal
 
     def finish(self):
-        """Raise :class:`Damaged` for rows that are none, or an end within rows or a statement."""
+        """Raise :class:`UnsafeDump`; :class:`Damaged` for rows that are none, or an end within
+        rows or a statement."""
+        held, self._held, self._windows = self._held, b"", False
+        # A last line without its end is one all the same.
+        self.feed(held + b"\n")
+        self.require_safe()
         for rows in self._finished:
             rows.finish()
         if self._table:
             raise Damaged(_("The rows of %(table)s have no end in the dump.", table=self._table))
-        if self.readable and _LEADING.sub(b"", self._text + self._held + b"\n", count=1).strip():
+        if self._lexer.is_within_statement:
             raise Damaged(_("The last statement of the dump has no end."))
+
+    def _feed(self, text):
+        self._position += len(text)
+        if self._text:
+            text, self._text = self._text + text, b""
+        self._lexer.base = self._position - len(text)
+        if b"\0" in text:
+            # psql reads no further in such a line.
+            raise unsafe(self._lexer.base + text.index(b"\0"), _("a zero byte"))
+        at = 0
+        while at < len(text):
+            at = self._skim_rows(text, at) if self._table else self._skim_statements(text, at)
 
     def _unix(self, block):
         """Undo the CR LF of a server on Windows; a CR within a value is written as ``\\r``."""
@@ -84,33 +105,19 @@ class Script:
 
     def _skim_statements(self, text, start):
         """Look at the statements that begin at ``start``; return where rows or nothing follow."""
-        while end := self._end_of_statement(text, start + self._looked, start):
-            self._looked = 0
-            statement = text[_LEADING.match(text, start, end).end() : end]
-            start = end
-            if statement.startswith(b"COPY ") and self._begin_rows(statement):
-                return end
+        while found := self._lexer.statement(text, start):
+            first, start = found
+            statement = text[first:start] if self._is_whole else b""
+            self._is_whole = True
+            if self._begin_rows(statement):
+                return start
             self._schema.see(statement)
         self._text = text[start:]
         if len(self._text) > MAX_STATEMENT:
-            self.readable, self._text = False, b""
+            self._lexer.base += start
+            self._text = self._lexer.drop(self._text)
+            self.readable = self._is_whole = False
         return len(text)
-
-    def _end_of_statement(self, text, at, start):
-        """Return where the statement that is known up to ``at`` ends, or None for not here."""
-        while token := _TOKEN.search(text, at):
-            opener = token[0]
-            if opener == b";":
-                return token.end()
-            closer = _CLOSERS.get(opener, opener)
-            end = text.find(closer, token.end())
-            if end < 0:
-                self._looked = token.start() - start
-                return None
-            at = end + len(closer)
-        # The beginning of a token may stand at the end.
-        self._looked = max(at, len(text) - _LONGEST_TOKEN) - start
-        return None
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -144,7 +151,11 @@ class Script:
     def _end_of_rows(self, text, at):
         """Return where the end mark of the rows ends, or None; it may have begun in the tail."""
         begun = (self._tail + text[at : at + _TAIL]).find(_END_OF_ROWS)
-        if begun >= 0:
-            return at + begun + len(_END_OF_ROWS) - len(self._tail)
-        found = text.find(_END_OF_ROWS, at)
-        return found + len(_END_OF_ROWS) if found >= 0 else None
+        mark = at + begun - len(self._tail) if begun >= 0 else text.find(_END_OF_ROWS, at)
+        end = mark + _TAIL
+        if (mark < 0 and begun < 0) or end == len(text):
+            return None
+        if text[end : end + 1] != b"\n":
+            # A value is never written so, and psql would end the rows at some of these.
+            raise unsafe(self._lexer.base + end, _("rows with a false end mark"))
+        return end + 1

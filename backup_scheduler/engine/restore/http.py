@@ -15,6 +15,8 @@ import http.client
 import re
 import urllib.parse
 
+from ..archive import sqlscript
+from ..archive.checkers import DUMP
 from ..archive.levels import CONSISTENT
 from ..archive.verify import verify
 from ..errors import (
@@ -31,6 +33,7 @@ from ..sources.http import DENIED, HttpSource, page_message
 from ..sources.http_form import FileForm
 from ..spool import Spool
 from .filestore import NO_FILESTORE
+from .members import Members
 
 # Seconds. The answer comes after the whole restore: hours for a large company.
 ANSWER_TIMEOUT = 12 * 3600
@@ -61,6 +64,7 @@ def restore(path, archive_format, report, target, control, spool, token):
 
     Nothing else on the server is changed. Raises :class:`DatabaseExists` for a name that is taken,
     :class:`RestoreRefused` where nothing was sent because it could not go well,
+    :class:`UnsafeDump` where nothing was sent because the psql of the server might obey the dump,
     :class:`RestoreFailed` where what came of it is not what the archive holds, and the kinds of a
     source. What a failed restore left is named in the error's hint: it is not dropped from here.
     """
@@ -76,6 +80,8 @@ def restore(path, archive_format, report, target, control, spool, token):
     )
     server = source.probe()
     require_fit(server, report, target)
+    if archive_format == "zip":
+        require_safe(path, control)
     # Nothing of what follows can be undone from here.
     control.ask_permission()
     control.check_permission()
@@ -127,6 +133,21 @@ def require_fit(server, report, target):
                 "Restore without neutralizing, to a server that reaches neither mail nor banks."
             ),
         )
+
+
+def require_safe(path, control):
+    """Raise :class:`UnsafeDump` for a zip whose dump has something for a psql to obey.
+
+    The server feeds it to its own psql, unlocked and as the user who runs Odoo there.
+    """
+    control.enter("check")
+    reader = sqlscript.Script(strict=True)
+    with Members(path) as members:
+        for block in members.blocks(members.find(DUMP)):
+            control.check()
+            reader.feed(block)
+            reader.require_safe()
+    reader.finish()
 
 
 def series(version):

@@ -1,10 +1,10 @@
 """Feeding a dump to psql or pg_restore.
 
 A dump comes from a server that is not ours, and psql runs what a script tells it to, commands of
-the shell included (CVE-2025-8714). The psql of August 2025 and later can be locked for that:
-``\\restrict key`` makes it refuse every command of its own until ``\\unrestrict`` names the key.
-The key is ours, made up for each restore. A psql that does not know it is not used at all: to tell
-the commands in a script from its texts would take a parser of SQL.
+the shell included (CVE-2025-8714). So each block is read as psql will read it, and nothing with a
+command in it is fed (:mod:`..archive.psql_lexer`). And psql is locked: ``\\restrict key`` makes
+that of August 2025 and later refuse every command of its own until ``\\unrestrict`` names the key,
+which is ours, made up for each restore. A psql that does not know it is not used at all.
 
 psql takes the end of its input for the end of what it is to do, in the middle of a table's rows
 too: that a script came to its end is found here, never told by its exit code.
@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import threading
 
+from ..archive import sqlscript
 from ..archive.checkers import PlainDump
 from ..archive.source import BLOCK
 from ..errors import LibraryMissing
@@ -69,23 +70,31 @@ class Script:
     def confined(self):
         """Yield the script as psql gets it: locked first, without the locks of its own.
 
-        Raises :class:`Truncated` or :class:`Inconsistent` where it is no whole dump of pg_dump.
+        Raises :class:`Truncated` or :class:`Inconsistent` where it is no whole dump of pg_dump,
+        and :class:`UnsafeDump` instead of a block that psql might obey.
         """
         yield f"\\restrict {secrets.token_hex(16)}\n".encode()
-        whole = PlainDump()
+        whole, reader = PlainDump(), sqlscript.Script()
+        blocks = self._safe_blocks(whole, reader)
         held = b""
-        while len(held) < HEAD and (block := next(self._blocks, b"")):
-            whole.feed(block)
+        while len(held) < HEAD and (block := next(blocks, b"")):
             held += block
         held, key = self._unlocked(held)
-        for block in self._blocks:
-            whole.feed(block)
+        for block in blocks:
             # What is held is enough to find the last statement in it.
             kept = b"" if len(block) >= TAIL else held[-TAIL:]
             yield held[: len(held) - len(kept)]
             held = kept + block
         whole.finish()
+        reader.finish()
         yield re.sub(rb"\n\\unrestrict " + key + rb"\s*\Z", b"\n", held) if key else held
+
+    def _safe_blocks(self, whole, reader):
+        for block in self._blocks:
+            whole.feed(block)
+            reader.feed(block)
+            reader.require_safe()
+            yield block
 
     def _unlocked(self, head):
         """Return the beginning of the script as it is fed, and the key of its own lock."""

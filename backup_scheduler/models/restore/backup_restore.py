@@ -28,7 +28,9 @@ NAME_LIMIT = 63
 SERVER_KEYS = ("host", "port", "user", "password", "sslmode")
 SCRATCH_PREFIX = "backup_scheduler.scratch_"
 # What a restore may end with that is true of the archive.
-BAD_ARCHIVE = ("truncated", "not_an_archive", "damaged", "archive_missing", "inconsistent")
+BAD_ARCHIVE = (
+    "truncated", "not_an_archive", "damaged", "unsafe_dump", "archive_missing", "inconsistent",
+)  # fmt: skip
 SWEEP_PAUSE = datetime.timedelta(minutes=15)
 
 

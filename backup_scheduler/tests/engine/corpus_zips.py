@@ -180,8 +180,8 @@ def database(good):
     second_value = script.index(b"\t", first_row) + 1
     no_rows = script.index(b"\n\\.\n", attachments)
 
-    def kind(name, error, says, build):
-        return Kind(name, "zip", 3, error, says, build)
+    def kind(name, error, says, build, level=3):
+        return Kind(name, "zip", level, error, says, build)
 
     def other_modules(**changes):
         left = {**modules, **changes}
@@ -195,7 +195,9 @@ def database(good):
         kind("all behind the first rows missing", odd, "lacks the rows of",
              lambda: good.with_script(only_first_rows(script))),
         kind("rows without their end mark", damaged, f"{last} have no end|{last} has",
-             lambda: good.with_script(without(script, stop - 3, stop))),
+             lambda: good.with_script(without(script, stop - 3, stop)), level=2),
+        kind("a command for psql", errors.UnsafeDump, "the psql command",
+             lambda: good.with_script(script[:start] + b"\\! id\n" + script[start:]), level=2),
         kind("table of attachments missing", odd, "public.ir_attachment",
              lambda: good.with_script(without(script, attachments, no_rows + 4))),
         kind("half a row of attachments", damaged, "Row 1 of public.ir_attachment",

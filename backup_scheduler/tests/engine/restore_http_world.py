@@ -1,7 +1,9 @@
 """An Odoo server that restores, as the tests of restoring over HTTP share it."""
 
+import io
 import os
 import socket
+import zipfile
 
 import pytest
 from engine.control import Control
@@ -12,13 +14,25 @@ from waiting import PATIENCE, beside
 
 NAME = "shop-test"
 RESTORE = "/web/database/restore"
-CONTENT = dice(7).randbytes(3_000_000) + b"\r\n--boundary--\r\n"
+FILLER = dice(7).randbytes(3_000_000) + b"\r\n--boundary--\r\n"
 COUNTS = {"tables": 4, "users": 2, "attachments": 3, "modules": 2}
 COLUMNS = {
     "ir_attachment": ["id", "name", "store_fname", "create_date", "write_date"],
     "res_users": ["id", "login"],
     "ir_module_module": ["id", "name", "state"],
 }
+
+
+def archive_of(script, filler=FILLER):
+    """Return a zip with a dump."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("dump.sql", script)
+        archive.writestr("filestore/filler", filler)
+    return content.getvalue()
+
+
+CONTENT = archive_of(b"SELECT 1;\n")
 
 
 def dump_of(name, tables=4, users=2, attachments=3, modules=2):

@@ -231,7 +231,8 @@ def test_an_encrypted_copy_is_passed_on_as_it_is(odoo, folder):
 
 def test_an_encrypted_copy_that_was_changed_is_not_passed_on(odoo, folder):
     order = replication(odoo, folder, [sealed_order(folder, "a")], [sealed_order(folder, "b", 7)])
-    overwrite(folder, f"a/{SEALED_PATH}", read(folder, "a", SEALED_PATH)[:-1] + b"\0")
+    sealed = read(folder, "a", SEALED_PATH)
+    overwrite(folder, f"a/{SEALED_PATH}", sealed[:-1] + bytes([sealed[-1] ^ 1]))
     with pytest.raises(BackupError) as raised:
         run_here(order)
     assert raised.value.code in ("damaged", "truncated")

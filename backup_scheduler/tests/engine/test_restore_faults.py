@@ -10,8 +10,15 @@ import pytest
 import restore_world as world
 import verify_redirected
 from devenv.postgres import Cluster
+from engine.archive import sqlscript
 from engine.control import Control
-from engine.errors import DatabaseServerFailed, LibraryMissing, NoSpace, RestoreFailed
+from engine.errors import (
+    DatabaseServerFailed,
+    LibraryMissing,
+    NoSpace,
+    RestoreFailed,
+    UnsafeDump,
+)
 from engine.restore.psql import Script
 from engine.restore.scratch import drill
 from engine.restore.server import DatabaseServer
@@ -58,12 +65,20 @@ def test_however_a_dump_comes_in_blocks_all_of_it_is_fed(sql, size):
         "SELECT 1 \\g |touch {place}",
     ],
 )
-def test_no_command_in_a_dump_runs_on_this_machine(restored, sql, tmp_path, command, lock):
+def test_no_command_in_a_dump_runs_on_this_machine(
+    restored, sql, tmp_path, monkeypatch, command, lock
+):
     key = re.search(rb"\\restrict (\S+)", sql)[1].decode()
     place = tmp_path / "hostile"
     hostile = world.with_statement(sql, command.format(place=place, key=key))
+    hostile = hostile if lock else world.OWN_LOCK.sub(b"", hostile)
+    with pytest.raises(UnsafeDump, match="psql command"):
+        restored(hostile)
+    assert not place.exists()
+    # The second lock of the door, where the first one had missed it.
+    monkeypatch.setattr(sqlscript.Script, "require_safe", lambda _reader: None)
     with pytest.raises(RestoreFailed, match="restricted|wrong key"):
-        restored(hostile if lock else world.OWN_LOCK.sub(b"", hostile))
+        restored(hostile)
     assert not place.exists()
 
 

@@ -14,13 +14,14 @@ from engine.errors import (
     RestoreFailed,
     RestoreRefused,
     SpoolFailed,
+    UnsafeDump,
     WorkerLost,
     WrongMasterPassword,
 )
 from engine.restore.http import restore
 from engine.sources.http_form import FileForm
 from fake_odoo import PASSWORD, FakeOdoo, error_page, json_rpc
-from restore_http_world import CONTENT, COUNTS, NAME, dump_of
+from restore_http_world import CONTENT, COUNTS, NAME, archive_of, dump_of
 
 odoo, archive, back = world.odoo, world.archive, world.back
 
@@ -71,7 +72,7 @@ def test_progress_tells_how_much_is_sent(back):
     events = []
     back(Control(events.append))
     stages = [event["stage"] for event in events if event["event"] == "stage"]
-    assert stages == ["connect", "restore", "verify"]
+    assert stages == ["connect", "check", "restore", "verify"]
     sending = [e for e in events if e["event"] == "progress" and e["stage"] == "restore"]
     assert sending
     assert all(0 < event["done"] <= event["total"] for event in sending)
@@ -224,3 +225,13 @@ def test_a_check_that_cannot_be_made_says_that_the_database_is_there(odoo, back)
     with pytest.raises(RemoteError, match="pg_dump") as raised:
         back()
     assert f"{NAME!r} was left on the server" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "evil", [b"\\! id\n", b"SELECT 1 \\gexec\n", b"COMMENT ON TABLE t IS '\\';\n"]
+)
+def test_nothing_is_sent_that_the_psql_of_the_server_might_obey(odoo, archive, back, evil):
+    archive.write_bytes(archive_of(b"SELECT 1;\n" + evil))
+    with pytest.raises(UnsafeDump):
+        back()
+    assert odoo.asked(world.RESTORE) == []

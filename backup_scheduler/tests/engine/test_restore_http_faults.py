@@ -22,7 +22,7 @@ from engine.errors import (
 from engine.restore import http as http_module
 from engine.sources import http_client
 from fake_odoo import error_page, not_found
-from restore_http_world import NAME, RESTORE, hang_up, read_body, when_reached
+from restore_http_world import NAME, RESTORE, archive_of, hang_up, read_body, when_reached
 from waiting import until
 
 odoo, archive, back = world.odoo, world.archive, world.back
@@ -72,7 +72,7 @@ def test_a_redirect_to_elsewhere_is_no_success(odoo, back):
 @pytest.mark.parametrize("reads", [True, False], ids=["all was read", "nothing was read"])
 def test_a_proxy_that_refuses_the_size_is_told(odoo, archive, back, reads):
     """nginx answers at once, and closes the connection while the file is still on its way."""
-    archive.write_bytes(bytes(30_000_000))
+    archive.write_bytes(archive_of(b"SELECT 1;\n", bytes(30_000_000)))
 
     def too_large(handler):
         if reads:
@@ -109,7 +109,7 @@ def test_a_proxy_that_does_not_wait_is_told_and_what_the_server_goes_on_with(odo
 
 
 def test_a_server_that_dies_while_it_receives_is_told(odoo, archive, back):
-    archive.write_bytes(bytes(30_000_000))
+    archive.write_bytes(archive_of(b"SELECT 1;\n", bytes(30_000_000)))
     odoo.early[RESTORE] = lambda handler: (handler.rfile.read(1_000_000), hang_up(handler))
     with pytest.raises(ConnectionFailed, match=r"broke after \d+ of 30000\d+ bytes") as raised:
         back()
@@ -155,7 +155,7 @@ def test_an_answer_that_never_comes_is_given_up(odoo, back, monkeypatch):
 def test_the_answer_may_take_longer_than_a_block_on_its_way(odoo, archive, back, monkeypatch):
     monkeypatch.setattr(http_client, "SEND_TIMEOUT", 0.2)
     # Small enough to be taken at once, however busy the server is.
-    archive.write_bytes(b"archive")
+    archive.write_bytes(archive_of(b"SELECT 1;\n", b""))
     normal = fake_odoo.ROUTES[RESTORE]
     odoo.answers[RESTORE] = lambda handler: (time.sleep(0.5), normal(handler))
     assert back()["database"] == NAME
@@ -163,7 +163,7 @@ def test_the_answer_may_take_longer_than_a_block_on_its_way(odoo, archive, back,
 
 def test_a_server_that_stops_receiving_is_given_up(odoo, archive, back, monkeypatch):
     monkeypatch.setattr(http_client, "SEND_TIMEOUT", 0.2)
-    archive.write_bytes(bytes(30_000_000))
+    archive.write_bytes(archive_of(b"SELECT 1;\n", bytes(30_000_000)))
     odoo.early[RESTORE] = odoo.hold
     with pytest.raises(SourceTimeout):
         back()
@@ -171,7 +171,7 @@ def test_a_server_that_stops_receiving_is_given_up(odoo, archive, back, monkeypa
 
 @pytest.mark.parametrize("when", ["sending", "restoring"])
 def test_cancelling_ends_every_wait_at_once(odoo, archive, back, when):
-    archive.write_bytes(bytes(30_000_000))
+    archive.write_bytes(archive_of(b"SELECT 1;\n", bytes(30_000_000)))
     places = odoo.early if when == "sending" else odoo.answers
     places[RESTORE] = odoo.hold
     control = Control()
