@@ -305,6 +305,12 @@ class DatabaseServerFailed(RetryableError):
     )
 
 
+class IsolationUnavailable(BackupError):
+    """The SQL of a dump cannot be kept from what else is on that PostgreSQL: it was not run."""
+
+    code = "isolation_unavailable"
+
+
 class DatabaseExists(BackupError):
     code = "database_exists"
     hint = _("Choose another name. A restore never overwrites a database.")

@@ -16,6 +16,7 @@ from .errors import (
     BackupError,
     Damaged,
     DestinationFailed,
+    IsolationUnavailable,
     NotConsistent,
     RestoreFailed,
     Truncated,
@@ -34,17 +35,19 @@ def verify_copies(order, control):
 
     Order: ``copies`` (each with ``identity`` where it is to be decrypted), ``archive_format
     include_filestore database sha256 verify_level spool token``; ``since`` (ISO text, as the report
-    of the backup has it) and, for level 4, ``scratch_server`` (keywords of libpq).
+    of the backup has it) and, for level 4, ``scratch_server`` (keywords of libpq) and ``isolation``
+    (``cluster``, ``role`` and ``trusted``, see :func:`.restore.scratch.drill`).
 
     Result: ``copies``, each with ``id ok`` and
 
     - ``read: "archive"`` and a ``report``; with a ``finding`` (an error as plain values) where the
-      copy is what was stored, and what was stored is not good;
+      copy is what was stored, and what was stored is not good; or ``undetermined`` (one, too)
+      where the level that was asked for could not be reached for reasons of this server;
     - or ``read: "sealed"`` and no report: an encrypted copy without identity, whose bytes are the
       ones that were stored;
     - or an error, and ``bad``: whether the archive itself is, and not just the way to it.
     """
-    sweep(order["spool"])
+    sweep_spool(order["spool"])
     return {"copies": [verify_copy(copy, order, control) for copy in order["copies"]]}
 
 
@@ -117,17 +120,46 @@ def drilled(path, copy, order, report, control):
     """Restore the archive into a scratch database; return its ``report`` of level 4.
 
     An archive that does not restore is what was stored, byte for byte: another copy of it would not
-    either. So that is a ``finding``, and not a damaged copy.
+    either. So that is a ``finding``, and not a damaged copy. Where it cannot be restored here
+    without danger to others, that is a note, and ``undetermined`` (an error) beside the report.
     """
     # psycopg2 and PostgreSQL's programs are needed only here.
     from .restore.scratch import drill
 
     token = f"{order['token']}-{copy['id']}"
     try:
-        done = drill(path, order["archive_format"], report, order["scratch_server"], control, token)
+        done = drill(
+            path, order["archive_format"], report, order["scratch_server"], control, token,
+            isolation_of(order),
+        )  # fmt: skip
     except RestoreFailed as error:
         return {"finding": error.as_dict()}
+    except IsolationUnavailable as error:
+        said = _(
+            "Whether it can be restored could not be determined here. %(error)s %(hint)s",
+            error=error.message,
+            hint=error.hint,
+        )
+        noted = {**report, "notes": [*report.get("notes", []), said]}
+        return {"report": noted, "undetermined": error.as_dict()}
     return {"report": done if isinstance(done, dict) else done.as_dict()}
+
+
+def isolation_of(order):
+    """Return how the order wants the SQL of dumps isolated, as :func:`.restore.scratch.drill` does.
+
+    Its ``cluster`` says whether a PostgreSQL of its own may be started in the spool.
+    """
+    isolation = order.get("isolation") or {}
+    return {**isolation, "spool": order["spool"]} if isolation.get("cluster") else isolation
+
+
+def sweep_spool(folder):
+    """Remove what killed processes left in the spool, clusters of PostgreSQL included."""
+    from .restore import cluster
+
+    sweep(folder)
+    cluster.sweep(folder)
 
 
 def sweep_servers(order, control):
@@ -141,7 +173,7 @@ def sweep_servers(order, control):
     from .restore import postgres, scratch
 
     left = []
-    sweep(order["spool"])
+    sweep_spool(order["spool"])
     for place in order["servers"]:
         control.check()
         postgres.sweep(place["server"], place["filestores"])
@@ -227,7 +259,7 @@ def restore(order, control):
     Nothing is begun before an archive was read to its end. Raises what is wrong with the first
     candidate where none is good.
     """
-    sweep(order["spool"])
+    sweep_spool(order["spool"])
     errors = []
     for candidate in order["candidates"]:
         with contextlib.ExitStack() as stack:

@@ -38,7 +38,8 @@ def binaries():
 class Cluster:
     """One PostgreSQL of its own; roles need no password, for nobody else reaches the socket.
 
-    Its roles may create databases and nothing more, as those of a real Odoo. Odoo shows only
+    Its roles may create databases and roles and nothing more, as the documentation of restores
+    asks for. Odoo shows only
     the databases that its own role owns, so servers with a role each do not see one another.
 
     `fsync=False` is for speed and survives a killed PostgreSQL, but not a machine without power;
@@ -100,9 +101,11 @@ class Cluster:
         return self.start()
 
     def ensure_role(self, role):
-        """Make a role that may create databases, unless it is there."""
+        """Make a role that may create databases and roles, unless it is there."""
         if not self.psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
-            self.psql(f'CREATE ROLE "{role}" LOGIN CREATEDB')
+            self.psql(f'CREATE ROLE "{role}" LOGIN')
+        # Also one that an older checkout has made.
+        self.psql(f'ALTER ROLE "{role}" CREATEDB CREATEROLE')
 
     def psql(self, sql, database="postgres", role=ADMIN):
         """Run SQL and return what psql prints, unaligned and without headings."""

@@ -7,7 +7,7 @@ from ..archive.checkers import DUMP
 from ..archive.levels import CONSISTENT
 from ..archive.pgcustom import CustomDump
 from ..archive.source import Source
-from ..errors import DatabaseServerFailed, LibraryMissing, RestoreFailed
+from ..errors import BackupError, DatabaseServerFailed, LibraryMissing, RestoreFailed
 from ..messages import _
 from .members import Members, is_stored_file
 from .psql import (
@@ -16,6 +16,7 @@ from .psql import (
     Script,
     as_script,
     needs_script,
+    newest_of,
     run_custom,
     run_script,
 )
@@ -73,7 +74,7 @@ def load(path, archive_format, scratch, meter, control):
             blocks = meter.counted(members.blocks(members.find(DUMP)))
             script = Script(blocks, scratch.session.version)
             with failures_told(scratch, lambda: script.made_by):
-                run_script(scratch.server, scratch.name, script, options, control)
+                run_script(scratch.owner.server, scratch.name, script, options, control)
         else:
             file = stack.enter_context(open(path, "rb"))
             made_by = version_of(file)
@@ -83,14 +84,14 @@ def load(path, archive_format, scratch, meter, control):
 
 def load_custom(file, scratch, meter, options, control):
     """Load an open custom dump by pg_restore, or by psql where only that can."""
-    environment, version = scratch.server.environment(options), scratch.session.version
+    environment, version = scratch.owner.server.environment(options), scratch.session.version
     if needs_script(environment, version):
         with contextlib.closing(as_script(file, environment)) as blocks:
             script = Script(meter.followed(file, blocks), version)
-            run_script(scratch.server, scratch.name, script, options, control)
+            run_script(scratch.owner.server, scratch.name, script, options, control)
     else:
         blocks = meter.counted(Source(file).blocks(meter.dump))
-        run_custom(scratch.server, scratch.name, blocks, options, control)
+        run_custom(scratch.owner.server, scratch.name, blocks, options, control)
 
 
 def size_of(path, archive_format):
@@ -106,6 +107,20 @@ def size_of(path, archive_format):
             elif is_stored_file(entry):
                 files += entry.size
     return dump, files
+
+
+def made_by(path, archive_format):
+    """Return the newest PostgreSQL that the dump says to be of; 0 where that is not known."""
+    try:
+        if archive_format == "dump":
+            with open(path, "rb") as file:
+                return version_of(file)
+        with Members(path) as members:
+            head = next(members.blocks(members.find(DUMP)), b"")
+        return newest_of(head)
+    except BackupError:
+        # What is wrong with the archive is told where it is loaded.
+        return 0
 
 
 def version_of(file):
@@ -136,7 +151,7 @@ def failures_told(scratch, made_by):
                 hint=_new_enough(newest),
             ) from error
         if newest > served:
-            raise scratch.server.failure(
+            raise scratch.owner.server.failure(
                 error.words,
                 DatabaseServerFailed,
                 _(
@@ -147,7 +162,7 @@ def failures_told(scratch, made_by):
                     note=NOT_THE_ARCHIVE,
                 ),
             ) from error
-        raise scratch.server.failure(error.words, RestoreFailed) from error
+        raise scratch.owner.server.failure(error.words, RestoreFailed) from error
 
 
 def _new_enough(newest):

@@ -98,14 +98,18 @@ class Script:
 
     def _unlocked(self, head):
         """Return the beginning of the script as it is fed, and the key of its own lock."""
-        majors = [int(major) for major in DUMPED.findall(head[:HEAD])]
-        self.made_by = max(majors, default=0)
+        self.made_by = newest_of(head)
         if self._version < WITH_TRANSACTION_TIMEOUT:
             head = TRANSACTION_TIMEOUT.sub(b"", head[:HEAD]) + head[HEAD:]
         match = RESTRICT.match(head)
         if not match:
             return head, b""
         return match[1] + b"\n" + head[match.end() :], match[2]
+
+
+def newest_of(head):
+    """Return the newest PostgreSQL that a script says, at its beginning, to be of; 0 when none."""
+    return max((int(major) for major in DUMPED.findall(head[:HEAD])), default=0)
 
 
 def run_script(server, database, script, options, control):

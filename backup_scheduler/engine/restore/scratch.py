@@ -7,13 +7,15 @@ and sweep it. And it is a *template*, which Odoo neither lists nor runs schedule
 Odoo that serves all databases of its role would otherwise send the mail of a restored production.
 """
 
+import contextlib
 import hashlib
 import re
 
 from ..archive.levels import RESTORED
-from ..errors import BackupError, DatabaseExists, DatabaseServerFailed
+from ..errors import BackupError, DatabaseExists, DatabaseServerFailed, IsolationUnavailable
 from ..messages import _
-from .load import Meter, compare, count, load, size_of
+from . import cluster, roles
+from .load import Meter, compare, count, load, made_by, size_of
 from .server import DatabaseServer, psycopg2, sql
 
 KINDS = ("drill", "restore")
@@ -22,6 +24,7 @@ NAME = re.compile(r"(?P<stem>backup_(?:drill|restore)_[a-z0-9_]*)_(?P<sum>[0-9a-
 TOKEN_LIMIT = 38
 
 CREATE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' IS_TEMPLATE true"
+OWNER = " OWNER {}"
 # A template cannot be dropped, and nobody is to come in after it is none any more.
 CLOSE = "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false IS_TEMPLATE false"
 # Not WITH (FORCE), which a role that is no superuser may not do while autovacuum is at work there;
@@ -45,6 +48,10 @@ BEING_MADE = """
      WHERE state = 'active' AND pg_catalog.pg_has_role(usesysid, 'USAGE')
        AND pg_catalog.starts_with(query, 'CREATE DATABASE "backup_')
 """
+ROLE_MISSING = re.compile(r'role "(?P<name>[^"]+)" does not exist')
+# So many roles are made in a cluster of our own for a dump that grants rights to them; the dump is
+# loaded anew after each.
+GRANTEES = 20
 IS_SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
 SUPERUSER = _(
     "The dump was restored by a superuser of that PostgreSQL: what stands in a dump can then act "
@@ -52,7 +59,7 @@ SUPERUSER = _(
 )
 
 
-def drill(path, archive_format, report, server, control, token):
+def drill(path, archive_format, report, server, control, token, isolation=None):  # noqa: PLR0913
     """Restore the archive's dump into a scratch database, count, and drop it again.
 
     :param archive_format: ``zip`` or ``dump``
@@ -60,35 +67,74 @@ def drill(path, archive_format, report, server, control, token):
         that it does not know are not compared
     :param server: the PostgreSQL, as a dict of libpq's ``host port user password sslmode``
     :param token: a name for this attempt, no other one's
+    :param isolation: how the SQL of the dump is kept from what else is on the server: ``spool``
+        (a folder: a cluster of its own is started there, where that can be done), ``role`` (the
+        ``user`` and ``password`` of one that the administrator has made), ``trusted`` (whether the
+        role of Odoo may run it where nothing else can)
     :return: the fields of the report, with level 4
 
     Raises :class:`RestoreFailed` when PostgreSQL refuses the dump or a count differs, other kinds
-    of :class:`ArchiveError` for a dump that cannot be read, :class:`DatabaseServerFailed` or
-    :class:`NoSpace` for what is the server's own fault and says nothing about the archive. The
-    scratch database is dropped in every case; after a kill, by the next :func:`sweep`.
+    of :class:`ArchiveError` for a dump that cannot be read, :class:`IsolationUnavailable`,
+    :class:`DatabaseServerFailed` or :class:`NoSpace` for what is the server's own fault and says
+    nothing about the archive. The scratch database is dropped in every case; after a kill, by the
+    next :func:`sweep`.
     """
     report = dict(report if isinstance(report, dict) else report.as_dict())
     control.enter("restore")
-    sweep(server)
-    with Scratch(server, "drill", token, control) as scratch:
+    isolation, reasons = isolation or {}, []
+    with contextlib.ExitStack() as stack:
+        if isolation.get("spool"):
+            try:
+                newest = made_by(path, archive_format)
+                own = stack.enter_context(
+                    cluster.Cluster(isolation["spool"], token, control, newest)
+                )
+                notes = drilled_alone(path, archive_format, report, own.libpq, control, token)
+                return {**report, "level": RESTORED, "notes": [*report.get("notes", []), *notes]}
+            except cluster.ClusterUnavailable as error:
+                reasons.append(error.reason)
+        sweep(server)
+        isolation = {**isolation, "reasons": reasons}
+        notes = drilled(path, archive_format, report, server, control, token, isolation)
+    return {**report, "level": RESTORED, "notes": [*report.get("notes", []), *notes]}
+
+
+def drilled(path, archive_format, report, server, control, token, isolation):  # noqa: PLR0913
+    """Do what :func:`drill` does, on this server; return notes for people."""
+    with Scratch(server, "drill", token, control, isolation) as scratch:
         notes = scratch.load(path, archive_format, Meter(control, size_of(path, archive_format)[0]))
         scratch.check(report)
-    return {**report, "level": RESTORED, "notes": [*report.get("notes", []), *notes]}
+    return notes
+
+
+def drilled_alone(path, archive_format, report, server, control, token):  # noqa: PLR0913
+    """Do what :func:`drilled` does, on a cluster of our own: it has what roles the dump names."""
+    for _attempt in range(GRANTEES):
+        try:
+            return drilled(path, archive_format, report, server, control, token, {})
+        except DatabaseServerFailed as error:
+            missing = ROLE_MISSING.search(str(error.message))
+            if not missing:
+                raise
+            with DatabaseServer(server).session() as session:
+                session.rows(identified("CREATE ROLE {} NOLOGIN", missing["name"]))
+    return drilled(path, archive_format, report, server, control, token, {})
 
 
 def sweep(server):
     """Drop the scratch databases on ``server`` whose process is gone; return their names.
 
-    Only those that this role may drop; of what cannot be dropped now, the next sweep takes care:
+    With them go the roles that were made for them. Only those that this role may drop; of what cannot be dropped now, the next sweep takes care:
     see :func:`left`.
     """
     swept = []
     with DatabaseServer(server).session() as session:
-        for name in [name for (name,) in session.rows(OURS) if is_scratch(name)]:
+        for name in remains(session):
             if not lock(session, name):
                 continue
             try:
                 drop(session, name)
+                roles.drop(session, name)
                 swept.append(name)
             except BackupError:
                 continue
@@ -104,8 +150,14 @@ def left(server):
     statement: PostgreSQL carries that out, and only then ends the session with its lock.
     """
     with DatabaseServer(server).session() as session:
-        names = [*session.rows(BEING_MADE), *session.rows(OURS)]
-    return sorted({name for (name,) in names if name and is_scratch(name)})
+        making = [name for (name,) in session.rows(BEING_MADE) if name and is_scratch(name)]
+        return sorted({*making, *remains(session)})
+
+
+def remains(session):
+    """Return the names of scratch databases, and of roles made for them, that are on a server."""
+    names = [*session.rows(OURS), *session.rows(roles.OF_US)]
+    return sorted({name for (name,) in names if is_scratch(name)})
 
 
 class Scratch:
@@ -113,10 +165,14 @@ class Scratch:
 
     :param server: a dict of libpq's keywords
     :param kind: one of :data:`KINDS`
+    :param isolation: as :func:`drill` takes it
     """
 
-    def __init__(self, server, kind, token, control):
+    def __init__(self, server, kind, token, control, isolation=None):  # noqa: PLR0913
         self.server = DatabaseServer(server)
+        self.owner = None
+        """The role that the database belongs to, of :mod:`.roles`."""
+        self._libpq, self._isolation = server, isolation or {}
         self.name = scratch_name(kind, token)
         self.session = None
         """A session of the maintenance database, which holds the lock."""
@@ -130,11 +186,33 @@ class Scratch:
                 raise DatabaseServerFailed(
                     _("The scratch database %(name)s is in use.", name=self.name)
                 )
-            self.session.rows(identified(CREATE, self.name))
+            self._make()
         except BaseException:
             self._leave()
             raise
         return self
+
+    def _make(self):
+        """Make the database, for the first role that can be had."""
+        refusals = []
+        for owner in roles.owners(self.session, self._libpq, self.name, self._isolation):
+            self.owner = owner
+            try:
+                owner.prepare(self.session)
+                self.session.rows(self._creation(owner))
+                owner.admit(self.session, self.name)
+            except IsolationUnavailable as error:
+                refusals.append(error)
+                drop(self.session, self.name)
+                owner.discard(self.session)
+            else:
+                return
+        raise roles.unavailable(self.session, refusals, self._isolation.get("reasons", ()))
+
+    def _creation(self, owner):
+        if owner.name is None:
+            return identified(CREATE, self.name)
+        return sql.SQL(CREATE + OWNER).format(sql.Identifier(self.name), sql.Identifier(owner.name))
 
     def __exit__(self, kind, error, traceback):
         self._leave(tell=error is None)
@@ -142,7 +220,8 @@ class Scratch:
     def load(self, path, archive_format, meter):
         """Load the dump of the archive; return notes for people. Raises as :func:`.load.load`."""
         load(path, archive_format, self, meter, self._control)
-        return [SUPERUSER] if self.session.value(IS_SUPERUSER) else []
+        shared = self.owner.name is None
+        return [SUPERUSER] if shared and self.session.value(IS_SUPERUSER) else []
 
     def check(self, report):
         """Count; return the counts. Raise :class:`RestoreFailed` unless they are the report's."""
@@ -156,15 +235,23 @@ class Scratch:
         return self.session.value(NUMBER, self.name)
 
     def inside(self):
-        """Return the context of a session of the database itself."""
+        """Return the context of a session of the database itself, of the role that owns it.
+
+        A table may be a view by now, or have triggers: to count or change it runs what the dump
+        has brought.
+        """
+        self.owner.renew(self.session, self.name)
         # What the dump made must not stand in the place of PostgreSQL's own functions.
-        return self.server.session(self.name, self._control, "-c search_path=pg_catalog")
+        return self.owner.server.session(self.name, self._control, "-c search_path=pg_catalog")
 
     def publish(self, name):
         """Give the database its final name, at which it is seen and lives on: both or neither.
 
-        Raises :class:`DatabaseExists` where the name was taken meanwhile.
+        It belongs to the role of Odoo then. Raises :class:`DatabaseExists` where the name was taken
+        meanwhile.
         """
+        self.owner.renew(self.session, self.name)
+        self.owner.hand_over(self.session, self.name, self.server)
         try:
             with self.session.transaction():
                 self.session.rows(
@@ -186,6 +273,8 @@ class Scratch:
             # By another session: that of the run may be stopped, or may have been lost.
             with self.server.session() as session:
                 drop(session, self.name)
+                if self.owner:
+                    self.owner.discard(session)
         except BackupError:
             # The next sweep does it; what went wrong before is what is to be told.
             if tell:

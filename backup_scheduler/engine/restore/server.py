@@ -19,6 +19,7 @@ from ..messages import _
 
 try:
     import psycopg2
+    import psycopg2.extensions
     from psycopg2 import sql
 except ImportError:
     psycopg2 = sql = None
@@ -65,8 +66,9 @@ MEANINGS = (
         r"must be owner of extension \"?(?P<name2>[\w-]+)",
         DatabaseServerFailed,
         lambda name: _(
-            "The extension “%(name)s” may only be made by a superuser of that PostgreSQL: restore "
-            "with such a role, into a PostgreSQL that holds nothing else. %(note)s",
+            "The extension “%(name)s” may only be made by a superuser of that PostgreSQL, and no "
+            "dump is loaded by one. If you trust it, let the owners of databases make it: "
+            "“trusted = true” in its .control file on that server. %(note)s",
             name=name,
             note=NOT_THE_ARCHIVE,
         ),
@@ -175,6 +177,17 @@ class Session:
     def version(self):
         """The server's version, as PostgreSQL numbers them: 150018."""
         return self._connection.server_version
+
+    @property
+    def pid(self):
+        """The id of the server's process for this connection."""
+        return self._connection.info.backend_pid
+
+    def verifier(self, password, role):
+        """Return what PostgreSQL stores of a password: the password itself is not sent to it."""
+        return psycopg2.extensions.encrypt_password(
+            password, role, self._connection, "scram-sha-256"
+        )
 
     def rows(self, query, *values):
         """Run a statement; return its rows, none where it has none."""

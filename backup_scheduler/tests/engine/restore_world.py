@@ -131,6 +131,11 @@ def scratch_databases(server):
     return server.psql(sql).split()
 
 
+def scratch_roles(server):
+    """Return the names of the roles made for attempts that are on the server."""
+    return server.psql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'backup%'").split()
+
+
 def listed_by_odoo(server, role="odoo"):
     """Return the databases that an Odoo of this role serves (service/db.py, list_dbs)."""
     sql = (
@@ -187,9 +192,10 @@ def sql(cluster):
 
 @pytest.fixture(autouse=True)
 def nothing_left(cluster):
-    """Whatever was done: no scratch database, no lock."""
+    """Whatever was done: no scratch database, no role, no lock."""
     yield
     assert scratch_databases(cluster) == []
+    assert scratch_roles(cluster) == []
     # A session that was ended lets go of its locks a moment later.
     until(lambda: locks(cluster) == 0, "a lock is left")
 

@@ -78,6 +78,7 @@ def only_what_is_meant(cluster, folder):
     """Whatever was done: no scratch database, no lock, nothing unfinished beside the filestores."""
     yield
     assert world.scratch_databases(cluster) == []
+    assert world.scratch_roles(cluster) == []
     assert world.locks(cluster) == 0
     assert (folder / "other" / "ab" / "abc").read_text() == "another company's"
     names = set(os.listdir(folder))
@@ -386,7 +387,8 @@ def test_what_a_killed_restore_left_is_swept(cluster, target, tmp_path, sql, fol
 def test_a_restore_killed_after_its_end_is_there(cluster, target, tmp_path, sql, folder):
     path = world.zipped(tmp_path / "archive.zip", sql)
     killed_restore(cluster, path, target, "published database")
-    assert sweep(target["server"], str(folder)) == []
+    # The role that its dump was loaded by, which owns nothing any more.
+    assert sweep(target["server"], str(folder)) == [scratch_name("restore", "victim")]
     assert world.listed_by_odoo(cluster) == [NAME, "source"]
     assert len(places.files(folder / NAME)) == len(world.FILES)
 
