@@ -326,7 +326,9 @@ def compare(archived, restored):
     for key, what in {**SAME, **AT_LEAST}.items():
         expected, found = archived.get(key, 0), restored[key]
         if not expected or not restored["level"] >= CONSISTENT:
-            notes.append(_("The number of %(what)s was not compared: it is not known.", what=what))
+            notes.append(
+                _("The number of %(what)s was not compared: it is not known.", what=what)
+            )
         elif found < expected or (key in SAME and found != expected):
             raise RestoreFailed(
                 _(

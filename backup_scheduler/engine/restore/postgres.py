@@ -30,8 +30,8 @@ def restore(path, archive_format, report, target, control, token):
         ``filestore`` (the absolute path of its folder, or empty for none), ``neutralization``
         (``{module: SQL}`` of what makes a copy harmless, None for a database that stays as it is),
         ``known_modules`` (the names of all modules whose SQL would be in it if they had any; absent
-        when that is not known), ``uuid`` (its new identity, or empty to keep that of the original), ``isolation`` (as
-        :func:`.scratch.drill` takes it, without a spool)
+        when that is not known), ``uuid`` (its new identity, or empty to keep that of the
+        original), ``isolation`` (as :func:`.scratch.drill` takes it, without a spool)
     :param token: a name for this attempt, no other one's
     :return: ``database``, ``checked`` (its counts), ``notes`` for people
 

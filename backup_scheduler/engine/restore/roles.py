@@ -17,7 +17,7 @@ import time
 import zlib
 
 from ..errors import DatabaseServerFailed, IsolationUnavailable, RestoreFailed
-from ..messages import _
+from ..messages import _, joined
 from .server import DatabaseServer, sql
 
 # Not NOINHERIT: from PostgreSQL 15 on the schema "public" is the owner's by way of the role
@@ -267,6 +267,7 @@ def unavailable(session, refusals, reasons=()):
     :param reasons: further sentences, such as why there is no cluster
     """
     said = [part for error in refusals for part in (error.message, error.hint) if part]
+    wanted = commands(session)
     return IsolationUnavailable(
         _(
             "The SQL of the archive was not run: here it cannot be kept from the other databases "
@@ -274,10 +275,13 @@ def unavailable(session, refusals, reasons=()):
         ),
         hint=_(
             "%(reasons)s Run one of these as a superuser of that PostgreSQL. To have a role made "
-            "for each restore: %(let)s. Or, to make one yourself, and enter its name and password "
-            "in Settings → Backups → Restore Role: %(make)s; %(grant)s.",
-            reasons=" ".join([*map(str, reasons), *map(str, said)]),
-            **commands(session),
+            "for each restore: %(let)s; or to make one yourself: %(make)s; %(grant)s; and enter "
+            "its name and password in Settings → Backups → Restore Role. Or mark the instance as "
+            "trusted.",
+            reasons=joined(" ", [*reasons, *said]),
+            let=wanted["let"],
+            make=wanted["make"],
+            grant=wanted["grant"],
         ),
     )
 

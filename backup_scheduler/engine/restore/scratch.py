@@ -110,22 +110,29 @@ def drilled(path, archive_format, report, server, control, token, isolation):  #
 def drilled_alone(path, archive_format, report, server, control, token):  # noqa: PLR0913
     """Do what :func:`drilled` does, on a cluster of our own: it has what roles the dump names."""
     for _attempt in range(GRANTEES):
-        try:
+        with missing_role_made(server):
             return drilled(path, archive_format, report, server, control, token, {})
-        except DatabaseServerFailed as error:
-            missing = ROLE_MISSING.search(str(error.message))
-            if not missing:
-                raise
-            with DatabaseServer(server).session() as session:
-                session.rows(identified("CREATE ROLE {} NOLOGIN", missing["name"]))
     return drilled(path, archive_format, report, server, control, token, {})
+
+
+@contextlib.contextmanager
+def missing_role_made(server):
+    """Make the role that is missing on a cluster of our own, where what is inside fails for it."""
+    try:
+        yield
+    except DatabaseServerFailed as error:
+        missing = ROLE_MISSING.search(str(error.message))
+        if not missing:
+            raise
+        with DatabaseServer(server).session() as session:
+            session.rows(identified("CREATE ROLE {} NOLOGIN", missing["name"]))
 
 
 def sweep(server):
     """Drop the scratch databases on ``server`` whose process is gone; return their names.
 
-    With them go the roles that were made for them. Only those that this role may drop; of what cannot be dropped now, the next sweep takes care:
-    see :func:`left`.
+    With them go the roles that were made for them. Only what this role may drop; of what cannot be
+    dropped now, the next sweep takes care: see :func:`left`.
     """
     swept = []
     with DatabaseServer(server).session() as session:

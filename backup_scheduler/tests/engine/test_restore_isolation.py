@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -108,7 +109,7 @@ def hostile(request, tmp_path, sql, cluster):
         path = tmp_path / f"archive.{request.param}"
         if request.param == "zip":
             return world.zipped(path, world.with_statement(sql, statement)), "zip"
-        content = open(world.custom(path, cluster), "rb").read()
+        content = pathlib.Path(world.custom(path, cluster)).read_bytes()
         harmless = f"COMMENT ON TABLE public.note IS '{COMMENT}';".encode()
         assert content.count(harmless) == 1
         path.write_bytes(content.replace(harmless, statement.encode().ljust(len(harmless))))
@@ -157,7 +158,8 @@ def test_a_cluster_of_its_own_has_nothing_of_the_server(cluster, hostile, spool)
 
 
 def test_what_others_do_is_not_seen(cluster, hostile, isolation):
-    looks = """DO $$ BEGIN IF EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%a sec' || 'ret%')
+    looks = """DO $$ BEGIN
+        IF EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%a sec' || 'ret%')
         THEN RAISE 'seen'; END IF; END $$;"""
     assert drilled(hostile(looks), cluster, isolation)["level"] == 4
 
