@@ -17,7 +17,8 @@ UPDATE backup_copy
 UPDATE backup_restore SET status = 'cancelled', identity_sealed = NULL
  WHERE status IN ('queued', 'running');
 UPDATE backup_destination SET reread_interval = 0;
-DELETE FROM ir_config_parameter WHERE key = 'backup_scheduler.scratch_password';
+DELETE FROM ir_config_parameter
+ WHERE key IN ('backup_scheduler.scratch_password', 'backup_scheduler.restore_role_password');
 UPDATE backup_instance SET active = false;
 -- the secrets of each kind of source and destination, those of other addons included
 DO $$
@@ -35,7 +36,8 @@ BEGIN
         EXECUTE format('UPDATE public.%I SET %I = NULL', sealed.table_name, sealed.column_name);
     END LOOP;
 END $$;
-UPDATE res_config_settings SET backup_scratch_password_sealed = NULL;
+UPDATE res_config_settings
+   SET backup_scratch_password_sealed = NULL, backup_restore_role_password_sealed = NULL;
 UPDATE backup_restore_wizard SET identity_sealed = NULL;
 UPDATE backup_verification SET identity_sealed = NULL;
 UPDATE backup_alert_channel SET active = false, url_host = NULL, apprise_url_host = NULL;

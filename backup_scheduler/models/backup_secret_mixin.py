@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import tempfile
@@ -131,6 +132,28 @@ class BackupSecretMixin(models.AbstractModel):
                     file=key_path(),
                 )
             ) from error
+
+    def _seal_for(self, server, value):
+        """Return ``value`` encrypted together with the server that it was entered for, so that it
+        goes to no other one, whatever is changed beside it.
+
+        :param server: a list of texts
+        """
+        return self._seal(json.dumps({"server": server, "secret": value})) if value else False
+
+    def _unseal_for(self, server, sealed):
+        """Return the secret that :meth:`_seal_for` was given for this server; nothing for others.
+
+        Raises UserError as :meth:`_unseal` does.
+        """
+        try:
+            kept = json.loads(self._unseal(sealed) or "{}")
+        except ValueError:
+            # Of a version that kept no server beside it.
+            return ""
+        if not isinstance(kept, dict) or kept.get("server") != list(server):
+            return ""
+        return kept["secret"]
 
     def _cipher(self):
         try:

@@ -6,13 +6,11 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
 from .job.backup_retention_mixin import RETENTION_MODES
-from .restore.backup_restore import SCRATCH_PREFIX
+from .restore.backup_restore import POSTGRES_PORT, ROLE_PREFIX, SCRATCH_PREFIX, server_address
 from .run.backup_run_status import DEFAULT_WARNING_PERCENT
 
 PREFIX = "backup_scheduler."
 WORKERS_LIMIT = 64
-# libpq's own, where none is entered.
-POSTGRES_PORT = "5432"
 
 
 class ResConfigSettings(models.TransientModel):
@@ -78,7 +76,8 @@ class ResConfigSettings(models.TransientModel):
     backup_scratch_user = fields.Char(
         "Drill User",
         config_parameter=SCRATCH_PREFIX + "user",
-        help="A role that may create databases (CREATEDB), and need not be more.",
+        help="A role that may create databases and roles (CREATEDB, CREATEROLE), and need not be "
+        "more: dumps are restored by a role that it makes for each.",
     )
     backup_scratch_password = fields.Char(
         "Drill Password",
@@ -89,6 +88,21 @@ class ResConfigSettings(models.TransientModel):
     )
     # From the form until it is applied: no row holds it in plain, not even for minutes.
     backup_scratch_password_sealed = fields.Char(groups=fields.NO_ACCESS)
+
+    backup_restore_role = fields.Char(
+        config_parameter=ROLE_PREFIX,
+        help="A role of Odoo's own PostgreSQL that runs the SQL of archives, where the role of "
+        "Odoo may not make one for each (CREATEROLE). It must own nothing, and be granted to the "
+        "role of Odoo.",
+    )
+    backup_restore_role_password = fields.Char(
+        "Password of the Restore Role",
+        compute="_compute_backup_restore_role_password",
+        inverse="_inverse_backup_restore_role_password",
+        help="Stored encrypted; it can be replaced, never read. Empty: as it is. Forgotten where "
+        "the role changes, unless a new one is entered.",
+    )
+    backup_restore_role_password_sealed = fields.Char(groups=fields.NO_ACCESS)
 
     backup_last_dispatch_at = fields.Datetime(
         "Dispatcher Last Ran", compute="_compute_backup_health"
@@ -111,6 +125,15 @@ class ResConfigSettings(models.TransientModel):
             sealed = self.env["backup.secret.mixin"]._seal(settings.backup_scratch_password)
             settings.sudo().backup_scratch_password_sealed = sealed
         self.invalidate_recordset(["backup_scratch_password"], flush=False)
+
+    def _compute_backup_restore_role_password(self):
+        self.backup_restore_role_password = False
+
+    def _inverse_backup_restore_role_password(self):
+        for settings in self:
+            sealed = self.env["backup.secret.mixin"]._seal(settings.backup_restore_role_password)
+            settings.sudo().backup_restore_role_password_sealed = sealed
+        self.invalidate_recordset(["backup_restore_role_password"], flush=False)
 
     @api.constrains("backup_workers")
     def _check_backup_workers(self):
@@ -151,10 +174,28 @@ class ResConfigSettings(models.TransientModel):
             self.backup_scratch_port = self.backup_scratch_user = False
             self._keep_scratch_password(False)
         elif sealed := self.sudo().backup_scratch_password_sealed:
-            self._keep_scratch_password(sealed)
+            server = {"host": self.backup_scratch_host, "port": self.backup_scratch_port}
+            self._keep_scratch_password(self._bound(sealed, server_address(server)))
         elif self._is_another_drill_server():
             self._keep_scratch_password(False)
         self.sudo().backup_scratch_password_sealed = False
+
+    def _bound(self, sealed, server):
+        """Return a secret sealed together with the server that it was entered for."""
+        secrets = self.env["backup.secret.mixin"]
+        return secrets._seal_for(server, secrets._unseal(sealed))
+
+    def _set_restore_role_password(self):
+        """Keep the password that was entered; forget that of another role."""
+        parameters = self.env["ir.config_parameter"].sudo()
+        role, sealed = self.backup_restore_role, self.sudo().backup_restore_role_password_sealed
+        if role and sealed:
+            own = self.env["backup.restore"]._own_server()
+            kept = self._bound(sealed, [*server_address(own), role])
+            parameters.set_param(f"{ROLE_PREFIX}_password", kept)
+        elif role != parameters.get_param(ROLE_PREFIX):
+            parameters.set_param(f"{ROLE_PREFIX}_password", False)
+        self.sudo().backup_restore_role_password_sealed = False
 
     def _is_another_drill_server(self):
         """Return whether what is about to be saved names another server than the one before."""
@@ -170,6 +211,7 @@ class ResConfigSettings(models.TransientModel):
     def set_values(self):
         """Move every job that has no zone of its own, in the transaction that moves the zone."""
         self._set_scratch_password()
+        self._set_restore_role_password()
         jobs = self.env["backup.job"].sudo()
         if self.backup_timezone == jobs._default_timezone():
             moved = jobs.browse()

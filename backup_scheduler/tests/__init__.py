@@ -39,6 +39,7 @@ from . import test_incidents
 from . import test_incidents_late
 from . import test_inline
 from . import test_instance_form
+from . import test_isolation
 from . import test_job
 from . import test_job_advice
 from . import test_job_calendar

@@ -53,7 +53,9 @@ class TestNeutralize(BackupCase):
         self.secrets = [
             self.env["backup.restore.wizard"].create(run),
             self.env["backup.verification"].create(run),
-            self.env["res.config.settings"].create({"backup_scratch_password": "hidden"}),
+            self.env["res.config.settings"].create(
+                {"backup_scratch_password": "hidden", "backup_restore_role_password": "hidden"}
+            ),
             self.env["backup.setup"].create({"url": "https://a.example", "master_password": "x"}),
             self.env["backup.alert.channel"].create(
                 {

@@ -53,6 +53,10 @@ ROLE_MISSING = re.compile(r'role "(?P<name>[^"]+)" does not exist')
 # loaded anew after each.
 GRANTEES = 20
 IS_SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
+SHARED = _(
+    "The SQL of the archive was run by the role of Odoo itself, for its instance is trusted and "
+    "no other role could be had."
+)
 SUPERUSER = _(
     "The dump was restored by a superuser of that PostgreSQL: what stands in a dump can then act "
     "on all of it. A role that may only create databases is safer."
@@ -227,8 +231,9 @@ class Scratch:
     def load(self, path, archive_format, meter):
         """Load the dump of the archive; return notes for people. Raises as :func:`.load.load`."""
         load(path, archive_format, self, meter, self._control)
-        shared = self.owner.name is None
-        return [SUPERUSER] if shared and self.session.value(IS_SUPERUSER) else []
+        if self.owner.name is not None:
+            return []
+        return [SHARED, SUPERUSER] if self.session.value(IS_SUPERUSER) else [SHARED]
 
     def check(self, report):
         """Count; return the counts. Raise :class:`RestoreFailed` unless they are the report's."""

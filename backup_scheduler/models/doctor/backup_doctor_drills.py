@@ -55,8 +55,9 @@ class BackupDoctorDrills(models.AbstractModel):
                 "encryption."
             )
         return self.env._(
-            "The log of the run says why. See that the PostgreSQL in Settings → Backups → Restore "
-            "Drills can be used from here, then press Verify Again on the run, level Restored."
+            "The log of the run says why, with the commands to run where PostgreSQL needs a role "
+            "for it. See that the PostgreSQL in Settings → Backups → Restore Drills can be used "
+            "from here, then press Verify Again on the run, level Restored."
         )
 
     @api.model

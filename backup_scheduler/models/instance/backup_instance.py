@@ -23,6 +23,8 @@ NAMED = 10
 CHECK_INTERVAL = datetime.timedelta(minutes=1)
 # What says which server it is and how it is reached: a check counts for these.
 SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_insecure"}
+# What says which server it is: another one has to be trusted anew.
+SERVER_SETTINGS = {"connection", "url"}
 
 
 class BackupInstance(models.Model):
@@ -39,6 +41,17 @@ class BackupInstance(models.Model):
         help="Only users of this company see the instance; left empty, all do.",
     )
     active = fields.Boolean(default=True, tracking=True)
+    trusted = fields.Boolean(
+        "Trusted Archives",
+        copy=False,
+        tracking=True,
+        help="SQL in an archive can do whatever the PostgreSQL role that restores it may do. So it "
+        "is run by a role that reaches nothing but the restored database. Switched on, and only "
+        "where no such role can be had here, archives of this instance are restored by the role of "
+        "Odoo itself: whoever controls that server can then read, change and delete every database "
+        "of this one, and run programs if the role is a superuser. Switch it on for servers that "
+        "you control as well as this one.",
+    )
     max_parallel_runs = fields.Integer(
         "Backups at a Time",
         default=1,
@@ -103,10 +116,17 @@ class BackupInstance(models.Model):
         moved = self.filtered(lambda one: active is not None and one.active != active)
         moved.job_ids._plan_due_fires()
         self._forget_checks(SOURCE_SETTINGS, vals)
-        result = super().write(vals)
+        result = super().write(self._without_trust(vals))
         moved._plan_jobs()
         moved.job_ids._promise_anew()
         return result
+
+    def _without_trust(self, vals):
+        """Return the values, which end the trust in what becomes another server."""
+        moved = any(
+            one[name] != vals[name] for one in self for name in SERVER_SETTINGS & vals.keys()
+        )
+        return {"trusted": False, **vals} if moved and any(self.mapped("trusted")) else vals
 
     def _plan_jobs(self):
         self.job_ids._plan()

@@ -27,6 +27,9 @@ NAME_LIMIT = 63
 # What libpq is told of a PostgreSQL server.
 SERVER_KEYS = ("host", "port", "user", "password", "sslmode")
 SCRATCH_PREFIX = "backup_scheduler.scratch_"
+ROLE_PREFIX = "backup_scheduler.restore_role"
+# libpq's own, where none is entered.
+POSTGRES_PORT = "5432"
 # What a restore may end with that is true of the archive.
 BAD_ARCHIVE = (
     "truncated", "not_an_archive", "damaged", "unsafe_dump", "archive_missing", "inconsistent",
@@ -308,6 +311,32 @@ class BackupRestore(models.Model):
             "neutralization": self._neutralization() if self.neutralize else None,
             "known_modules": get_modules(),
             "uuid": str(uuid.uuid4()) if self.neutralize else "",
+            "isolation": self._isolation(self.run_id),
+        }
+
+    @api.model
+    def _isolation(self, run, own_server=True):
+        """Return how the engine is to keep the SQL of the archive of a run from other databases.
+
+        :param own_server: whether it is restored on Odoo's own PostgreSQL
+        """
+        isolation = {"trusted": run._is_trusted()}
+        if own_server and (role := self._restore_role()):
+            isolation["role"] = role
+        return isolation
+
+    @api.model
+    def _restore_role(self):
+        """Return the role that the administrator has named for the SQL of dumps, or nothing."""
+        parameters = self.env["ir.config_parameter"].sudo()
+        user = parameters.get_param(ROLE_PREFIX)
+        if not user:
+            return {}
+        sealed = parameters.get_param(f"{ROLE_PREFIX}_password")
+        server = [*server_address(self._own_server()), user]
+        return {
+            "user": user,
+            "password": self.env["backup.secret.mixin"]._unseal_for(server, sealed),
         }
 
     @api.model
@@ -323,7 +352,8 @@ class BackupRestore(models.Model):
         server = {key: parameters.get_param(SCRATCH_PREFIX + key) for key in SERVER_KEYS}
         if not server["host"]:
             return self._own_server()
-        server["password"] = self.env["backup.secret.mixin"]._unseal(server["password"])
+        secrets = self.env["backup.secret.mixin"]
+        server["password"] = secrets._unseal_for(server_address(server), server["password"])
         return {key: value for key, value in server.items() if value}
 
     @api.model
@@ -341,6 +371,12 @@ class BackupRestore(models.Model):
         """Return what each module of this server says must be done to a copy, as SQL."""
         queries = {module: neutralize_sql(module) for module in get_modules()}
         return {module: sql for module, sql in queries.items() if sql}
+
+
+def server_address(server):
+    """Return host and port of a PostgreSQL, as a secret for it is bound to them."""
+    host = (server.get("host") or "").strip().lower()
+    return [host, (server.get("port") or "").strip() or POSTGRES_PORT]
 
 
 def neutralize_sql(module):

@@ -49,6 +49,14 @@ class BackupRunRestore(models.Model):
         )
         return restore.id
 
+    def _is_trusted(self):
+        """Return whether SQL of the archive may be run by the role of Odoo itself.
+
+        Not what was imported: whose it is, the catalogue says.
+        """
+        self.ensure_one()
+        return self.instance_id.trusted and not self.catalogue_owner
+
     def _require_restorable(self, database_name, instance_id, copy_id, identity):
         copies = self.copy_ids._whole()
         if not copies:

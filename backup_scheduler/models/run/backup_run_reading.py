@@ -127,8 +127,18 @@ class BackupRunReading(models.Model):
             "since": (self.verification_report or {}).get("since", ""),
         }
         if level == RESTORED:
-            order["scratch_server"] = self.env["backup.restore"]._scratch_server()
+            order.update(self._order_drill())
         return order
+
+    def _order_drill(self):
+        restores = self.env["backup.restore"]
+        server, own = restores._scratch_server(), restores._own_server()
+        # Where nobody has chosen a server, one of the drill's own is better than Odoo's.
+        isolation = restores._isolation(self, server == own)
+        return {
+            "scratch_server": server,
+            "isolation": {**isolation, "cluster": server == own},
+        }
 
     def _record_verify(self, task, event):
         """Write down one event of reading the copies again."""
@@ -166,6 +176,8 @@ class BackupRunReading(models.Model):
             copy._mark_read()
             level = (result["report"] or {}).get("level")
             self._log(f"{place}: {self._tell_reading(level, result.get('finding'))}")
+            if failure := result.get("undetermined"):
+                self._log(f"{failure['error_code']}: {failure['error']} {failure['hint']}")
             if level == RESTORED and not result.get("finding"):
                 self.drilled_at = fields.Datetime.now()
             return
