@@ -1,31 +1,17 @@
 """The SQL of a hostile dump, in drills and restores: it reaches nothing but its own database."""
 
-import json
-import os
-import pathlib
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-
-import places
 import psycopg2
 import pytest
+import restore_isolation_world as isolation_world
 import restore_world as world
 from engine.control import Control
 from engine.errors import BackupError, Cancelled, IsolationUnavailable, RestoreFailed
-from engine.restore import cluster as clusters
-from engine.restore.postgres import restore
-from engine.restore.scratch import Scratch, drill, left, sweep
-from waiting import until
+from restore_isolation_world import NAME, REFUSED, drilled, restored
 
-sql, nothing_left = world.sql, world.nothing_left
-NAME = "restored"
-PASSWORD = "SELECT rolpassword FROM pg_authid WHERE rolname = 'odoo'"
-ROLES = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles"
-# A comment of which another statement is made: pg_restore runs what stands in its place.
-COMMENT = "the comment " + "x" * 900
+sql, nothing_left, hostile = world.sql, world.nothing_left, isolation_world.hostile
+cluster, others, spool = isolation_world.cluster, isolation_world.others, isolation_world.spool
+plain = isolation_world.plain
+isolation = isolation_world.isolation
 # In the place of a table, for whoever counts its rows.
 TRAP = """
     CREATE FUNCTION public.evil() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
@@ -34,96 +20,6 @@ TRAP = """
     CREATE VIEW public.{table} AS
         SELECT public.evil() AS id, repeat('base', public.evil()) AS name, 'installed' AS state;
 """
-# Each is refused; {place} is a file that no program may make.
-REFUSED = {
-    "drop": "DROP DATABASE precious;",
-    "rename": "ALTER DATABASE precious RENAME TO stolen;",
-    "take": "ALTER DATABASE precious OWNER TO CURRENT_USER;",
-    "terminate": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='precious';",
-    "password": "ALTER ROLE odoo PASSWORD 'taken';",
-    "become": "SET ROLE odoo;",
-    "become anew": "SET SESSION AUTHORIZATION odoo;",
-    "program": "COPY (SELECT 1) TO PROGRAM 'touch {place}';",
-    "read": "COPY public.note (body) FROM '/etc/passwd';",
-    "write": "COPY (SELECT 1) TO '{place}';",
-    "read file": "SELECT pg_read_file('/etc/passwd');",
-    "import": "SELECT lo_import('/etc/passwd');",
-    "database": "CREATE DATABASE mine;",
-    "copy": "CREATE DATABASE mine TEMPLATE precious;",
-    "role": "CREATE ROLE mine;",
-    "member": "GRANT odoo TO CURRENT_USER;",
-    "settings": "ALTER SYSTEM SET shared_buffers = '1GB';",
-    "connect": "CREATE EXTENSION dblink;",
-    "foreign": "CREATE EXTENSION postgres_fdw;",
-    "language": "CREATE LANGUAGE plperlu;",
-}
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with world.postgresql("engine-isolation") as server:
-        server.psql("ALTER ROLE odoo PASSWORD 'its own'")
-        world.make(server, "precious")
-        server.psql(f"COMMENT ON TABLE note IS '{COMMENT}'", "source")
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def others(cluster):
-    """Whatever was done: everything else is as it was, and a session of it still lives."""
-    before = [cluster.psql(query) for query in (PASSWORD, ROLES)]
-    databases = cluster.databases()
-    session = psycopg2.connect(dbname="precious", **cluster.dsn())
-    session.cursor().execute("SELECT 'a secret' FROM pg_sleep(0)")
-    yield
-    cursor = session.cursor()
-    cursor.execute("SELECT count(*) FROM res_users")
-    assert cursor.fetchone() == (world.USERS,)
-    session.close()
-    cluster.drop(NAME)
-    assert cluster.databases() == databases
-    assert [cluster.psql(query) for query in (PASSWORD, ROLES)] == before
-
-
-@pytest.fixture
-def spool():
-    """A folder that whoever PostgreSQL runs as can enter; nothing is left in it."""
-    folder = tempfile.mkdtemp(prefix="spool-")
-    os.chmod(folder, 0o755)  # noqa: S103 - as root, the server runs as another user
-    yield folder
-    remains = os.listdir(folder)
-    shutil.rmtree(folder)
-    assert remains == []
-
-
-@pytest.fixture(params=["role", "cluster"])
-def isolation(request, spool):
-    return {"spool": spool} if request.param == "cluster" else {}
-
-
-@pytest.fixture(params=["zip", "dump"])
-def hostile(request, tmp_path, sql, cluster):
-    """Return a function that makes an archive whose dump has a statement; it returns its path."""
-
-    def hostile(statement):
-        path = tmp_path / f"archive.{request.param}"
-        if request.param == "zip":
-            return world.zipped(path, world.with_statement(sql, statement)), "zip"
-        content = pathlib.Path(world.custom(path, cluster)).read_bytes()
-        harmless = f"COMMENT ON TABLE public.note IS '{COMMENT}';".encode()
-        assert content.count(harmless) == 1
-        path.write_bytes(content.replace(harmless, statement.encode().ljust(len(harmless))))
-        return str(path), "dump"
-
-    return hostile
-
-
-def drilled(archive, cluster, isolation=None, control=None, by="odoo"):
-    path, archive_format = archive
-    report = {**world.REPORT, "manifest": {}}
-    return drill(
-        path, archive_format, report, cluster.dsn(by), control or Control(), "run-1", isolation
-    )
 
 
 # --- what a dump does not reach -----------------------------------------------------------------
@@ -136,25 +32,6 @@ def test_a_hostile_statement_is_refused(cluster, hostile, tmp_path, statement):
         drilled(hostile(statement.format(place=place)), cluster)
     assert caught.value.code in ("restore_failed", "database_server_failed")
     assert not place.exists()
-
-
-def test_in_a_cluster_of_its_own_hostile_statements_are_refused_too(
-    cluster, hostile, spool, tmp_path
-):
-    place = tmp_path / "made"
-    for name in ("program", "read", "database", "role"):
-        with pytest.raises(RestoreFailed):
-            drilled(hostile(REFUSED[name].format(place=place)), cluster, {"spool": spool})
-    assert not place.exists()
-
-
-def test_a_cluster_of_its_own_has_nothing_of_the_server(cluster, hostile, spool):
-    looks = """DO $$ BEGIN
-        IF EXISTS (SELECT FROM pg_database WHERE datname = 'precious') THEN RAISE 'seen'; END IF;
-        IF current_setting('is_superuser')::bool THEN RAISE 'superuser'; END IF; END $$;"""
-    assert drilled(hostile(looks), cluster, {"spool": spool})["level"] == 4
-    with pytest.raises(RestoreFailed, match="seen"):
-        drilled(hostile(looks), cluster)
 
 
 def test_what_others_do_is_not_seen(cluster, hostile, isolation):
@@ -197,19 +74,6 @@ def test_the_role_of_a_dump_has_no_second_connection(cluster, hostile):
 
 
 # --- restores to the server ---------------------------------------------------------------------
-
-
-def restored(archive, cluster, neutralization=None, by="odoo", **isolation):
-    path, archive_format = archive
-    target = {
-        "server": cluster.dsn(by),
-        "database": NAME,
-        "filestore": "",
-        "neutralization": neutralization,
-        "isolation": isolation,
-    }
-    report = {**world.REPORT, "manifest": {}}
-    return restore(path, archive_format, report, target, Control(), "run-1")
 
 
 @pytest.mark.parametrize("name", ["drop", "rename", "terminate", "password", "program", "database"])
@@ -257,15 +121,6 @@ def test_a_trigger_does_not_meet_odoo_s_role_in_the_neutralization(cluster, tmp_
 
 
 @pytest.fixture
-def plain(cluster):
-    """A role as that of most Odoos: it may create databases."""
-    cluster.psql("CREATE ROLE plain LOGIN CREATEDB")
-    yield "plain"
-    cluster.drop(NAME)
-    cluster.psql("DROP ROLE plain")
-
-
-@pytest.fixture
 def named(cluster, plain):
     """A role as an administrator is told to make it."""
     cluster.psql("CREATE ROLE named LOGIN CONNECTION LIMIT 1 PASSWORD 'right'")
@@ -300,10 +155,6 @@ def test_what_is_refused_to_a_dump_is_what_odoo_s_own_role_may_do(cluster, hosti
     assert cluster.psql(query) == "t"
     assert drilled(change, cluster, {"trusted": True}, by=plain)["level"] == 4
     assert cluster.psql(query) == "f"
-
-
-def test_a_cluster_needs_no_right_on_the_server(cluster, hostile, plain, spool):
-    assert drilled(hostile("SELECT 1;"), cluster, {"spool": spool}, by=plain)["level"] == 4
 
 
 def test_a_role_that_the_administrator_has_named_is_used(cluster, hostile, plain, named):
@@ -347,110 +198,3 @@ def test_a_role_that_cannot_log_in_is_told_with_the_file_that_forbids_it(cluster
         rules.write_text(before)
         cluster.psql("SELECT pg_reload_conf()")
     assert "pg_hba.conf" in str(caught.value.hint)
-
-
-# --- nothing is left ----------------------------------------------------------------------------
-
-VICTIM = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from engine.control import Control
-from engine.restore.scratch import drill
-path, server, isolation = json.loads(sys.argv[2])
-drill(path, "zip", {"level": 1}, server, Control(), "victim", isolation)
-"""
-
-
-def test_of_a_killed_drill_the_role_is_swept_with_its_database(cluster, tmp_path, sql):
-    path = world.zipped(tmp_path / "slow.zip", world.with_statement(sql, world.SLEEP))
-    process = victim(path, cluster, {})
-    world.await_sleeping(cluster, process)
-    (name,) = world.scratch_databases(cluster)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    until(lambda: not world.locks(cluster))
-    assert left(cluster.dsn()) == [name]
-    assert sweep(cluster.dsn()) == [name]
-
-
-def test_the_role_of_a_living_attempt_is_not_swept(cluster):
-    with Scratch(cluster.dsn(), "drill", "alive", Control()) as living:
-        assert sweep(cluster.dsn()) == []
-        assert living.name in cluster.psql(ROLES)
-
-
-def test_the_cluster_of_a_killed_drill_is_ended_and_removed(cluster, tmp_path, sql, spool):
-    path = world.zipped(tmp_path / "slow.zip", world.with_statement(sql, world.SLEEP))
-    process = victim(path, cluster, {"spool": spool})
-    data = os.path.join(spool, "victim.cluster", "data")
-
-    def sleeps():
-        assert process.poll() is None
-        return any("backup_drill" in title_of(pid) for pid in clusters.processes_in(data))
-
-    until(sleeps, "the dump is not being loaded")
-    assert clusters.sweep(spool) == []
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert clusters.sweep(spool) == ["victim.cluster"]
-    assert clusters.processes_in(data) == []
-
-
-def victim(path, cluster, isolation):
-    order = json.dumps([path, cluster.dsn(), isolation])
-    return subprocess.Popen([sys.executable, "-c", VICTIM, places.ADDON, order])
-
-
-def title_of(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read().decode()
-
-
-def test_a_cancelled_drill_leaves_no_cluster(cluster, tmp_path, sql, spool):
-    path = world.zipped(tmp_path / "archive.zip", sql)
-    with pytest.raises(Cancelled):
-        drill(
-            path, "zip", {"level": 1}, cluster.dsn(), world.Watched(lambda c: c.cancel()), "x",
-            {"spool": spool},
-        )  # fmt: skip
-
-
-def test_in_a_spool_with_a_long_name_a_cluster_runs_too(cluster, tmp_path, sql, spool):
-    long = os.path.join(spool, "x" * 120)
-    os.mkdir(long, 0o755)
-    path = world.zipped(tmp_path / "archive.zip", sql)
-    isolation = {"spool": long}
-    with pytest.raises(RestoreFailed, match="alone"):
-        dump = world.with_statement(
-            sql,
-            "DO $$ BEGIN IF (SELECT count(*) FROM pg_database) = 4 "
-            "THEN RAISE 'alone'; END IF; END $$;",
-        )
-        drilled((world.zipped(tmp_path / "look.zip", dump), "zip"), cluster, isolation)
-    assert drilled((path, "zip"), cluster, isolation)["level"] == 4
-    os.rmdir(long)
-
-
-def test_roles_that_a_dump_grants_rights_to_are_made_in_a_cluster(cluster, tmp_path, sql, spool):
-    grants = 'GRANT SELECT ON public.note TO metabase; GRANT SELECT ON public.note TO "An other";'
-    path = world.zipped(tmp_path / "archive.zip", world.with_statement(sql, grants))
-    assert drilled((path, "zip"), cluster, {"spool": spool})["level"] == 4
-
-
-def test_a_dump_of_a_newer_postgresql_is_not_restored_in_an_older_cluster(
-    cluster, tmp_path, sql, spool, plain
-):
-    newer = sql.replace(b"-- Dumped from database version ", b"-- Dumped from database version 9")
-    path = world.zipped(tmp_path / "archive.zip", newer)
-    with pytest.raises(IsolationUnavailable) as caught:
-        drilled((path, "zip"), cluster, {"spool": spool}, by=plain)
-    assert "older than the dump" in str(caught.value.hint)
-
-
-def test_without_the_server_programs_a_role_is_used(cluster, hostile, spool, monkeypatch):
-    monkeypatch.setattr(clusters, "programs", lambda: None)
-    sees = (
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_database WHERE datname = 'precious') "
-        "THEN RAISE 'alone'; END IF; END $$;"
-    )
-    assert drilled(hostile(sees), cluster, {"spool": spool})["level"] == 4
