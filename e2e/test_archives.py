@@ -109,6 +109,20 @@ def test_a_restore_drill_restores_counts_and_leaves_no_database(world, cluster):
 
 
 @pytest.fixture
+def drills_here(world, backup_server, cluster):
+    """Have drills use the PostgreSQL of Odoo, and not one of their own."""
+
+    def choose(server):
+        for key in ("host", "port", "user"):
+            name = f"backup_scheduler.scratch_{key}"
+            world.rpc.call("ir.config_parameter", "set_param", name, server.get(key, False))
+
+    choose(cluster.dsn(backup_server.role))
+    yield
+    choose({})
+
+
+@pytest.fixture
 def endless(cluster, remote):
     """Yield a function that has every restore of the shop stop in its middle, or go on."""
 
@@ -122,6 +136,7 @@ def endless(cluster, remote):
     cluster.psql("DROP TABLE held; DROP FUNCTION hold(int)", "shop")
 
 
+@pytest.mark.usefixtures("drills_here")
 def test_a_drill_that_is_killed_leaves_no_database_either(world, cluster, endless):
     run = stored(world)
     endless(True)

@@ -41,6 +41,18 @@ class TestIsolation(IsolationCase):
             self._drill(self._stored())["isolation"], {"cluster": False, "trusted": False}
         )
 
+    def test_odoo_s_own_server_can_be_chosen_for_drills_too(self):
+        own = self.env["backup.restore"]._own_server()
+        self._save(
+            backup_scratch_host=own.get("host") or "localhost",
+            backup_scratch_port=own.get("port"),
+            backup_restore_role="named",
+        )
+        isolation = self._drill(self._stored())["isolation"]
+        self.assertFalse(isolation["cluster"])
+        if own.get("host"):
+            self.assertEqual(isolation["role"]["user"], "named")
+
     def test_a_restore_to_this_server_is_isolated(self):
         self.assertEqual(self._restore_order(self._stored()), {"trusted": False})
 

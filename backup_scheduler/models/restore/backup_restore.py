@@ -346,6 +346,11 @@ class BackupRestore(models.Model):
         return {key: str(info[key]) for key in SERVER_KEYS if info.get(key)}
 
     @api.model
+    def _chosen_scratch_host(self):
+        """Return the PostgreSQL that was chosen for restore drills in Settings, empty for none."""
+        return self.env["ir.config_parameter"].sudo().get_param(f"{SCRATCH_PREFIX}host") or ""
+
+    @api.model
     def _scratch_server(self):
         """Return the PostgreSQL of restore drills: the one in Settings, or Odoo's own."""
         parameters = self.env["ir.config_parameter"].sudo()

@@ -4,6 +4,7 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ...engine.archive.levels import DEFAULT, RESTORED
+from ..restore.backup_restore import server_address
 from ..task.backup_task_execution import failure_of
 from ..task.kinds import LATER, REQUESTED
 from .backup_run import VERIFICATION_LEVELS
@@ -132,13 +133,11 @@ class BackupRunReading(models.Model):
 
     def _order_drill(self):
         restores = self.env["backup.restore"]
-        server, own = restores._scratch_server(), restores._own_server()
+        server, chosen = restores._scratch_server(), restores._chosen_scratch_host()
+        own = server_address(server) == server_address(restores._own_server())
         # Where nobody has chosen a server, one of the drill's own is better than Odoo's.
-        isolation = restores._isolation(self, server == own)
-        return {
-            "scratch_server": server,
-            "isolation": {**isolation, "cluster": server == own},
-        }
+        isolation = {**restores._isolation(self, own), "cluster": not chosen}
+        return {"scratch_server": server, "isolation": isolation}
 
     def _record_verify(self, task, event):
         """Write down one event of reading the copies again."""
