@@ -37,7 +37,8 @@ def parse_manifest(content):
     for name, kind in FIELDS.items():
         if not isinstance(manifest.get(name), kind):
             raise Inconsistent(_("manifest.json has no usable “%(name)s”.", name=name))
-    return manifest
+    # Whatever else is in it is kept nowhere.
+    return {name: manifest[name] for name in FIELDS}
 
 
 def check_manifest(manifest, database):
