@@ -55,6 +55,23 @@ class InternalError(BackupError):
     code = "internal"
     hint = _("This is a defect of Backup Scheduler. The traceback on the run says where.")
 
+    @classmethod
+    def of(cls, error):
+        return MemoryLimit() if isinstance(error, MemoryError) else super().of(error)
+
+
+class MemoryLimit(BackupError):
+    """Nothing is said about an archive by it: a machine with other limits may read it."""
+
+    code = "memory_limit"
+    hint = _(
+        "A server or archive that is made to do harm is one reason. Ordinary archives need a "
+        "fraction of it, also those with millions of files."
+    )
+
+    def __init__(self):
+        super().__init__(_("The task needed more memory than an engine process may use."))
+
 
 # --- the source ---------------------------------------------------------------------------------
 

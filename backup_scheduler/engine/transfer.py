@@ -29,6 +29,16 @@ def discover(order, control):
     return {"version": server.version, "databases": list(server.databases)}
 
 
+def check(order, control):
+    """Check a destination: write, read back and delete a marker in it.
+
+    Order: ``destination`` (``id kind settings``). Result: ``found``, see
+    :meth:`.destinations.base.Destination.check`.
+    """
+    with opened(order["destination"], control) as destination:
+        return {"found": destination.check()}
+
+
 def backup(order, control):
     """Back up one database into every destination; return the archive's size, digest and copies.
 
@@ -111,6 +121,7 @@ def discard_copy(copy, owner, control):
 
 ACTIONS = {
     "backup": backup,
+    "check": check,
     "discard": discard,
     "discover": discover,
     "notify": notify,

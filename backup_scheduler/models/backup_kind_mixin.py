@@ -10,6 +10,7 @@ from lxml import etree
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from .. import engine_call
 from ..engine.errors import BackupError, KindMissing
 from ..engine.kinds import Registry
 
@@ -161,6 +162,14 @@ class BackupKindMixin(models.AbstractModel):
         """Return what an engine order says of the kind: its errors are those of the order."""
         kind = self[self._kind_field]
         return self._kinds.order(kind) if kind in self._kind_names() else {"code": {}}
+
+    @api.model
+    def _call_engine(self, order, time_limit):
+        """Carry out an order of the engine while somebody waits; return its events, of which the
+        last is ``done`` or ``failed``. Only hosts that forbid processes do it in this thread."""
+        here = self.env["backup.dispatcher"]._executor() == "inline"
+        call = engine_call.carry_out_here if here else engine_call.carry_out
+        return call(order, time_limit)
 
     def _open_kind(self):
         """Return the object of the engine's class; raise what is wrong with the settings."""

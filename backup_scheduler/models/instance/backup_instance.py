@@ -5,10 +5,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import LazyTranslate
 
-from ...engine import transfer
-from ...engine.control import Control
-from ...engine.errors import BackupError
 from ...engine.messages import joined
+from ...engine_call import failure_in
 from ..backup_message import MessageText, all_translated
 
 _lt = LazyTranslate(__name__)
@@ -136,15 +134,14 @@ class BackupInstance(models.Model):
         :param source: as :meth:`_source_order` returns it
         :return: as :meth:`test_connection` does
         """
-        control = Control(time_limit=TEST_TIME_LIMIT)
         answer = {"ok": True, "odoo_version": False, "databases": []}
-        try:
-            found = transfer.discover({"source": source}, control)
-        except BackupError as error:
+        order = {"action": "discover", "source": source}
+        found = self._call_engine(order, TEST_TIME_LIMIT)[-1]
+        if found["event"] == "failed":
+            failure = failure_in(found)
             server = source.get("url") or source["connection"]
-            _logger.warning("Backup instance %s: %s: %s", server, error.code, error.message)
-            failure = error.as_dict()
-            del failure["retryable"]
+            code, error = failure["error_code"], failure["error"]
+            _logger.warning("Backup instance %s: %s: %s", server, code, error)
             return {**answer, "ok": False, **failure}
         answer.update(odoo_version=found["version"], databases=found["databases"])
         return {**answer, "error_code": False, "error": False, "hint": False}

@@ -4,7 +4,7 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ...engine.archive.levels import DEFAULT, RESTORED
-from ..task.backup_task_execution import failure_of
+from ...engine_call import failure_of
 from ..task.kinds import LATER, REQUESTED
 from .backup_run import VERIFICATION_LEVELS
 

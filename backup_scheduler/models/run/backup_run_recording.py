@@ -2,7 +2,7 @@ from odoo import models
 
 from ...engine import messages
 from ...engine.errors import Cancelled, NoDatabase, WorkerLost
-from ..task.backup_task_execution import failure_of
+from ...engine_call import failure_of
 
 
 class BackupRunRecording(models.Model):
