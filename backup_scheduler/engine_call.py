@@ -51,8 +51,8 @@ def ended(event):
 
 def carry_out_here(order, time_limit):
     """As :func:`carry_out`, in this thread: for hosts that forbid processes."""
-    events = []
-    control = Control(events.append, time_limit)
+    events, secrets = [], secrets_of(order)
+    control = Control(lambda event: events.append(masked(event, secrets)), time_limit)
     try:
         last = {"event": "done", **transfer.ACTIONS[order["action"]](order, control)}
     except BackupError as error:
@@ -60,7 +60,7 @@ def carry_out_here(order, time_limit):
     except Exception as error:  # noqa: BLE001 - as the engine process does
         last = {"event": "failed", **InternalError.of(error).as_dict()}
     kept = [event for event in events if event["event"] not in PASSING]
-    return [*kept, masked(last, secrets_of(order))]
+    return [*kept, masked(last, secrets)]
 
 
 def failure_in(event):
@@ -81,7 +81,9 @@ def without_kill(event):
     else:
         error = TimeLimit(
             messages._("The process did not end at its time limit, and was killed."),
-            hint=messages._("This is a defect of Backup Scheduler, which a hostile server may use."),
+            hint=messages._(
+                "This is a defect of Backup Scheduler, which a hostile server may exploit."
+            ),
         )
     failure = {**error.as_dict(), "in_order": False, "traceback": event["tail"]}
     return {"event": "failed", **failure}

@@ -13,7 +13,7 @@ ENGINE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "engine")
 TIME_LIMIT, CANCELLED = "time_limit", "cancelled"
 # What a process said outside the protocol, such as the interpreter's last words.
 TAIL_LENGTH = 4000
-# Seconds. An engine that was told to end, or whose time is up, cleans up within its own limit of 30.
+# Seconds. An engine that was told to end, or has reached its time limit, cleans up within 30.
 END_LIMIT = 40
 
 

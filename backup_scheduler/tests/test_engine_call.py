@@ -7,8 +7,8 @@ from unittest.mock import patch
 from odoo.tools import mute_logger
 
 from .. import engine_call, engine_process
-from ..engine.sources.http import HttpSource
 from ..engine.sources.base import Server
+from ..engine.sources.http import HttpSource
 from ..models.instance import backup_instance
 from .common import BackupCase
 

@@ -86,10 +86,11 @@ def test_an_engine_has_limits_of_its_own_and_not_those_of_requests(monkeypatch, 
         "from engine.limits import MEMORY_LIMIT, limit_memory\n"
         "hard = resource.getrlimit(resource.RLIMIT_AS)[1]\n"
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, hard))\n"
-        "resource.setrlimit(resource.RLIMIT_CPU, (100, resource.getrlimit(resource.RLIMIT_CPU)[1]))\n"
+        "most = resource.getrlimit(resource.RLIMIT_CPU)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (100, most))\n"
         "limit_memory()\n"
         "soft = [resource.getrlimit(n)[0] for n in (resource.RLIMIT_AS, resource.RLIMIT_CPU)]\n"
-        "assert soft == [hard, resource.getrlimit(resource.RLIMIT_CPU)[1]], soft\n"
+        "assert soft == [hard, most], soft\n"
         "assert resource.getrlimit(resource.RLIMIT_DATA)[0] == MEMORY_LIMIT\n"
     )
     subprocess.run([sys.executable, "-c", program], timeout=PATIENCE, check=True)
