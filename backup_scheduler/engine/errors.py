@@ -235,6 +235,17 @@ class NoSpace(RetryableError):
     hint = _("Free disk space, or choose another folder.")
 
 
+class ArchiveTooLarge(BackupError):
+    """A server sends more than a database can have become since its last good archive."""
+
+    code = "too_large"
+    hint = _(
+        "If the database became that large, enter a Maximum Archive Size on the job. Otherwise "
+        "find out what the server sends: it may never end. Where the job has no such size, the "
+        "limit is ten times the largest of the last good archives, and 5 GB more."
+    )
+
+
 class SpoolFailed(RetryableError):
     code = "spool_failed"
     hint = _(

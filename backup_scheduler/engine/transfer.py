@@ -45,8 +45,8 @@ def backup(order, control):
     Order: ``source database archive_format include_filestore`` (from where and what), ``spool
     token`` (folder, and a name for this attempt), ``destinations`` (each ``id kind settings
     archive_path``, with ``recipients`` where it keeps archives encrypted), ``verify_level``,
-    ``expected_size`` (bytes, 0 when unknown), ``catalogue`` (what is put beside each archive; its
-    ``run`` names the owner).
+    ``expected_size`` and ``size_limit`` (bytes, 0 when unknown), ``catalogue`` (what is put beside
+    each archive; its ``run`` names the owner).
 
     Result: ``size sha256 report`` of the archive, a ``finding`` (an error as plain values) where
     the archive is a faithful copy of a server that lacks something, and ``copies``: see
@@ -57,7 +57,8 @@ def backup(order, control):
     source = open_source(order["source"], control)
     since = check_database(source, order, control)
     check_space(order["spool"], order["expected_size"] * SPACE_MARGIN)
-    with Spool(order["spool"], order["token"]) as spool, contextlib.ExitStack() as stack:
+    limit = order.get("size_limit", 0)
+    with Spool(order["spool"], order["token"], limit) as spool, contextlib.ExitStack() as stack:
         copies = open_copies(order, spool, stack)
         archive = receive(source, order, spool, copies, control, since)
         return {**archive, "copies": publish_copies(copies, order, archive, control)}

@@ -141,6 +141,14 @@ class BackupKindMixin(models.AbstractModel):
             if setting.secret
         }
 
+    @property
+    def _proofs_of_secrets(self):
+        return {
+            name: tuple(other for other, each in self._settings_of(kind) if each.proof)
+            for kind, name, setting in self._all_settings()
+            if setting.secret
+        }
+
     def _kind_class(self):
         """Return the engine's class of the record's kind; raise :class:`KindMissing`."""
         kind = self[self._kind_field]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 _STORED = re.compile(rb"([0-9a-f]{2})/(\1[0-9a-f]{38})\Z")
 _KEY = 20
-# Bytes of a bucket from which on names that it has twice are taken out: many rows may have one name.
+# Bytes of a bucket from which on repeated names are taken out of it: many rows may have one name.
 _TIDY_FROM = 64 * 1024
 # How many are named in a message; the others are counted.
 NAMED = 3

@@ -88,7 +88,10 @@ class HttpSource(Source):
             "Verify Certificate",
             kind="boolean",
             default=True,
-            help="Refuse a server whose certificate is not valid for its name.",
+            proof=True,
+            help="Refuse a server whose certificate is not valid for its name. Where it is "
+            "switched off, the master password has to be entered again: whoever stands in between "
+            "can read it then.",
         ),
         Setting(
             "allow_insecure",

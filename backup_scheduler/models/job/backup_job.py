@@ -129,6 +129,12 @@ class BackupJob(models.Model):
     time_limit = fields.Integer(
         default=720, tracking=True, help="Minutes after which a run is stopped; 0 for no limit."
     )
+    size_limit = fields.Float(
+        "Maximum Archive Size",
+        tracking=True,
+        help="Gigabytes. A server that sends more is cut off, and the run fails. 0: ten times the "
+        "largest of the last good archives of the database, and 5 GB more.",
+    )
     next_run_at = fields.Datetime("Next Run", readonly=True, index=True, copy=False)
     last_run_at = fields.Datetime("Last Fire", readonly=True, copy=False)
     planned_at = fields.Datetime(
@@ -155,6 +161,9 @@ class BackupJob(models.Model):
     )
     _time_limit_positive = models.Constraint(
         "CHECK(time_limit >= 0)", "Time Limit: enter 0 (no limit) or more minutes."
+    )
+    _size_limit_positive = models.Constraint(
+        "CHECK(size_limit >= 0)", "Maximum Archive Size: enter 0 (by the last archives) or more GB."
     )
     _due = models.Index("(next_run_at, id) WHERE enabled")
 
