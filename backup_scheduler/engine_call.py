@@ -29,7 +29,10 @@ def carry_out(order, time_limit):
     :return: its events; the last one is ``done`` or ``failed``
     """
     told = queue.SimpleQueue()
-    process = EngineProcess({**order, "time_limit": time_limit}, told.put, GRACE)
+    try:
+        process = EngineProcess({**order, "time_limit": time_limit}, told.put, GRACE)
+    except OSError as error:
+        return [{"event": "failed", **not_started(error).as_dict()}]
     events = []
     try:
         while not events or events[-1]["event"] not in LAST_WORDS:
@@ -39,6 +42,15 @@ def carry_out(order, time_limit):
     finally:
         process.end()
     return [*events[:-1], ended(events[-1])]
+
+
+def not_started(error):
+    return WorkerLost(
+        messages._("The engine process cannot be started: %(reason)s.", reason=error.strerror),
+        hint=messages._(
+            "Where processes are forbidden, choose the executor inside Odoo in Settings → Backups."
+        ),
+    )
 
 
 def ended(event):

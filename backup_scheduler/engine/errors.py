@@ -110,6 +110,15 @@ class NotOdoo(BackupError):
     )
 
 
+class TooManyDatabases(BackupError):
+    code = "too_many_databases"
+    hint = _(
+        "The others are not recorded, and not backed up. If the server really has as many, raise "
+        "the system parameter backup_scheduler.max_databases and test again. Otherwise find out "
+        "why it lists them."
+    )
+
+
 class TLSError(BackupError):
     code = "tls_error"
     hint = _("Renew the server's certificate, or install its authority on this machine.")

@@ -1,17 +1,24 @@
 """Orders that are carried out while somebody waits: in a process, which is killed if need be."""
 
+import signal
 import tempfile
+import time
 from pathlib import Path
 from unittest.mock import patch
 
 from odoo.tools import mute_logger
 
 from .. import engine_call, engine_process
+from .. import executor as executor_module
 from ..engine.sources.base import Server
 from ..engine.sources.http import HttpSource
+from ..executor import Executor, storable
 from ..models.instance import backup_instance
-from .common import BackupCase
+from ..runner import Runner
+from .common import RUN_LOGGER, BackupCase
 
+# Seconds. Nothing takes as long on any machine.
+PATIENCE = 60
 IN_A_PROCESS = engine_call.carry_out
 STUCK = """
 import re, sys
@@ -52,6 +59,15 @@ class TestEngineCall(BackupCase):
         self.assertEqual((answer["ok"], answer["error_code"]), (False, "time_limit"))
         self.assertEqual(self.instance.check_status, "error")
 
+    def test_a_host_on_which_no_process_can_be_started_says_so(self):
+        with patch.object(engine_call, "EngineProcess", side_effect=PermissionError(1, "No fork")):
+            answer = self.instance.test_connection()
+        self.assertEqual((answer["ok"], answer["error_code"]), (False, "worker_lost"))
+        self.assertIn("No fork", answer["error"])
+
+    def test_what_no_text_can_hold_is_taken_out_of_what_is_recorded(self):
+        self.assertEqual(storable({"a": ["x\x00y", "\ud800z"]}), {"a": ["xy", "?z"]})
+
     def test_a_destination_is_checked_by_a_process(self):
         with tempfile.TemporaryDirectory() as folder:
             destination = self._make_destination("Here", path=folder)
@@ -62,6 +78,59 @@ class TestEngineCall(BackupCase):
             answer = destination.check()
         self.assertEqual((answer["ok"], answer["error_code"]), (False, "destination_failed"))
         self.assertEqual(destination.check_status, "error")
+
+
+class TestStuckEngines(BackupCase):
+    """An engine that heeds nothing, as an executor of tasks has it."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_record = self._make_run(job=self._make_job(max_attempts=3))
+        self.executor = Executor(self.registry, "seat")
+        self.enterContext(self.enter_registry_test_mode())
+        script = self.enterContext(tempfile.NamedTemporaryFile("w", suffix=".py"))
+        script.write(STUCK)
+        script.flush()
+        self.startPatcher(patch.object(engine_process, "ENGINE", script.name))
+        self.startPatcher(patch.object(engine_process, "END_LIMIT", 0.2))
+        self.runner = Runner(self.executor, heartbeat=0)
+
+    def _start(self, **order):
+        task = self.executor.claim()
+        task.order.update(order)
+        self.engine = self.runner.start(task)
+
+    def _work(self):
+        """Work as a worker does, until there is nothing left to do."""
+        deadline = time.monotonic() + PATIENCE
+        while self.runner.tasks:
+            self.assertLess(time.monotonic(), deadline, "The engine was not killed")
+            self.runner.wait(0.1)
+            self.runner.beat()
+        self.assertEqual(self.engine._process.poll(), -signal.SIGKILL)
+        self.env.invalidate_all()
+
+    def test_it_is_killed_after_a_cancellation(self):
+        self._start(time_limit=PATIENCE * 10)
+        self.run_record.cancel()
+        self.env.flush_all()
+        self._work()
+        self.assertEqual((self.run_record.status, self.run_record.error_code),
+                         ("cancelled", "cancelled"))  # fmt: skip
+
+    def test_it_is_killed_after_its_time_limit(self):
+        self._start(time_limit=0.1)
+        self._work()
+        self.assertEqual((self.run_record.status, self.run_record.error_code),
+                         ("failed", "time_limit"))  # fmt: skip
+
+    @mute_logger(executor_module.__name__, RUN_LOGGER)
+    def test_it_is_killed_when_its_lease_was_lost(self):
+        self._start(time_limit=PATIENCE * 10)
+        self._expire_lease(self.run_record)
+        self.executor.reap()
+        self._work()
+        self.assertEqual(self.run_record.status, "queued", "Another attempt follows")
 
 
 class TestKilledEngines(BackupCase):

@@ -14,6 +14,9 @@ from ..run.backup_run import LEVELS_AFTER_BACKUP, STATUSES
 PREVIEW_LIMIT = 100
 # Beyond them there are no fires to tell: neither zones nor years have an end in reach.
 FIRST_YEAR, LAST_YEAR = 1900, 2999
+# One click makes no more backups than this without being asked again; the key of the context with
+# which it was.
+ASK_ABOVE, CONFIRMED = 100, "backup_runs_confirmed"
 
 
 class BackupJob(models.Model):
@@ -293,7 +296,10 @@ class BackupJob(models.Model):
         return runs.ids
 
     def action_run_now(self):
-        """Run now, and show the runs."""
+        """Run now, and show the runs; of very many backups ask first."""
+        count = sum(len(job._database_names()) or 1 for job in self.sudo())
+        if count > ASK_ABOVE and not self.env.context.get(CONFIRMED):
+            return self.env["backup.run.confirmation"]._ask(self, count)
         run_ids = self.run_now()
         action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
         if len(run_ids) == 1:
