@@ -51,13 +51,18 @@ class RetryableError(BackupError):
     """A failure that may be gone at the next attempt."""
 
 
+NO_THREAD = "can't start new thread"
+
+
 class InternalError(BackupError):
     code = "internal"
     hint = _("This is a defect of Backup Scheduler. The traceback on the run says where.")
 
     @classmethod
     def of(cls, error):
-        return MemoryLimit() if isinstance(error, MemoryError) else super().of(error)
+        # The stack of a thread is memory, too.
+        no_memory = isinstance(error, MemoryError) or NO_THREAD in str(error)
+        return MemoryLimit() if no_memory else super().of(error)
 
 
 class MemoryLimit(BackupError):

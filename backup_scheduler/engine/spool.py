@@ -148,7 +148,7 @@ class Digest:
         try:
             for block in spool.follow():
                 self._hash.update(block)
-        except (BackupError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, half a digest is none
             self._error = error
 
     def hexdigest(self):

@@ -279,6 +279,16 @@ def test_sizes_read_as_people_write_them(size, text):
     assert human_size(size) == text
 
 
+def test_a_digest_that_breaks_off_is_an_error_and_no_digest(folder, monkeypatch):
+    def short_of_memory(spool):
+        yield b"first"
+        raise MemoryError
+
+    monkeypatch.setattr(Spool, "follow", short_of_memory)
+    with Spool(folder, "run-1") as spool, pytest.raises(MemoryError):
+        Digest(spool).hexdigest()
+
+
 # --- bounds ---------------------------------------------------------------------------------------
 
 
