@@ -1,10 +1,15 @@
 """Archives that are made to do harm cost little time and memory, and end with a verdict."""
 
+import json
+import zipfile
+
 import pytest
 import verify_archives as archives
 from bounded import run_bounded
+from engine import messages
 from engine.archive.content import _name
 from engine.archive.zip_directory import read_directory
+from engine.errors import MESSAGE_LIMIT, Damaged
 
 MEMORY = 256 << 20
 END = b"--\n-- PostgreSQL database dump complete"
@@ -26,10 +31,10 @@ def place(tmp_path):
     return tmp_path / "archive.zip"
 
 
-def verdict(place, content):
+def verdict(place, content, memory=MEMORY):
     """Return what the verification says, within a budget of computing and memory."""
     place.write_bytes(content)
-    return run_bounded(VERIFY, place, memory=MEMORY)
+    return run_bounded(VERIFY, place, memory=memory)
 
 
 def with_sql(*parts):
@@ -94,7 +99,7 @@ with zipfile.ZipFile(sys.argv[1], "a") as archive:
     archive._didModify = True
 """
     run_bounded(code, place)
-    assert verdict(place, place.read_bytes())
+    assert verdict(place, place.read_bytes(), memory=40 << 20)
     assert len(list(entries(place))) > 150_000
 
 
@@ -132,6 +137,7 @@ for _time in range(1000):
 def test_the_title_of_a_page_is_found_in_linear_time(unit):
     code = """
 import sys
+from engine import messages
 from engine.archive.content import _name
 for _time in range(1000):
     _name(b"<html><title>" + sys.argv[1].encode() * (4096 // len(sys.argv[1])))
@@ -148,3 +154,29 @@ def test_a_number_of_a_large_object_that_is_none_is_damage_and_no_defect():
     from engine.archive.dump import _number
 
     assert [_number("7"), _number("9" * 5000), _number("x"), _number("")] == [7, 0, 0, 0]
+
+
+def test_a_manifest_of_endless_texts_or_depth_is_none(place):
+    manifest = archives.MANIFEST
+    for content in (
+        json.dumps({**manifest, "version": "1" * 300}).encode(),
+        b"[" * 500_000, b'{"a":' * 100_000, b'{"a":' + b"9" * 5000 + b"}", b"\xff\xfe",
+    ):  # fmt: skip
+        error = fault(place, archives.odoo_zip(archives.members(manifest=content)))
+        assert error.code == "inconsistent"
+    manifest = json.dumps({**manifest, "more": "x" * 10_000}).encode()
+    report = check(place, archives.odoo_zip(archives.members(manifest=manifest)))
+    assert "more" not in report.manifest
+
+
+def test_a_message_quotes_a_long_name_in_part(place):
+    name = "filestore/" + "a" * 60_000
+    content = archives.odoo_zip({**archives.members(), name: b"x"}, method=zipfile.ZIP_BZIP2)
+    error = fault(place, content)
+    told = error.as_dict()
+    assert len(told["error"]) <= MESSAGE_LIMIT
+    long = Damaged(messages._("The file %(name)s is damaged.", name=name))
+    assert long.as_dict()["error"].startswith("The file filestore/aaa")
+    assert long.as_dict()["error"].endswith("a is damaged.")
+    assert isinstance(long.as_dict()["error"], messages.Message), "It can be translated"
+    assert len(Damaged("x" * 60_000).as_dict()["error"]) == MESSAGE_LIMIT
