@@ -29,6 +29,7 @@
         "wizard/backup_restore_wizard_views.xml",
         "wizard/backup_verification_views.xml",
         "wizard/backup_archive_deletion_views.xml",
+        "wizard/backup_run_confirmation_views.xml",
         "wizard/backup_retention_preview_views.xml",
         "views/backup_overview_views.xml",
         "views/backup_scheduler_menus.xml",

@@ -211,11 +211,12 @@ class Executor:
 
 
 def storable(value):
-    """Return plain values without the one character that PostgreSQL's text cannot hold."""
+    """Return plain values without what the text of PostgreSQL cannot hold: NUL, and halves of a
+    pair, which JSON can write and no encoding has."""
     if isinstance(value, Message):
         return value.changed(storable)
     if isinstance(value, str):
-        return value.replace("\x00", "")
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, list):
         return [storable(item) for item in value]
     if isinstance(value, dict):

@@ -40,7 +40,7 @@ if not __package__:
     load_engine()
     __package__ = "backup_engine"
 
-from . import transfer  # noqa: E402 - the package has its name only now
+from . import limits, transfer  # noqa: E402 - the package has its name only now
 from .control import Control  # noqa: E402
 from .errors import BackupError, Cancelled, InternalError  # noqa: E402
 from .masking import masked, secrets_of  # noqa: E402
@@ -122,4 +122,6 @@ class Process:
 
 
 if __name__ == "__main__":
+    limits.limit_memory()
+    limits.end_when_stuck()
     sys.exit(Process(sys.stdin, sys.stdout).run())

@@ -6,7 +6,11 @@ trying again may help. That last one is the *kind* of the error, :class:`Retryab
 flag that callers pass around.
 """
 
-from .messages import _
+from .messages import Message, _
+
+# Characters of a message, and of what it quotes where it is longer: names in an archive, what a
+# server says.
+MESSAGE_LIMIT, QUOTED = 4000, 200
 
 
 class BackupError(Exception):
@@ -40,8 +44,8 @@ class BackupError(Exception):
         """Return the error as plain values, as events and RPC answers carry it."""
         return {
             "error_code": self.code,
-            "error": self.message,
-            "hint": self.hint,
+            "error": bounded(self.message),
+            "hint": bounded(self.hint),
             "retryable": self.retryable,
             **({} if self.in_order else {"in_order": False}),
         }
@@ -51,9 +55,31 @@ class RetryableError(BackupError):
     """A failure that may be gone at the next attempt."""
 
 
+NO_THREAD = "can't start new thread"
+
+
 class InternalError(BackupError):
     code = "internal"
     hint = _("This is a defect of Backup Scheduler. The traceback on the run says where.")
+
+    @classmethod
+    def of(cls, error):
+        # The stack of a thread is memory, too.
+        no_memory = isinstance(error, MemoryError) or NO_THREAD in str(error)
+        return MemoryLimit() if no_memory else super().of(error)
+
+
+class MemoryLimit(BackupError):
+    """Nothing is said about an archive by it: a machine with other limits may read it."""
+
+    code = "memory_limit"
+    hint = _(
+        "A server or archive that is made to do harm is one reason. Ordinary archives need a "
+        "fraction of it, also those with millions of files."
+    )
+
+    def __init__(self):
+        super().__init__(_("The task needed more memory than an engine process may use."))
 
 
 # --- the source ---------------------------------------------------------------------------------
@@ -90,6 +116,15 @@ class NotOdoo(BackupError):
     code = "not_odoo"
     hint = _(
         "Check the address: it must be the root of an Odoo server, such as https://odoo.example.com"
+    )
+
+
+class TooManyDatabases(BackupError):
+    code = "too_many_databases"
+    hint = _(
+        "The others are not recorded, and not backed up. If the server really has as many, raise "
+        "the system parameter backup_scheduler.max_databases and test again. Otherwise find out "
+        "why it lists them."
     )
 
 
@@ -216,6 +251,17 @@ class WrongIdentity(BackupError):
 class NoSpace(RetryableError):
     code = "no_space"
     hint = _("Free disk space, or choose another folder.")
+
+
+class ArchiveTooLarge(BackupError):
+    """A server sends more than a database can have become since its last good archive."""
+
+    code = "too_large"
+    hint = _(
+        "If the database became that large, enter a Maximum Archive Size on the job. Otherwise "
+        "find out what the server sends: it may never end. Where the job has no such size, the "
+        "limit is ten times the largest of the last good archives, and 5 GB more."
+    )
 
 
 class SpoolFailed(RetryableError):
@@ -347,3 +393,12 @@ class WorkerLost(RetryableError):
     hint = _(
         "The process ended without a word: it was killed, memory ran out, or the machine restarted."
     )
+
+
+def bounded(text):
+    """Return a message, with what it quotes cut where it is too long to be recorded and read."""
+    if len(text) <= MESSAGE_LIMIT:
+        return text
+    if isinstance(text, Message):
+        text = text.changed(lambda quoted: quoted[:QUOTED])
+    return text if len(text) <= MESSAGE_LIMIT else str(text)[:MESSAGE_LIMIT]

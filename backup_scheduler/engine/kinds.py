@@ -34,6 +34,8 @@ class Setting:
         whatever is written for people
     :ivar server: it says whose server the secrets are for: those of the kind are forgotten where it
         changes
+    :ivar proof: by it the server proves to be the right one: the secrets of the kind are forgotten
+        where it is switched off, removed or replaced, too
     :ivar required: the form insists on it
     :ivar location: it says where the archives are: another one is another place
     :ivar advanced: few need it: the form has it further down
@@ -47,6 +49,7 @@ class Setting:
     placeholder: str = ""
     secret: bool = False
     server: bool = False
+    proof: bool = False
     required: bool = False
     location: bool = False
     advanced: bool = False

@@ -12,11 +12,15 @@ import hashlib
 import os
 import threading
 
-from .errors import BackupError, NoSpace, SpoolFailed
+from .errors import ArchiveTooLarge, BackupError, NoSpace, SpoolFailed
 from .messages import _
 
 BLOCK = 1 << 20
 SUFFIX = ".spool"
+# What a spool leaves free on its disk for everything else there: this many bytes, or that share of
+# a small disk; and after how many bytes it looks again at the latest.
+RESERVE, RESERVED_SHARE = 1 << 30, 100
+LOOK_EVERY = 16 << 20
 # Errors of a full disk: the device, the user's quota, the file size limit.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -25,11 +29,15 @@ class Spool:
     """A growing file in ``folder``, locked while in use, removed on exit.
 
     Source: the lock is flock(2), which the kernel gives back when its holder dies.
+
+    :param limit: the bytes that it takes at most; 0 for no limit but the disk's
     """
 
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, limit=0):
         self.path = os.path.join(folder, name + SUFFIX)
         self.size = 0
+        self._limit = limit
+        self._look_at = 0
         self._grown = threading.Condition()
         self._finished = False
         self._error = None
@@ -49,7 +57,12 @@ class Spool:
         os.close(self._fd)
 
     def write(self, block):
-        """Append bytes; raise :class:`NoSpace` when the disk is full."""
+        """Append bytes.
+
+        Raises :class:`NoSpace` when the disk is full but for what is kept free on it, and
+        :class:`ArchiveTooLarge` past the limit.
+        """
+        self._require_room(len(block))
         try:
             write_all(self._fd, block)
         except OSError as error:
@@ -57,6 +70,31 @@ class Spool:
         with self._grown:
             self.size += len(block)
             self._grown.notify_all()
+
+    def _require_room(self, length):
+        if self._limit and self.size + length > self._limit:
+            raise ArchiveTooLarge(
+                _(
+                    "The archive is larger than its limit of %(limit)s.",
+                    limit=human_size(self._limit),
+                )
+            )
+        if self.size + length <= self._look_at:
+            return
+        folder = os.path.dirname(self.path)
+        free, reserve = free_space(folder), reserve_of(folder)
+        left = free - reserve - length
+        # Sooner and sooner towards the end.
+        self._look_at = self.size + length + min(LOOK_EVERY, left // 2)
+        if left < 0:
+            raise NoSpace(
+                _(
+                    "%(folder)s has %(free)s free, of which %(reserve)s are left to others.",
+                    folder=folder,
+                    free=human_size(free),
+                    reserve=human_size(reserve),
+                )
+            )
 
     def finish(self):
         """All bytes are here: followers end when they have read them."""
@@ -110,7 +148,7 @@ class Digest:
         try:
             for block in spool.follow():
                 self._hash.update(block)
-        except (BackupError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, half a digest is none
             self._error = error
 
     def hexdigest(self):
@@ -189,11 +227,21 @@ def check_space(folder, needed):
 
 def free_space(folder):
     """Return the bytes that this user may still write below ``folder``, existing or not yet."""
+    status = disk_of(folder)
+    return status.f_bavail * status.f_frsize
+
+
+def reserve_of(folder):
+    """Return the bytes of its disk that spools leave free."""
+    status = disk_of(folder)
+    return min(RESERVE, status.f_blocks * status.f_frsize // RESERVED_SHARE)
+
+
+def disk_of(folder):
     folder = os.path.abspath(folder)
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
+    return os.statvfs(folder)
 
 
 def spool_error(error, path):

@@ -29,14 +29,24 @@ def discover(order, control):
     return {"version": server.version, "databases": list(server.databases)}
 
 
+def check(order, control):
+    """Check a destination: write, read back and delete a marker in it.
+
+    Order: ``destination`` (``id kind settings``). Result: ``found``, see
+    :meth:`.destinations.base.Destination.check`.
+    """
+    with opened(order["destination"], control) as destination:
+        return {"found": destination.check()}
+
+
 def backup(order, control):
     """Back up one database into every destination; return the archive's size, digest and copies.
 
     Order: ``source database archive_format include_filestore`` (from where and what), ``spool
     token`` (folder, and a name for this attempt), ``destinations`` (each ``id kind settings
     archive_path``, with ``recipients`` where it keeps archives encrypted), ``verify_level``,
-    ``expected_size`` (bytes, 0 when unknown), ``catalogue`` (what is put beside each archive; its
-    ``run`` names the owner).
+    ``expected_size`` and ``size_limit`` (bytes, 0 when unknown), ``catalogue`` (what is put beside
+    each archive; its ``run`` names the owner).
 
     Result: ``size sha256 report`` of the archive, a ``finding`` (an error as plain values) where
     the archive is a faithful copy of a server that lacks something, and ``copies``: see
@@ -47,7 +57,8 @@ def backup(order, control):
     source = open_source(order["source"], control)
     since = check_database(source, order, control)
     check_space(order["spool"], order["expected_size"] * SPACE_MARGIN)
-    with Spool(order["spool"], order["token"]) as spool, contextlib.ExitStack() as stack:
+    limit = order.get("size_limit", 0)
+    with Spool(order["spool"], order["token"], limit) as spool, contextlib.ExitStack() as stack:
         copies = open_copies(order, spool, stack)
         archive = receive(source, order, spool, copies, control, since)
         return {**archive, "copies": publish_copies(copies, order, archive, control)}
@@ -111,6 +122,7 @@ def discard_copy(copy, owner, control):
 
 ACTIONS = {
     "backup": backup,
+    "check": check,
     "discard": discard,
     "discover": discover,
     "notify": notify,

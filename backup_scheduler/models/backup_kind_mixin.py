@@ -10,6 +10,7 @@ from lxml import etree
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from .. import engine_call
 from ..engine.errors import BackupError, KindMissing
 from ..engine.kinds import Registry
 
@@ -140,6 +141,14 @@ class BackupKindMixin(models.AbstractModel):
             if setting.secret
         }
 
+    @property
+    def _proofs_of_secrets(self):
+        return {
+            name: tuple(other for other, each in self._settings_of(kind) if each.proof)
+            for kind, name, setting in self._all_settings()
+            if setting.secret
+        }
+
     def _kind_class(self):
         """Return the engine's class of the record's kind; raise :class:`KindMissing`."""
         kind = self[self._kind_field]
@@ -161,6 +170,14 @@ class BackupKindMixin(models.AbstractModel):
         """Return what an engine order says of the kind: its errors are those of the order."""
         kind = self[self._kind_field]
         return self._kinds.order(kind) if kind in self._kind_names() else {"code": {}}
+
+    @api.model
+    def _call_engine(self, order, time_limit):
+        """Carry out an order of the engine while somebody waits; return its events, of which the
+        last is ``done`` or ``failed``. Only hosts that forbid processes do it in this thread."""
+        here = self.env["backup.dispatcher"]._executor() == "inline"
+        call = engine_call.carry_out_here if here else engine_call.carry_out
+        return call(order, time_limit)
 
     def _open_kind(self):
         """Return the object of the engine's class; raise what is wrong with the settings."""

@@ -26,8 +26,9 @@ class BackupSecretMixin(models.AbstractModel):
 
     A secret goes only to the server that it was given for: whoever may change the address could
     have it sent to a host of theirs and read it there. So it is forgotten where one of the fields
-    changes that name its server, unless a new one comes in the same write. It takes a model with
-    a chatter, which says so.
+    changes that name its server, unless a new one comes in the same write. The same holds for what
+    proves that it is this server: a certificate that is not verified any more, another host key.
+    It takes a model with a chatter, which says so.
     """
 
     _name = "backup.secret.mixin"
@@ -35,6 +36,8 @@ class BackupSecretMixin(models.AbstractModel):
 
     # The fields that name the server of a secret, by the field of the secret that people write.
     _servers_of_secrets = {}
+    # Those by which the server proves to be the right one.
+    _proofs_of_secrets = {}
 
     secrets_to_forget = fields.Char(
         compute="_compute_secrets_to_forget",
@@ -51,9 +54,13 @@ class BackupSecretMixin(models.AbstractModel):
         return result
 
     def _named_servers(self):
-        """Return what names the server of each secret now, as a tuple of texts."""
+        """Return what names the server of each secret now, as a tuple of texts, and what proves
+        that it is this one, as a tuple of values."""
         return {
-            secret: tuple(self._server_part(name) for name in names)
+            secret: (
+                tuple(self._server_part(name) for name in names),
+                tuple(self[name] for name in self._proofs_of_secrets.get(secret, ())),
+            )
             for secret, names in self._servers_of_secrets.items()
         }
 
@@ -69,12 +76,8 @@ class BackupSecretMixin(models.AbstractModel):
         now, record = self._named_servers(), self.sudo()
         return [
             secret
-            for secret, parts in servers.items()
-            if record[f"{secret}_sealed"]
-            and not all(
-                one == other or same_server(one, other)
-                for one, other in zip(parts, now[secret], strict=True)
-            )
+            for secret, before in servers.items()
+            if record[f"{secret}_sealed"] and not is_same_place(before, now[secret])
         ]
 
     def _forget(self, secrets):
@@ -83,8 +86,8 @@ class BackupSecretMixin(models.AbstractModel):
         self.sudo().write({f"{secret}_sealed": False for secret in secrets})
         self.message_post(
             body=self.env._(
-                "Another server was entered: what was stored for the one before is forgotten "
-                "(%(secrets)s), and has to be entered again.",
+                "Another server was entered, or what proves that it is the right one was changed: "
+                "what was stored for it is forgotten (%(secrets)s), and has to be entered again.",
                 secrets=self._labels_of(secrets),
             )
         )
@@ -95,7 +98,9 @@ class BackupSecretMixin(models.AbstractModel):
 
     @api.depends(
         lambda self: {
-            name for secret, names in self._servers_of_secrets.items() for name in (secret, *names)
+            name
+            for secret, names in self._servers_of_secrets.items()
+            for name in (secret, *names, *self._proofs_of_secrets.get(secret, ()))
         }
     )
     def _compute_secrets_to_forget(self):
@@ -168,6 +173,19 @@ class BackupSecretMixin(models.AbstractModel):
                     file=key_path(),
                 )
             ) from None
+
+
+def is_same_place(before, now):
+    """Return whether what :meth:`_named_servers` says of a secret leads it to the same server, and
+    makes as sure of that as before."""
+    (servers, proofs), (servers_now, proofs_now) = before, now
+    return all(map(same_name, servers, servers_now)) and all(
+        not proof or proof == proof_now for proof, proof_now in zip(proofs, proofs_now, strict=True)
+    )
+
+
+def same_name(one, other):
+    return one == other or same_server(one, other)
 
 
 def is_given(secret):

@@ -32,8 +32,10 @@ from . import test_dispatcher_missed
 from . import test_dispatcher_robust
 from . import test_doctor
 from . import test_download
+from . import test_engine_call
 from . import test_execution
 from . import test_executor
+from . import test_flood
 from . import test_import
 from . import test_incidents
 from . import test_incidents_late

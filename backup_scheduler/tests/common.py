@@ -7,7 +7,7 @@ import datetime
 import os
 import tempfile
 import warnings
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from cryptography.fernet import Fernet
 
@@ -15,6 +15,8 @@ from odoo import fields
 from odoo.tests import TransactionCase, new_test_user
 from odoo.tools import mute_logger
 
+from .. import engine_call
+from ..engine import transfer
 from ..models.backup_secret_mixin import KEY_VARIABLE
 from ..models.task.kinds import BACKUP
 
@@ -51,6 +53,11 @@ def failure(code="connection_failed", retryable=True, **values):
     }
 
 
+def discovering(**answer):
+    """Let the engine answer so when it asks a server who it is: see :class:`unittest.mock.Mock`."""
+    return patch.dict(transfer.ACTIONS, discover=Mock(**answer))
+
+
 class BackupCase(TransactionCase):
     # Whether the tests are about what failures leave in the log.
     listens = False
@@ -83,6 +90,9 @@ class BackupCase(TransactionCase):
         launcher = patch(LAUNCHER)
         self.launched = launcher.start()
         self.addCleanup(launcher.stop)
+        engine = patch.object(engine_call, "carry_out", engine_call.carry_out_here)
+        engine.start()
+        self.addCleanup(engine.stop)
 
     @classmethod
     def _make_destination(cls, name, **values):

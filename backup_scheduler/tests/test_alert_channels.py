@@ -6,7 +6,8 @@ from odoo.exceptions import AccessError, UserError
 from odoo.service.model import call_kw
 from odoo.tools import mute_logger
 
-from ..models.alert import backup_alert_channel, backup_alert_delivery
+from ..engine import notify
+from ..models.alert import backup_alert_delivery
 from .common import failure
 from .test_incidents import IncidentCase
 
@@ -322,7 +323,7 @@ class TestSendTest(IncidentCase):
         self.channel.url = ADDRESS
         quoted = {"ok": False, "error_code": "notice_refused", "retryable": False, "hint": "",
                   "error": "404: no /services/T000/hush-hush here"}  # fmt: skip
-        with patch.object(backup_alert_channel, "attempt", return_value=quoted):
+        with patch.object(notify, "attempt", return_value=quoted):
             answer = self.channel.send_test()
         self.assertNotIn("hush", str(answer) + str(self.channel.read()))
 

@@ -87,6 +87,19 @@ class TestOrder(BackupCase):
         self.assertEqual(self._order(self._running())["expected_size"], 800)
         self.assertEqual(self._order(self._running("stock"))["expected_size"], 0)
 
+    def test_an_archive_may_be_ten_times_the_largest_of_the_last_good_ones_and_5_gb_more(self):
+        for day, size in enumerate((9, 800, 7), 10):
+            with freeze_time(f"2026-03-{day} 12:00:00"):
+                self._stored().size = size
+        with freeze_time("2026-03-20 12:00:00"):
+            self._stored(job=self._make_job(include_filestore=False)).size = 90_000
+        self.assertEqual(self._order(self._running())["size_limit"], 8000 + 5 * 10**9)
+        self.assertEqual(self._order(self._running("stock"))["size_limit"], 0, "Nothing is known")
+
+    def test_an_archive_may_be_as_large_as_its_job_says(self):
+        run = self._running(job=self._make_job(size_limit=0.5))
+        self.assertEqual(self._order(run)["size_limit"], 500_000_000)
+
     def test_each_attempt_has_a_spool_file_of_its_own(self):
         run = self._running()
         first = self._order(run)["token"]

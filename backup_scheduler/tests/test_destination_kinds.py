@@ -182,6 +182,12 @@ class TestSecretsOfAServer(BackupCase):
             (S3, {"s3_endpoint_url": False}, False),
             (S3, {"s3_endpoint_url": "https://S3.example.com:443/"}, True),
             (S3, {"s3_region": "eu-central-1", "s3_bucket": "other"}, True),
+            # What proves that it is the server.
+            (S3, {"s3_verify_tls": False}, False),
+            ({**S3, "s3_verify_tls": False}, {"s3_verify_tls": True}, True),
+            (self.NAS, {"sftp_host_key": "ssh-ed25519 AAAA"}, True),
+            ({**self.NAS, "sftp_host_key": "ssh-ed25519 AAAA"}, {"sftp_host_key": "x y"}, False),
+            ({**self.NAS, "sftp_host_key": "ssh-ed25519 AAAA"}, {"sftp_host_key": False}, False),
         )
         for made, written, kept in cases:
             with self.subTest(written):
@@ -191,7 +197,7 @@ class TestSecretsOfAServer(BackupCase):
                     destination.write(written)
                 self.assertEqual(self._stored(destination), stored if kept else "")
                 self.assertEqual("very secret" in str(destination._settings()),
-                                 kept and made is S3)  # fmt: skip
+                                 kept and made["kind"] == "s3")  # fmt: skip
                 told = str(destination.message_ids.mapped("body"))
                 self.assertEqual("forgotten" in told and stored in told, not kept)
 
@@ -240,6 +246,10 @@ class TestSecretsOfAServer(BackupCase):
             form.url = "http://127.0.0.2:1"
             self.assertEqual(form.secrets_to_forget, "Master Password")
             form.url = "http://127.0.0.1:1"
+            self.assertFalse(form.secrets_to_forget)
+            form.verify_tls = False
+            self.assertEqual(form.secrets_to_forget, "Master Password")
+            form.verify_tls = True
             self.assertFalse(form.secrets_to_forget)
         self.assertTrue(self.instance.has_master_password)
 

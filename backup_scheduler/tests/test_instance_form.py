@@ -1,5 +1,3 @@
-from unittest.mock import patch
-
 from lxml import etree
 
 from odoo.exceptions import AccessError
@@ -7,16 +5,15 @@ from odoo.fields import Domain
 from odoo.tests import Form
 from odoo.tools.safe_eval import safe_eval
 
-from ..engine import transfer
 from ..engine.errors import WrongMasterPassword
-from .common import BackupCase, ago
+from .common import BackupCase, ago, discovering
 
 INSTANCE_LOGGER = "odoo.addons.backup_scheduler.models.instance.backup_instance"
 
 
 class TestInstanceForm(BackupCase):
     def _test(self, instance, **answer):
-        with patch.object(transfer, "discover", **answer):
+        with discovering(**answer):
             return instance.action_test_connection()
 
     def test_a_failed_test_is_told_with_its_reason_and_what_to_do(self):

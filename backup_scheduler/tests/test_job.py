@@ -133,7 +133,8 @@ class TestJobRules(BackupCase):
 
     @mute_logger("odoo.sql_db")
     def test_numbers_that_make_no_sense_are_refused_by_the_database(self):
-        for field, value in (("max_attempts", 0), ("retry_delay", -1), ("time_limit", -1)):
+        values = {"max_attempts": 0, "retry_delay": -1, "time_limit": -1, "size_limit": -1}
+        for field, value in values.items():
             with self.subTest(field), self.assertRaises(psycopg2.errors.CheckViolation):
                 self._make_job(**{field: value})
 

@@ -12,13 +12,12 @@ from odoo.tools import mute_logger
 from odoo.tools.misc import file_path
 from odoo.tools.translate import TranslationModuleReader, code_translations
 
-from ..engine import transfer
 from ..engine.archive.levels import LEVELS
 from ..engine.errors import ConnectionFailed, NotConsistent, UnknownDatabase
 from ..engine.messages import _ as said  # Odoo exports what is called “_”, also in tests.
 from ..engine.messages import carried, received
 from ..executor import storable
-from .common import RUN_LOGGER, BackupCase, archive
+from .common import RUN_LOGGER, BackupCase, archive, discovering
 
 UNKNOWN = "The server has no database %(name)r."
 CATALOGUE = {
@@ -138,7 +137,7 @@ class TestMessages(MessageCase):
     @mute_logger("odoo.addons.backup_scheduler.models.instance.backup_instance")
     def test_a_test_of_the_connection_answers_who_asks_and_is_kept_for_all(self):
         error = ConnectionFailed(said(UNKNOWN, name="x"))
-        with patch.object(transfer, "discover", side_effect=error):
+        with discovering(side_effect=error):
             answer = self._as(self.french, self.instance).test_connection()
         self.assertEqual(answer["error"], "Le serveur n'a pas de base 'x'.")
         self.assertEqual(answer["hint"], "Vérifiez l'adresse.")

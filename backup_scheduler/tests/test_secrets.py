@@ -130,6 +130,17 @@ class TestSecrets(BackupCase):
         self.instance.write({"url": "http://127.0.0.1:1", "master_password": False})
         self.assertFalse(self.instance.has_master_password)
 
+    def test_a_password_is_forgotten_where_the_certificate_is_not_verified_any_more(self):
+        """Whoever stands in between reads what is sent then."""
+        self.instance.with_user(self._user("manager")).verify_tls = False
+        self.assertFalse(self.instance.has_master_password)
+        self.assertIn("forgotten", str(self.instance.message_ids.mapped("body")))
+        self.instance.master_password = "entered again"
+        self.instance.verify_tls = True
+        self.assertEqual(self._password(), "entered again")
+        self.instance.write({"verify_tls": False, "master_password": "and again"})
+        self.assertEqual(self._password(), "and again")
+
     def test_a_copy_of_an_instance_has_no_password(self):
         self.assertFalse(self._sealed(self.instance.copy()))
 

@@ -5,10 +5,9 @@ from odoo.exceptions import AccessError, MissingError
 from odoo.tests import Form
 from odoo.tools import SQL, mute_logger
 
-from ..engine import transfer
 from ..engine.errors import ConnectionFailed, InsecureRemote, WrongMasterPassword
 from ..engine.sources.http_client import same_address
-from .common import PASSWORD, BackupCase
+from .common import PASSWORD, BackupCase, discovering
 
 ADDRESS = "https://crm.example.com"
 FOUND = {"version": "18.0", "databases": ["crm", "mail"]}
@@ -24,8 +23,8 @@ class SetupCase(BackupCase):
     def setUp(self):
         super().setUp()
         # A folder of its own is checked for real; the server is put in.
-        discover = patch.object(transfer, "discover", return_value=FOUND)
-        self.discover = discover.start()
+        discover = discovering(return_value=FOUND)
+        self.discover = discover.start()["discover"]
         self.addCleanup(discover.stop)
         checked = {"ok": True, "error_code": False, "error": False, "hint": False}
         check = patch.object(type(self.destination), "check", return_value=checked)

@@ -8,7 +8,7 @@ has the rows of.
 import datetime
 import hashlib
 
-from ..errors import NotConsistent
+from ..errors import Inconsistent, NotConsistent
 from ..messages import _, joined
 from .checkers import FILESTORE, Intact, is_stored_file
 from .copytext import COPY, NULL, Rows, column_names, unescape
@@ -26,6 +26,8 @@ COLUMNS = {
     USERS: ("id", "login"),
     MODULES: ("name", "state", "latest_version", "write_date"),
 }
+# Bytes of the names and versions of all modules; those of Odoo have some 50 kB.
+MAX_MODULES = 4 * 1024 * 1024
 # Seconds. A row carries the time at which its transaction began, which may be long before the
 # backup and end within it: an import, a cron. A file lost for good is found by the next backup.
 RACE_MARGIN = 600
@@ -40,6 +42,7 @@ class Consistent(Intact):
         self._inventory = Inventory()
         self._since = _database_time(wanted.since)
         self._modules, self._changing = {}, set()
+        self._module_bytes = 0
         self._stored = self._elsewhere = 0
         self._readers = {}
         self._found = None
@@ -100,6 +103,14 @@ class Consistent(Intact):
         """Users are counted only."""
 
     def _module(self, name, state, version, written):
+        self._module_bytes += len(name) + len(version)
+        if self._module_bytes > MAX_MODULES:
+            raise Inconsistent(
+                _(
+                    "The dump lists more modules than Odoo can have: over %(limit)s bytes.",
+                    limit=MAX_MODULES,
+                )
+            )
         name = unescape(name)
         if self._is_late(written):
             self._changing.add(name)

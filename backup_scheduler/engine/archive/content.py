@@ -8,7 +8,7 @@ from ..messages import _
 # Enough to see the title of a web page.
 HEAD = 4096
 
-_TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title", re.IGNORECASE | re.DOTALL)
+_TITLE, _END_OF_TITLE = re.compile(rb"<title", re.I), re.compile(rb"</title", re.I)
 
 ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
@@ -46,10 +46,15 @@ def require_magic(head, magics, wanted):
 
 def _name(head):
     if re.match(rb"(\xef\xbb\xbf)?\s*<", head):
-        title = _TITLE.search(head)
-        text = title.group(1)[:120].decode("utf-8", "replace") if title else ""
+        text = _title(head)[:120].decode("utf-8", "replace")
         return _("a web page (“%(title)s”)", title=text) if text else WEB_PAGE
     for magic, name in KNOWN:
         if head.startswith(magic):
             return name
     return _("something else (it begins with %(head)s)", head=repr(head[:16]))
+
+
+def _title(page):
+    begin = _TITLE.search(page)
+    end = begin and _END_OF_TITLE.search(page, begin.end())
+    return page[begin.end() : end.start()].partition(b">")[2].strip() if end else b""

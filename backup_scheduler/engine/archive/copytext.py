@@ -16,14 +16,18 @@ NULL = b"\\N"
 END_OF_ROWS = b"\\."
 # The longest value that is of use here; store_fname has at most 1,024 characters (bytes).
 MAX_VALUE = 4096
+# PostgreSQL's own limit (MaxHeapAttributeNumber).
+MAX_COLUMNS = 1600
 # From here on a row is worth not to be copied. An attachment that is kept in the database makes one
 # of hundreds of MB (bytes).
 _LONG = 16 * 1024
 
-_IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[\w\x80-\xff]+)'
+# Names have at most 63 bytes. The bound keeps the memory of re small, which remembers each
+# repetition of a group: a name of 16 MB would cost 2 GB.
+_IDENTIFIER = rb'(?:"(?:[^"]|""){1,256}"|[\w\x80-\xff]{1,256})'
 NAME = rb"(?:%b\.)?%b" % (_IDENTIFIER, _IDENTIFIER)
 _PARTS = re.compile(_IDENTIFIER)
-_COLUMNS = rb"%b(?:, %b)*" % (_IDENTIFIER, _IDENTIFIER)
+_COLUMNS = rb"%b(?:, %b){0,%d}" % (_IDENTIFIER, _IDENTIFIER, MAX_COLUMNS - 1)
 COPY = re.compile(rb"COPY (%b) (?:\((%b)\))? ?FROM stdin;\s*\Z" % (NAME, _COLUMNS))
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
@@ -97,7 +101,7 @@ class Rows:
         while not self._ended and (end := block.find(b"\n", at)) >= 0:
             # Bytes are copied as little as can be: attachments have long texts in their rows.
             if end - at > _LONG:
-                self._take_values(_shortened(block, at, end))
+                self._take_values(self._shortened(block, at, end))
             else:
                 self._take_row(block[at:end])
             at = end + 1
@@ -116,7 +120,12 @@ class Rows:
         """Keep the beginning of a row, of which no value is longer than of use."""
         self._cut = False
         if len(rest) > _LONG:
-            values = _shortened(rest, 0, len(rest))
+            values = self._shortened(rest, 0, len(rest))
+            if len(values) > self._width:
+                # Whatever follows: more of its values need not be kept to say so.
+                self._rest = b""
+                self._take_values(values)
+                return
             self._cut = len(values[-1]) == MAX_VALUE
             rest = b"\t".join(values)
         self._rest = rest
@@ -142,15 +151,15 @@ class Rows:
         values.append(NULL)
         self._take(*self._pick(values))
 
-
-def _shortened(text, at, end):
-    """Return the values of the row in ``text`` from ``at`` to ``end``, each cut off."""
-    values = []
-    while (tab := text.find(b"\t", at, end)) >= 0:
-        values.append(text[at : min(tab, at + MAX_VALUE)])
-        at = tab + 1
-    values.append(text[at : min(end, at + MAX_VALUE)])
-    return values
+    def _shortened(self, text, at, end):
+        """Return the values of the row in ``text`` from ``at`` to ``end``, each cut off; of a row
+        with too many values, one more than belong there."""
+        values = []
+        while (tab := text.find(b"\t", at, end)) >= 0 and len(values) < self._width:
+            values.append(text[at : min(tab, at + MAX_VALUE)])
+            at = tab + 1
+        values.append(text[at : min(end, at + MAX_VALUE)])
+        return values
 
 
 def _next_separator(block):

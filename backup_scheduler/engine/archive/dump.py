@@ -1,6 +1,7 @@
 """Verifying a custom dump of pg_dump."""
 
 import hashlib
+import re
 
 from ..errors import Damaged, Inconsistent, Truncated
 from ..messages import _
@@ -12,6 +13,7 @@ from .report import Report
 # Chunks are a few KB; the decoder is called for this many bytes at once.
 BATCH = 128 * 1024
 
+_WORDS = re.compile(r"\S+")
 _DECODERS = {
     "none": lambda _name: Stored(),
     "gzip": lambda name: Inflater(ZLIB, name),
@@ -110,10 +112,10 @@ class _Walk:
                 # All that is needed later on: definitions can be long.
                 self._promised[entry.dump_id] = entry._replace(definition="")
             elif entry.description == "BLOB":
-                self._listed.add(int(entry.tag) if entry.tag.isdecimal() else 0)
+                self._listed.add(_number(entry.tag))
             elif entry.description == "BLOB METADATA":
-                for number in entry.definition.split():
-                    self._listed.add(int(number) if number.isdecimal() else 0)
+                for word in _WORDS.finditer(entry.definition):
+                    self._listed.add(_number(word[0]))
 
     def _read_contents_again(self):
         """Accept the table of contents once more behind the data, with their positions in it.
@@ -250,6 +252,11 @@ class _Contents:
         return self._digest.digest() == other._digest.digest()
 
     __hash__ = None
+
+
+def _number(text):
+    """Return the number of a large object, or 0 for what is none: it has 32 bits."""
+    return int(text) if text.isdecimal() and len(text) <= 10 else 0
 
 
 def _data_of(name):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 _STORED = re.compile(rb"([0-9a-f]{2})/(\1[0-9a-f]{38})\Z")
 _KEY = 20
+# Bytes of a bucket from which on repeated names are taken out of it: many rows may have one name.
+_TIDY_FROM = 64 * 1024
 # How many are named in a message; the others are counted.
 NAMED = 3
 # Names that are no checksum are remembered as they are for the sake of messages, up to this many.
@@ -39,6 +41,8 @@ class Inventory:
     def __init__(self):
         self._listed = [bytearray() for _first_byte in range(256)]
         self._held = [bytearray() for _first_byte in range(256)]
+        # The length at which each of them is tidied next.
+        self._limits = {}
         self._odd = {}
 
     def listed(self, name, late):
@@ -74,10 +78,13 @@ class Inventory:
         if key is None:
             key = hashlib.blake2b(name, digest_size=_KEY).digest()
             if len(self._odd) < _MAX_ODD:
-                self._odd[key] = name.decode("utf-8", "replace")
+                self._odd[key] = name[:_MAX_ODD].decode("utf-8", "replace")
         bucket = buckets[key[0]]
         bucket += key[1:]
         bucket.append(mark)
+        if len(bucket) >= self._limits.get(id(bucket), _TIDY_FROM):
+            bucket[:] = b"".join(_records(bucket))
+            self._limits[id(bucket)] = max(_TIDY_FROM, 2 * len(bucket))
 
     def _name(self, key):
         text = key.hex()
@@ -105,3 +112,8 @@ def _split(bucket):
     for start in range(0, len(bucket), _KEY):
         (marked if bucket[start + _KEY - 1] else plain).add(bytes(bucket[start : start + _KEY - 1]))
     return plain, marked
+
+
+def _records(bucket):
+    """Return what a bucket holds, each key with its mark once."""
+    return {bytes(bucket[start : start + _KEY]) for start in range(0, len(bucket), _KEY)}

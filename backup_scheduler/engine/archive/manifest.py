@@ -6,7 +6,9 @@ from ..errors import Inconsistent
 from ..messages import _
 
 # Odoo lists the installed modules in it: tens of KB. Beyond this it is something else (bytes).
-MAX_SIZE = 4 * 1024 * 1024
+MAX_SIZE = 1024 * 1024
+# Characters of a name or version in it.
+MAX_TEXT = 255
 
 # As ``odoo.service.db.dump_db_manifest`` writes them.
 FIELDS = {
@@ -35,9 +37,11 @@ def parse_manifest(content):
     if not isinstance(manifest, dict):
         raise Inconsistent(_("manifest.json holds no JSON object."))
     for name, kind in FIELDS.items():
-        if not isinstance(manifest.get(name), kind):
+        value = manifest.get(name)
+        if not isinstance(value, kind) or (kind is str and len(value) > MAX_TEXT):
             raise Inconsistent(_("manifest.json has no usable “%(name)s”.", name=name))
-    return manifest
+    # Whatever else is in it is kept nowhere.
+    return {name: manifest[name] for name in FIELDS}
 
 
 def check_manifest(manifest, database):

@@ -32,7 +32,7 @@ _FORMATS = {1: "custom", 3: "tar", 5: "directory"}
 # Ranges of struct tm, in the order in which the header has them.
 _TIME = ((0, 60), (0, 59), (0, 23), (1, 31), (0, 11), (70, 1100), (-1, 1))
 # No definition comes near this; a damaged length must not allocate it (bytes).
-MAX_TEXT = 64 * 1024 * 1024
+MAX_TEXT = 16 * 1024 * 1024
 
 # What is read, for the messages: some of it a hundred thousand times.
 CONTENTS, NUMBER = _("the table of contents"), _("a number")

@@ -2,6 +2,8 @@
 
 import re
 
+from ..errors import Inconsistent
+from ..messages import _
 from .copytext import NAME, plain_name
 
 # Odoo's tables are in it. What is elsewhere belongs to extensions, which create tables unseen.
@@ -14,8 +16,13 @@ _STATEMENT = re.compile(
     rb"|CREATE (?:UNIQUE )?INDEX %b ON (?:ONLY )?(?P<indexed>%b)"
     rb"|SET search_path = (?P<path>%b)" % (NAME, NAME, NAME, NAME, NAME, NAME)
 )
-_REFERENCES = re.compile(rb" FOREIGN KEY \([^)]*\) REFERENCES (%b)\(" % NAME)
-_PARTITIONED = re.compile(rb"\nPARTITION BY ")
+_FOREIGN_KEY, _REFERENCES = b" FOREIGN KEY (", b") REFERENCES "
+_REFERENCED = re.compile(rb"(%b)\(" % NAME)
+_PARTITIONED = b"\nPARTITION BY "
+# Bytes of a statement in which the names stand that are looked for: two at most, of 63 bytes each.
+_HEAD = 1024
+# An Odoo with every module that there is has a few thousand.
+MAX_TABLES = 200_000
 
 
 class Schema:
@@ -31,7 +38,7 @@ class Schema:
 
     def see(self, statement):
         """Note what a statement (bytes, from its first word) creates or needs."""
-        found = _STATEMENT.match(statement)
+        found = _STATEMENT.match(statement, 0, _HEAD)
         if not found:
             return
         kind, name = found.lastgroup, found[found.lastgroup]
@@ -45,13 +52,15 @@ class Schema:
             self._known.add(name)
         else:
             self._used.add(name)
-            if kind == "altered" and (foreign := _REFERENCES.search(statement)):
-                self._used.add(plain_name(foreign[1], self.default))
+            if kind == "altered" and (foreign := _referenced(statement)):
+                self._used.add(plain_name(foreign, self.default))
+        self._require_few()
 
     def has_rows(self, name):
         """Note that the dump has the rows of a table, were it none."""
         self.with_rows.add(name)
         self._known.add(name)
+        self._require_few()
 
     def without_rows(self):
         """Return the tables that are created and get no rows, sorted.
@@ -65,7 +74,27 @@ class Schema:
         """Return the tables of Odoo's schema that have an index or a key and nothing else."""
         return sorted(name for name in self._used - self._known if name.startswith(f"{PUBLIC}."))
 
+    def _require_few(self):
+        """Raise :class:`Inconsistent` for a dump that names more tables than Odoo can have."""
+        if len(self._known) + len(self._used) > 2 * MAX_TABLES:
+            raise Inconsistent(
+                _(
+                    "The dump names more than %(limit)s tables: it is not of an Odoo database.",
+                    limit=MAX_TABLES,
+                )
+            )
+
     def _create(self, name, kind, statement):
         self._known.add(name)
-        if kind is None and not _PARTITIONED.search(statement):
+        if kind is None and _PARTITIONED not in statement:
             self._ordinary.add(name)
+
+
+def _referenced(statement):
+    """Return the table that a statement's foreign key leads to, or None."""
+    columns = statement.find(_FOREIGN_KEY)
+    references = statement.find(_REFERENCES, columns) if columns >= 0 else -1
+    if references < 0:
+        return None
+    found = _REFERENCED.match(statement, references + len(_REFERENCES))
+    return found and found[1]

@@ -5,7 +5,7 @@ up to a line ``\.``, then indexes and constraints. Rows and texts can hold anyth
 like a statement: what is what is told as psql would (:mod:`.psql_lexer`).
 """
 
-from ..errors import Damaged, UnsafeDump
+from ..errors import Damaged, Inconsistent, UnsafeDump
 from ..messages import _
 from .copytext import COPY, column_names, plain_name
 from .psql_lexer import Lexer, unsafe
@@ -13,6 +13,8 @@ from .schema import Schema
 
 # No definition of Odoo's comes near this (bytes). What does is not kept to be looked at.
 MAX_STATEMENT = 16 * 1024 * 1024
+# pg_dump writes the rows of a table once, or once for each of its partitions.
+MAX_PARTS = 10_000
 
 # How a script begins whose lines end as on Windows.
 _WINDOWS = b"--\r\n"
@@ -143,6 +145,10 @@ class Script:
             self._rows.feed(text[at:stop])
         if end:
             self._finished += [self._rows] if self._rows else []
+            if len(self._finished) > MAX_PARTS:
+                raise Inconsistent(
+                    _("The dump has the rows of %(table)s too many times.", table=self._table)
+                )
             self._table = self._rows = None
         else:
             self._tail = (self._tail + text[max(at, stop - _TAIL) :])[-_TAIL:]

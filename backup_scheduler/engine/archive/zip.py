@@ -1,5 +1,6 @@
 """Verifying an Odoo zip."""
 
+import array
 import itertools
 
 from ..errors import Damaged, Inconsistent
@@ -14,6 +15,7 @@ from .zip_directory import (
     find_end,
     read_descriptor,
     read_directory,
+    read_entry_at,
     read_local_header,
 )
 
@@ -103,12 +105,22 @@ class OdooZip:
 
     def _members(self):
         """Yield each entry in the order of the file, with the byte at which the next one begins."""
-        entries = read_directory(self._probe, self._end)
-        if not self._in_order:
-            # Allowed, though no writer of Odoo's does it; only then the entries are kept in memory.
-            entries = iter(sorted(entries, key=lambda entry: entry.offset))
+        # Another order is allowed, though no writer of Odoo's leaves one.
+        entries = read_directory(self._probe, self._end) if self._in_order else self._sorted()
         for entry, following in itertools.pairwise(itertools.chain(entries, [None])):
             yield entry, following.offset if following else self._end.start
+
+    def _sorted(self):
+        """Yield the entries in the order of the file; only where each stands is kept in memory."""
+        places, positions = array.array("Q"), array.array("Q")
+        position = self._end.start
+        for entry in read_directory(self._probe, self._end):
+            places.append(entry.offset)
+            positions.append(position)
+            position = self._probe.position
+        order = array.array("Q", range(len(places)))
+        for index in sorted(order, key=places.__getitem__):
+            yield read_entry_at(self._probe, self._end, positions[index])
 
     # --- the members ----------------------------------------------------------------------------
 

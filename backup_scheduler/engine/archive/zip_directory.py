@@ -16,6 +16,7 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")  # 4.3.12
 _END64 = struct.Struct("<4sQ2H2L4Q")  # 4.3.14
 _LOCATOR = struct.Struct("<4sLQL")  # 4.3.15
 _END = struct.Struct("<4s4H2LH")  # 4.3.16
+_FIELD = struct.Struct("<2H")  # 4.5.1
 _DESCRIPTORS = {  # 4.3.9: by their length; the signature is optional, the sizes have 4 or 8 bytes
     12: struct.Struct("<3L"),
     16: struct.Struct("<4s3L"),
@@ -163,6 +164,13 @@ def read_directory(source, end):
         )
 
 
+def read_entry_at(source, end, position):
+    """Return the entry of the central directory at a byte where :func:`read_directory` found one.
+    """
+    source.seek(position)
+    return _read_entry(source, end.start + end.length, 0)
+
+
 def _read_entry(source, stop, number):
     if source.position + _ENTRY.size > stop:
         raise Damaged(_("The archive's directory ends before its entry %(number)s.", number=number))
@@ -205,7 +213,8 @@ def _zip64_extra(extra, name):
     found = b""
     at = 0
     while at < len(extra):
-        kind, length = struct.unpack_from("<2H", extra.ljust(at + 4, b"\0"), at)
+        # A field of no length where less than its head is left.
+        kind, length = _FIELD.unpack_from(extra, at) if at + _FIELD.size <= len(extra) else (0, 0)
         if at + 4 + length > len(extra):
             raise Damaged(_("The extra field of %(name)s is damaged.", name=_show(name)))
         if kind == _ZIP64_EXTRA:

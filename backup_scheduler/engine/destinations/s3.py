@@ -74,7 +74,16 @@ class S3Destination(Destination):
             kind="boolean",
             help="As most servers other than AWS want it.",
         ),
-        Setting("verify_tls", "Verify Certificate", kind="boolean", default=True, advanced=True),
+        Setting(
+            "verify_tls",
+            "Verify Certificate",
+            kind="boolean",
+            default=True,
+            proof=True,
+            advanced=True,
+            help="Refuse a server whose certificate is not valid for its name. Where it is "
+            "switched off, the secret key has to be entered again.",
+        ),
         Setting(
             "storage_class",
             "Storage Class",

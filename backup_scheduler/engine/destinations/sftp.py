@@ -73,8 +73,10 @@ class SFTPDestination(Destination):
         Setting(
             "host_key",
             "Host Key",
+            proof=True,
             placeholder="Filled in when its fingerprint is accepted after a check",
-            help="The key that the server must have. Another one is an error, never accepted.",
+            help="The key that the server must have. Another one is an error, never accepted. "
+            "Where it is replaced, password and private key have to be entered again.",
         ),
         Setting(
             "path",

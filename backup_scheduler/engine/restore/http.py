@@ -29,7 +29,8 @@ from ..errors import (
     WrongMasterPassword,
 )
 from ..messages import _, joined
-from ..sources.http import DENIED, HttpSource, page_message
+from ..sources.http import DENIED, HttpSource
+from ..sources.http_answers import page_message
 from ..sources.http_form import FileForm
 from ..spool import Spool
 from .filestore import NO_FILESTORE

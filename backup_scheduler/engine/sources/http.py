@@ -10,13 +10,11 @@ those versions. The three that matter most:
   that reads does nothing else.
 """
 
-import html
 import http.client
 import json
 import re
 import urllib.parse
 import xmlrpc.client
-from xml.parsers.expat import ExpatError
 
 from ..errors import (
     ConnectionFailed,
@@ -33,7 +31,16 @@ from ..kinds import Setting
 from ..messages import _
 from ..spool import BLOCK
 from .base import Server, Source
-from .http_client import HttpClient, checked_url, same_address
+from .http_answers import (
+    PASSWORD_FIELD,
+    has_default_password,
+    last_line,
+    names_of,
+    page_message,
+    version_of,
+    xmlrpc_value,
+)
+from .http_client import MANAGER_LIMIT, HttpClient, checked_url, same_address
 
 DEFAULT_PASSWORD = "admin"  # noqa: S105 - the remote's default, the one that is looked for
 # Seconds. With a zip the first byte comes after the whole dump: hours for a large company.
@@ -41,17 +48,14 @@ FIRST_BYTE_TIMEOUT = 6 * 3600
 # Seconds. Once bytes flow they come from finished files; a pause this long is a dead server.
 NEXT_BYTE_TIMEOUT = 300
 
-# What Odoo puts before the reason of a failure.
-PREFIX = re.compile(r"^Database (backup|restore) error: ")
-ALERT = re.compile(r'<div[^>]*class="[^"]*alert-danger[^"]*"[^>]*>(.*?)</div>', re.DOTALL)
-TAGS = re.compile(r"<[^>]+>")
 NO_SUCH_DATABASE = re.compile(r"database .{1,80} (does not exist|is not known)", re.I)
-# What the page's own form sends as the old password, and the warning that it shows.
-UNPROTECTED = (re.compile(r'name="master_pwd"[^>]*value="admin"'), re.compile("is not protected"))
+# The warning that the page shows beside a form that sends the default password as the old one.
+UNPROTECTED = "is not protected"
 # What a page must have to be believed when it shows none of the two: a cut one may lack them.
-MANAGER, WHOLE = 'name="master_pwd"', "</html>"
+WHOLE = "</html>"
 DISABLED = "disabled by the administrator"
 DENIED = "Access Denied"
+SILENT = _("The server failed without a message.")
 # Odoo's fault code of the same.
 ACCESS_DENIED = 3
 
@@ -84,7 +88,10 @@ class HttpSource(Source):
             "Verify Certificate",
             kind="boolean",
             default=True,
-            help="Refuse a server whose certificate is not valid for its name.",
+            proof=True,
+            help="Refuse a server whose certificate is not valid for its name. Where it is "
+            "switched off, the master password has to be entered again: whoever stands in between "
+            "can read it then.",
         ),
         Setting(
             "allow_insecure",
@@ -177,8 +184,9 @@ class HttpSource(Source):
     def _version(self):
         """Return the server's version, which proves that it is an Odoo."""
         try:
-            return str(self._ask_json("/web/webclient/version_info")["server_version"])
-        except (LookupError, TypeError, ValueError):
+            page = self._ask_json("/web/webclient/version_info")
+            return version_of(page, "result", "server_version")
+        except ValueError:
             return self._version_since_19()
 
     def _version_since_19(self):
@@ -186,8 +194,8 @@ class HttpSource(Source):
             require_up(answer)
             page = answer.page()
         try:
-            return str(json.loads(page)["version"])
-        except (LookupError, TypeError, ValueError) as error:
+            return version_of(page, "version")
+        except ValueError as error:
             raise NotOdoo(_("What answers at this address is not Odoo.")) from error
 
     def _check_protection(self):
@@ -207,7 +215,7 @@ class HttpSource(Source):
     def _page_says_unprotected(self):
         with self.client.request("GET", "/web/database/manager") as answer:
             require_up(answer)
-            page = answer.page() if answer.is_page else ""
+            page = answer.page(MANAGER_LIMIT) if answer.is_page else ""
         if answer.status != http.HTTPStatus.OK:
             raise DatabaseManagerDisabled(
                 _(
@@ -218,11 +226,11 @@ class HttpSource(Source):
             )
         if DISABLED in page:
             raise DatabaseManagerDisabled(_("The server's database manager is switched off."))
-        if any(sign.search(page) for sign in UNPROTECTED):
+        if UNPROTECTED in page or has_default_password(page):
             return True
         if WHOLE not in page:
             raise ConnectionFailed(_("The page /web/database/manager came without its end."))
-        if MANAGER not in page:
+        if PASSWORD_FIELD not in page:
             raise DatabaseManagerDisabled(
                 _("What answers at /web/database/manager is not Odoo's database manager.")
             )
@@ -251,29 +259,27 @@ class HttpSource(Source):
         if answer.status != http.HTTPStatus.OK:
             return None
         try:
-            (accepted,), _method = xmlrpc.client.loads(page)
+            return xmlrpc_value(page) is True
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == ACCESS_DENIED or DENIED in str(fault.faultString):
                 return False
-            raise RemoteError(last_line(fault.faultString)) from fault
-        except (ExpatError, ValueError, xmlrpc.client.Error):
+            raise RemoteError(last_line(fault.faultString) or SILENT) from fault
+        except ValueError:
             return None
-        return accepted is True
 
     def _databases(self):
         """Return the databases that this address backs up: a dbfilter may hide others."""
         try:
-            return sorted(self._ask_json("/web/database/list"))
-        except (LookupError, TypeError, ValueError) as error:
+            return names_of(self._ask_json("/web/database/list"))
+        except ValueError as error:
             raise DatabaseManagerDisabled(_("The server does not list its databases.")) from error
 
     def _ask_json(self, path):
-        """Return the result of a JSON-RPC route; LookupError or ValueError when there is none."""
+        """Return what a JSON-RPC route answers, as text."""
         body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
         with self.client.request("POST", path, body, "application/json") as answer:
             require_up(answer)
-            page = answer.page()
-        return json.loads(page)["result"]
+            return answer.page()
 
 
 def require_up(answer):
@@ -290,11 +296,6 @@ def require_up(answer):
                 reason=answer.reason,
             )
         )
-
-
-def last_line(text):
-    lines = str(text).strip().splitlines()
-    return lines[-1] if lines else _("The server failed without a word.")
 
 
 def refusal(answer, database):
@@ -319,11 +320,3 @@ def refusal(answer, database):
         )
     )
 
-
-def page_message(page):
-    """Return what an HTML page says to its reader: Odoo's alert, else its title or first words."""
-    alert = ALERT.search(page)
-    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL | re.IGNORECASE)
-    found = alert.group(1) if alert else title.group(1) if title else page[:500]
-    text = " ".join(html.unescape(TAGS.sub(" ", found)).split())
-    return PREFIX.sub("", text)

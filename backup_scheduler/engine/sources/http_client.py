@@ -26,8 +26,11 @@ SEND_TIMEOUT = 300
 DEFAULT_PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
 REDIRECTS = (301, 302, 307, 308)
 PROXY_TIMEOUTS = (502, 504)
-# An error's page is a few kB; that of a database manager grows by some 1.3 kB a database.
-PAGE_LIMIT = 8 << 20
+# Bytes. An error's page and a list of databases have a few kB; the page of a database manager grows
+# by some 1.3 kB a database.
+PAGE_LIMIT, MANAGER_LIMIT = 1 << 20, 4 << 20
+# Characters of a status line or an address that are worth quoting.
+QUOTED = 200
 # How sending ends where the other side has stopped reading.
 STOPPED_READING = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 # The first byte of an alert, which is how a TLS server answers plain HTTP.
@@ -39,7 +42,7 @@ class Answer:
 
     def __init__(self, response, sock):
         self.status = response.status
-        self.reason = response.reason
+        self.reason = response.reason[:QUOTED]
         self.headers = response.headers
         self.readinto = response.readinto
         self._response = response
@@ -50,9 +53,14 @@ class Answer:
         """From here on, no read waits longer than this."""
         self._sock.settimeout(seconds)
 
-    def page(self):
-        """Return the text of a small answer."""
-        return self._response.read(PAGE_LIMIT).decode("utf-8", "replace")
+    def page(self, limit=PAGE_LIMIT):
+        """Return the text of a small answer, cut after ``limit`` bytes."""
+        try:
+            content = self._response.read(limit)
+        except ValueError as error:
+            # A chunk of negative length.
+            raise http.client.HTTPException(str(error)) from error
+        return content.decode("utf-8", "replace")
 
     @property
     def is_page(self):
@@ -153,7 +161,11 @@ class HttpClient:
     def _follows(self, answer, path):
         """Take over scheme and port of a redirect to the same host and path; refuse any other."""
         location = answer.headers.get("Location", "")
-        target = urllib.parse.urlsplit(urllib.parse.urljoin(self._base.geturl() + path, location))
+        try:
+            target = self._target(path, location)
+        except ValueError:
+            # No address at all.
+            return False
         if target.path != self._base.path + path:
             return False
         if target.hostname != self._base.hostname or target.scheme != "https":
@@ -161,12 +173,20 @@ class HttpClient:
                 _(
                     "The server sends its visitors on to %(scheme)s://%(netloc)s.",
                     scheme=target.scheme,
-                    netloc=target.netloc,
+                    netloc=target.netloc[:QUOTED],
                 ),
                 hint=_("If that is the server, enter that address on the instance."),
             )
         self._base = self._base._replace(scheme=target.scheme, netloc=target.netloc)
         return True
+
+    def _target(self, path, location):
+        """Return where a redirect leads; ValueError for what is no address."""
+        target = urllib.parse.urlsplit(urllib.parse.urljoin(self._base.geturl() + path, location))
+        # Reading it raises for a port that cannot be one.
+        if target.port == 0:
+            raise ValueError("port 0")
+        return target
 
     @contextlib.contextmanager
     def _failures_named(self):
@@ -224,7 +244,7 @@ def named(error, place):  # noqa: PLR0911 - a table
     if isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol):
         return NotOdoo(_("What answers at %(place)s does not speak HTTP.", place=place))
     return ConnectionFailed(
-        _("The answer of %(place)s is broken: %(error)s.", place=place, error=repr(error))
+        _("The answer of %(place)s is broken: %(error)s.", place=place, error=repr(error)[:QUOTED])
     )
 
 
@@ -277,7 +297,7 @@ def moment(date):
         # Naive is what a zone of "-0000" gives, which means UTC too.
         aware = found.replace(tzinfo=found.tzinfo or datetime.timezone.utc)
         return aware.astimezone(datetime.timezone.utc)
-    except (ValueError, OverflowError):
+    except (LookupError, OverflowError, TypeError, ValueError):
         return None
 
 

@@ -9,9 +9,9 @@ from ...engine.channels import KINDS
 from ...engine.channels.base import Address
 from ...engine.channels.post import ADDRESS
 from ...engine.errors import BackupError, KindMissing
-from ...engine.masking import masked, secrets_of
 from ...engine.messages import joined
-from ...engine.notify import attempt
+from ...engine.notify import NOTICE_LIMIT
+from ...engine_call import failure_in
 from ..backup_kind_mixin import secret_field
 from ..backup_message import MessageText, translated
 from .backup_alert_channel_kinds import channel_fields, field_of, host_field, host_name
@@ -21,6 +21,8 @@ TOGGLES = {
     "verify_failed": "on_verify_failed",
     "late": "on_late",
 }
+# Seconds in which an engine process has started, also on a busy machine.
+STARTING = 10
 
 
 class BackupAlertChannel(models.Model):
@@ -343,9 +345,12 @@ class BackupAlertChannel(models.Model):
         self.sudo().last_error = joined("\n", filter(None, (error, hint)))
 
 
-def send_now(notice):
-    """Send one notice from here; return the result. Only in a request of somebody who waits."""
-    return masked(attempt(notice), secrets_of(notice))
+def send_now(notice, env):
+    """Send one notice while somebody waits; return the result."""
+    order = {"action": "notify", "notices": [{**notice, "id": 0}]}
+    events = env["backup.kind.mixin"]._call_engine(order, NOTICE_LIMIT + STARTING)
+    results = [event for event in events if event["event"] == "notice"]
+    return results[0] if results else {"ok": False, **failure_in(events[-1])}
 
 
 def told(title, message, kind):

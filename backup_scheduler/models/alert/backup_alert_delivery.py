@@ -266,7 +266,7 @@ class BackupAlertDelivery(models.Model):
             return self._deliver_whole()
         self.attempts = 1
         try:
-            answer = send_now(self._notice())
+            answer = send_now(self._notice(), self.env)
         except UserError as error:
             answer = {"ok": False, "error_code": "incomplete", "error": str(error), "hint": ""}
         if answer["ok"]:

@@ -86,7 +86,7 @@ class BackupJobPing(models.Model):
         if not self.ping_host:
             raise ValidationError(self.env._("Enter the address of the check, and save."))
         notice = notice_of(self.sudo(), "ping_test", "", self.env._("Test by Backup Scheduler"))
-        answer = send_now(notice)
+        answer = send_now(notice, self.env)
         told_so = joined("\n", (answer.get("error", ""), answer.get("hint", "")))
         self.sudo().ping_error = "" if answer["ok"] else told_so
         return {"ok": answer["ok"], **{

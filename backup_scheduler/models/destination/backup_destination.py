@@ -9,9 +9,13 @@ from ...engine import messages
 from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
 from ...engine.messages import joined
+from ...engine_call import failure_in
 from ..backup_message import MessageText, all_translated, reason_of
 
 _lt = LazyTranslate(__name__)
+
+# Seconds that a person waits before a form, and that slow storage takes for a small file.
+CHECK_TIME_LIMIT = 180
 
 
 class BackupDestination(models.Model):
@@ -126,18 +130,26 @@ class BackupDestination(models.Model):
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = {"ok": True, "error_code": False, "error": False, "hint": False, "warnings": []}
-        try:
-            with self._opened() as place:
-                found = place.check()
-        except BackupError as error:
-            failure = error.as_dict()
-            del failure["retryable"]
+        found, failure = self._checked()
+        if failure:
             answer.update(ok=False, **failure)
-            self._record_refused_check(error)
+            self._record_refused_check(failure)
         else:
             answer["warnings"] = [*found.get("warnings", ()), *self._own_warnings()]
             self._record_check(found, answer["warnings"])
         return all_translated(answer, self.env.lang)
+
+    def _checked(self):
+        """Check the destination in an engine process; return what was found there, and the failure
+        (``error_code error hint`` and details) or nothing. What it renews meanwhile is stored."""
+        order = {"action": "check", "destination": {"id": self.id, **self._engine_order()}}
+        *others, last = self._call_engine(order, CHECK_TIME_LIMIT)
+        for event in others:
+            if event["event"] == "renewed":
+                self._keep_changed_settings(event["changed_settings"])
+        if last["event"] == "failed":
+            return {}, failure_in(last)
+        return last["found"] or {}, {}
 
     def _record_check(self, found, warnings):
         rights = found.get("rights") or {}
@@ -155,14 +167,14 @@ class BackupDestination(models.Model):
             }
         )
 
-    def _record_refused_check(self, error):
+    def _record_refused_check(self, failure):
         self.sudo().write(
             {
                 "check_status": "error",
-                "check_error": joined("\n", (error.message, error.hint)),
+                "check_error": joined("\n", (failure["error"], failure["hint"])),
                 "check_warnings": False,
-                "offered_host_key": getattr(error, "host_key", False),
-                "offered_fingerprint": getattr(error, "fingerprint", False),
+                "offered_host_key": failure.get("host_key", False),
+                "offered_fingerprint": failure.get("fingerprint", False),
                 "last_check_at": fields.Datetime.now(),
             }
         )

@@ -8,10 +8,9 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ... import launcher
-from ...engine.errors import BackupError
 from ...engine.spool import free_space
 from ..backup_kind_mixin import sealed_name
-from ..backup_message import reason_of
+from ..backup_message import all_translated
 from ..backup_secret_mixin import KEY_VARIABLE, key_path
 from ..task.kinds import ATTEMPTS
 
@@ -229,18 +228,17 @@ class BackupDoctor(models.AbstractModel):
     @api.model
     def _examine_one(self, destination):
         try:
-            with destination._opened() as place:
-                place.check()
-        except BackupError as error:
-            reason = reason_of(error, self.env.lang)
-            what = self.env._(
-                "Destination “%(name)s”: %(error)s", name=destination.name, error=reason["error"]
-            )
-            return [problem("destination", what, reason["hint"])]
+            _found, failure = destination._checked()
         except UserError:
             # Its secrets cannot be read: _examine_key() says so.
             return []
-        return []
+        if not failure:
+            return []
+        reason = all_translated(failure, self.env.lang)
+        what = self.env._(
+            "Destination “%(name)s”: %(error)s", name=destination.name, error=reason["error"]
+        )
+        return [problem("destination", what, reason["hint"])]
 
     @api.model
     def _examine_key(self):

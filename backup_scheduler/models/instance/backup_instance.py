@@ -5,10 +5,10 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import LazyTranslate
 
-from ...engine import transfer
-from ...engine.control import Control
-from ...engine.errors import BackupError
+from ...engine import messages
+from ...engine.errors import TooManyDatabases
 from ...engine.messages import joined
+from ...engine_call import failure_in
 from ..backup_message import MessageText, all_translated
 
 _lt = LazyTranslate(__name__)
@@ -19,6 +19,9 @@ TEST_TIME_LIMIT = 90
 LAST_RUNS = 50
 # So many databases are named where nobody scrolls.
 NAMED = 10
+# A server that lists more is failing, unless a system parameter says how many there may be; and how
+# many times as many are kept of those that are gone.
+MAX_DATABASES, KEPT_GONE = 1000, 10
 # Parallel runs of one server each learn that it answers: one of them writes it down.
 CHECK_INTERVAL = datetime.timedelta(minutes=1)
 # What says which server it is and how it is reached: a check counts for these.
@@ -143,8 +146,9 @@ class BackupInstance(models.Model):
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = self._ask_server(self._source_order())
-        if answer["ok"]:
-            self._record_server(answer["odoo_version"], answer["databases"])
+        if answer["ok"] or answer["error_code"] == TooManyDatabases.code:
+            version, names = answer["odoo_version"], answer["databases"]
+            answer["databases"] = self._record_server(version, names)
         else:
             self._record_failed_check(answer)
         return all_translated(answer, self.env.lang)
@@ -156,18 +160,42 @@ class BackupInstance(models.Model):
         :param source: as :meth:`_source_order` returns it
         :return: as :meth:`test_connection` does
         """
-        control = Control(time_limit=TEST_TIME_LIMIT)
         answer = {"ok": True, "odoo_version": False, "databases": []}
-        try:
-            found = transfer.discover({"source": source}, control)
-        except BackupError as error:
+        order = {"action": "discover", "source": source}
+        found = self._call_engine(order, TEST_TIME_LIMIT)[-1]
+        if found["event"] == "failed":
+            failure = failure_in(found)
             server = source.get("url") or source["connection"]
-            _logger.warning("Backup instance %s: %s: %s", server, error.code, error.message)
-            failure = error.as_dict()
-            del failure["retryable"]
+            code, error = failure["error_code"], failure["error"]
+            _logger.warning("Backup instance %s: %s: %s", server, code, error)
             return {**answer, "ok": False, **failure}
         answer.update(odoo_version=found["version"], databases=found["databases"])
+        if excess := self._excess(found["databases"]):
+            return {**answer, "ok": False, **excess}
         return {**answer, "error_code": False, "error": False, "hint": False}
+
+    @api.model
+    def _max_databases(self):
+        parameters = self.env["ir.config_parameter"].sudo()
+        value = parameters.get_param("backup_scheduler.max_databases") or ""
+        return int(value) if value.isdecimal() and len(value) < 10 else MAX_DATABASES
+
+    @api.model
+    def _excess(self, names):
+        """Return what is wrong with a server that lists more databases than one may have, as an
+        answer tells it; or nothing."""
+        limit = self._max_databases()
+        if len(names) <= limit:
+            return {}
+        error = TooManyDatabases(
+            messages._(
+                "The server lists %(count)s databases; of one server, at most %(limit)s are "
+                "recorded.",
+                count=len(names),
+                limit=limit,
+            )
+        )
+        return {"error_code": error.code, "error": error.message, "hint": error.hint}
 
     def refresh_databases(self):
         """Discover the server's databases; return their names.
@@ -247,18 +275,38 @@ class BackupInstance(models.Model):
     # --- what the engine reports ----------------------------------------------------------------
 
     def _record_server(self, version, names):
-        """Record that the server answered, and which databases it has now."""
+        """Record that the server answered, and which databases it has now; return these.
+
+        A server that lists more than one may have is failing. The first of those that are new are
+        recorded, as far as there is room beside the known ones.
+        """
         instance = self.sudo().with_context(active_test=False)
         known = {database.name: database for database in instance.database_ids}
+        excess, listed = self._excess(names), set(names)
+        present = listed & known.keys()
+        # What is not there any more takes room, too, but not all of it.
+        limit = self._max_databases()
+        room = max(0, min(limit - len(present), KEPT_GONE * limit - len(known)))
+        new = sorted(listed - known.keys())[:room]
         self.env["backup.database"].sudo().create(
-            [{"instance_id": self.id, "name": name} for name in names if name not in known]
+            [{"instance_id": self.id, "name": name} for name in new]
         )
         for name, database in known.items():
-            if database.present != (name in names):
-                database.present = name in names
+            if database.present != (name in listed):
+                database.present = name in listed
+        self._record_answer(version, excess)
+        return sorted(present.union(new))
+
+    def _record_answer(self, version, excess):
+        """Record that the server answered, as a good check or one that found ``excess``."""
+        instance = self.sudo()
         now = fields.Datetime.now()
         fresh = instance.last_check_at and now - instance.last_check_at < CHECK_INTERVAL
-        if instance.check_status != "ok" or instance.odoo_version != version or not fresh:
+        if excess:
+            if instance.check_code != excess["error_code"] or not fresh:
+                self._record_failed_check(excess)
+                instance.odoo_version = version
+        elif instance.check_status != "ok" or instance.odoo_version != version or not fresh:
             instance.write(
                 {
                     "odoo_version": version,

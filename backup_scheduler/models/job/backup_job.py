@@ -14,6 +14,9 @@ from ..run.backup_run import LEVELS_AFTER_BACKUP, STATUSES
 PREVIEW_LIMIT = 100
 # Beyond them there are no fires to tell: neither zones nor years have an end in reach.
 FIRST_YEAR, LAST_YEAR = 1900, 2999
+# One click makes no more backups than this without being asked again; the key of the context with
+# which it was.
+ASK_ABOVE, CONFIRMED = 100, "backup_runs_confirmed"
 
 
 class BackupJob(models.Model):
@@ -129,6 +132,12 @@ class BackupJob(models.Model):
     time_limit = fields.Integer(
         default=720, tracking=True, help="Minutes after which a run is stopped; 0 for no limit."
     )
+    size_limit = fields.Float(
+        "Maximum Archive Size",
+        tracking=True,
+        help="Gigabytes. A server that sends more is cut off, and the run fails. 0: ten times the "
+        "largest of the last good archives of the database, and 5 GB more.",
+    )
     next_run_at = fields.Datetime("Next Run", readonly=True, index=True, copy=False)
     last_run_at = fields.Datetime("Last Fire", readonly=True, copy=False)
     planned_at = fields.Datetime(
@@ -155,6 +164,9 @@ class BackupJob(models.Model):
     )
     _time_limit_positive = models.Constraint(
         "CHECK(time_limit >= 0)", "Time Limit: enter 0 (no limit) or more minutes."
+    )
+    _size_limit_positive = models.Constraint(
+        "CHECK(size_limit >= 0)", "Maximum Archive Size: enter 0 (by the last archives) or more GB."
     )
     _due = models.Index("(next_run_at, id) WHERE enabled")
 
@@ -284,7 +296,10 @@ class BackupJob(models.Model):
         return runs.ids
 
     def action_run_now(self):
-        """Run now, and show the runs."""
+        """Run now, and show the runs; of very many backups ask first."""
+        count = sum(len(job._database_names()) or 1 for job in self.sudo())
+        if count > ASK_ABOVE and not self.env.context.get(CONFIRMED):
+            return self.env["backup.run.confirmation"]._ask(self, count)
         run_ids = self.run_now()
         action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
         if len(run_ids) == 1:

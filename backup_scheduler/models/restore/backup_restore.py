@@ -13,9 +13,9 @@ from odoo.tools import file_open
 
 from ...engine import messages
 from ...engine.messages import joined
+from ...engine_call import failure_of
 from ..backup_message import MessageText
 from ..task.backup_task import STAGES
-from ..task.backup_task_execution import failure_of
 
 _logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 from odoo import api, models
 from odoo.exceptions import UserError
 
-from ..task.backup_task_execution import failure_of
+from ...engine_call import failure_of
 from .backup_run import GOOD
 
 

@@ -3,6 +3,11 @@ from odoo import api, fields, models
 from ...engine.errors import InternalError
 from ...engine.naming import archive_path
 
+GB = 10**9
+# An archive is cut off at so many times the largest of the last few, and these GB more: see the
+# hint of ArchiveTooLarge and the help of the job's Maximum Archive Size, which say so.
+GROWTH, SLACK, COMPARED = 10, 5, 10
+
 
 class BackupRunExecution(models.Model):
     """An attempt at a run, as its executor sees it: how it begins, and what the engine is told."""
@@ -124,6 +129,7 @@ class BackupRunExecution(models.Model):
             "archive_format": self.archive_format,
             "include_filestore": self.include_filestore,
             "expected_size": self._expected_size(),
+            "size_limit": self._size_limit(),
             "verify_level": int(self.wanted_level),
             "time_limit": self.time_limit * 60,
             "destinations": self.copy_ids.filtered(
@@ -134,7 +140,20 @@ class BackupRunExecution(models.Model):
 
     def _expected_size(self):
         """Return the bytes that the last good archive of this database had; 0 when unknown."""
-        last = self.search(
+        return int(self._last_good_archives(limit=1).size)
+
+    def _size_limit(self):
+        """Return the bytes that the archive may have; 0 where nothing is known to compare with."""
+        if self.job_id.size_limit:
+            return int(self.job_id.size_limit * GB)
+        last = self._last_good_archives(limit=COMPARED)
+        alike = last.filtered(lambda run: run.include_filestore == self.include_filestore)
+        largest = max(alike.mapped("size"), default=0)
+        return int(largest * GROWTH) + SLACK * GB if largest else 0
+
+    def _last_good_archives(self, limit):
+        """Return the last good runs of the same database and format, newest first."""
+        return self.search(
             [
                 ("instance_id", "=", self.instance_id.id),
                 ("database_name", "=", self.database_name),
@@ -142,9 +161,8 @@ class BackupRunExecution(models.Model):
                 ("status", "in", ("success", "verified")),
             ],
             order="finished_at desc",
-            limit=1,
+            limit=limit,
         )
-        return int(last.size)
 
     def _owner(self):
         """Return the name of this run in all the world, as catalogues beside archives know it."""

@@ -4,8 +4,8 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ...engine.archive.levels import DEFAULT, RESTORED
+from ...engine_call import failure_of
 from ..restore.backup_restore import server_address
-from ..task.backup_task_execution import failure_of
 from ..task.kinds import LATER, REQUESTED
 from .backup_run import VERIFICATION_LEVELS
 

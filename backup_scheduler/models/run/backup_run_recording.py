@@ -2,7 +2,7 @@ from odoo import models
 
 from ...engine import messages
 from ...engine.errors import Cancelled, NoDatabase, WorkerLost
-from ..task.backup_task_execution import failure_of
+from ...engine_call import failure_of
 
 
 class BackupRunRecording(models.Model):
@@ -30,8 +30,8 @@ class BackupRunRecording(models.Model):
     def _on_source(self, event):
         """The server was asked who it is: a good moment to learn of databases that are new."""
         self.odoo_version = event["version"]
-        self.instance_id._record_server(event["version"], event["databases"])
-        self._complete_fire(event["databases"])
+        names = self.instance_id._record_server(event["version"], event["databases"])
+        self._complete_fire(names)
 
     def _on_ready(self, event):
         """The archive was verified, and is about to get its name: in all destinations at once, or
@@ -104,14 +104,14 @@ class BackupRunRecording(models.Model):
 
     def _record_discovery(self, event):
         """Turn a run without a database into the runs of those that were found."""
-        self.instance_id._record_server(event["version"], event["databases"])
+        databases = self.instance_id._record_server(event["version"], event["databases"])
         if self._attempt_task().cancel_requested:
             self._mark_cancelled(messages._("Cancelled."))
             return
-        if not event["databases"]:
+        if not databases:
             self._mark_failed(NoDatabase(messages._("The server has no database.")).as_dict())
             return
-        wanted = event["databases"]
+        wanted = databases
         if self.job_id.database_scope == "selected":
             wanted = self.job_id._database_names()
         names = set(wanted) - self._names_of_fire(self.job_id, self.scheduled_at, self.trigger)

@@ -11,7 +11,7 @@ from odoo.tools import SQL
 
 from ...engine import messages
 from ...engine.errors import BackupError, InternalError
-from ...engine.messages import joined
+from ...engine_call import LAST_WORDS, without_kill
 from .backup_task import NOT_BEGUN
 from .kinds import KINDS, in_places, may_begin
 
@@ -22,7 +22,6 @@ _logger = logging.getLogger(__name__)
 CLAIM_LOCK = 7_046_029_254
 # Seconds. Reading or restoring even the largest archive ends some time; a job has its own limit.
 TIME_LIMIT = 48 * 3600
-LAST_WORDS = ("done", "failed", "lost")
 # These say nothing about the record at hand.
 COLLISIONS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.errors.UniqueViolation)
 DATABASE_ERRORS = (psycopg2.OperationalError, psycopg2.InterfaceError)
@@ -180,6 +179,7 @@ class BackupTaskExecution(models.Model):
             return
         if event["event"] == "lost" and KINDS[self.kind].leaves:
             self.env["backup.restore"]._request_sweep()
+        event = without_kill(event)
         self._call("record", event)
         if event["event"] in LAST_WORDS:
             self._finish()
@@ -283,13 +283,3 @@ def internal(error):
         # It says itself what to do.
         return InternalError(str(error), hint="").as_dict()
     return InternalError.of(error).as_dict()
-
-
-def failure_of(event):
-    """Return what a last word other than ``done`` says, as code and text."""
-    if event["event"] == "failed":
-        return event["error_code"], event["error"]
-    ended = messages._("The process ended.")
-    if event["exit_code"] is not None:
-        ended = messages._("The process ended with code %(code)s.", code=event["exit_code"])
-    return "worker_lost", joined(" ", filter(None, (ended, event["tail"])))

@@ -9,7 +9,7 @@ import time
 import places
 import pytest
 from engine import spool as spool_module
-from engine.errors import Cancelled, NoSpace, SpoolFailed
+from engine.errors import ArchiveTooLarge, Cancelled, NoSpace, SpoolFailed
 from engine.spool import Digest, Spool, check_space, free_space, human_size, sweep
 from waiting import joined, until
 
@@ -277,3 +277,51 @@ def test_the_space_of_a_folder_that_is_not_there_is_that_of_the_one_above(tmp_pa
 )  # fmt: skip
 def test_sizes_read_as_people_write_them(size, text):
     assert human_size(size) == text
+
+
+def test_a_digest_that_breaks_off_is_an_error_and_no_digest(folder, monkeypatch):
+    def short_of_memory(spool):
+        yield b"first"
+        raise MemoryError
+
+    monkeypatch.setattr(Spool, "follow", short_of_memory)
+    with Spool(folder, "run-1") as spool, pytest.raises(MemoryError):
+        Digest(spool).hexdigest()
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+def test_more_than_the_limit_is_not_written(folder):
+    with Spool(folder, "run-1", limit=1000) as spool:
+        spool.write(bytes(1000))
+        with pytest.raises(ArchiveTooLarge) as too_large:
+            spool.write(b"x")
+        assert os.path.getsize(spool.path) == 1000
+    assert "1.0 kB" in too_large.value.message
+
+
+def test_what_is_kept_free_on_the_disk_stays_free_while_writing(folder, monkeypatch):
+    """Others write to the disk too: it is looked at again and again."""
+    free = spool_module.RESERVE + (40 << 20)
+    monkeypatch.setattr(spool_module, "reserve_of", lambda folder: spool_module.RESERVE)
+    monkeypatch.setattr(spool_module, "free_space", lambda folder: free - spool.size)
+    with Spool(folder, "run-1") as spool:
+        with pytest.raises(NoSpace):
+            while True:
+                spool.write(bytes(1 << 20))
+        assert spool.size == 40 << 20
+        assert spool_module.human_size(spool_module.RESERVE) in str(no_space(spool))
+
+
+def no_space(spool):
+    spool._look_at = 0
+    with pytest.raises(NoSpace) as error:
+        spool.write(bytes(1 << 20))
+    return error.value
+
+
+def test_the_reserve_of_a_small_disk_is_a_share_of_it(folder):
+    status = os.statvfs(os.path.dirname(folder))
+    total = status.f_blocks * status.f_frsize
+    assert spool_module.reserve_of(folder) == min(spool_module.RESERVE, total // 100)

@@ -11,7 +11,14 @@ from engine import copies as copies_module
 from engine import destinations as destinations_module
 from engine.control import Control
 from engine.destinations.local import LocalDestination, LocalUpload
-from engine.errors import BackupError, Cancelled, DestinationFailed, NoSpace, WorkerLost
+from engine.errors import (
+    ArchiveTooLarge,
+    BackupError,
+    Cancelled,
+    DestinationFailed,
+    NoSpace,
+    WorkerLost,
+)
 from fake_odoo import ARCHIVE
 from orders import PATH, RUN, backup_order, copy_order, discard_order, left_in
 from orders import run_here as run
@@ -322,3 +329,24 @@ def test_discarding_removes_what_is_ours_and_nothing_else(odoo, folder):
     assert result == {"copies": [{"id": 1, "ok": True}, {"id": 2, "ok": True}]}
     assert left_in(folder) == []
     assert run(discard_order(order)) == result
+
+
+def test_a_server_that_sends_without_end_is_cut_off_and_nothing_is_left(odoo, folder):
+    sent = []
+
+    def endless(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/octet-stream")
+        handler.end_headers()
+        handler.close_connection = True
+        block = bytes(1 << 20)
+        while len(sent) < 10_000:
+            handler.wfile.write(block)
+            sent.append(len(block))
+
+    odoo.answers["/web/database/backup"] = endless
+    with pytest.raises(ArchiveTooLarge):
+        run(backup_order(odoo, folder, size_limit=5 << 20))
+    assert left_in(folder) == []
+    # What the kernel holds between the two comes on top.
+    assert sum(sent) < 64 << 20
