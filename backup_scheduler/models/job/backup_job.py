@@ -19,9 +19,10 @@ FIRST_YEAR, LAST_YEAR = 1900, 2999
 class BackupJob(models.Model):
     _name = "backup.job"
     _description = "Backup Job"
-    _inherit = ["mail.thread", "backup.message.mixin"]
+    _inherit = ["mail.thread", "backup.company.mixin", "backup.message.mixin"]
     _order = "name, id"
     _check_company_auto = True
+    _company_fields = ("company_id", "instance_id")
 
     name = fields.Char(required=True, tracking=True)
     instance_id = fields.Many2one(
