@@ -25,8 +25,8 @@ class BackupSecretMixin(models.AbstractModel):
 
     A secret goes only to the server that it was given for: whoever may change the address could
     have it sent to a host of theirs and read it there. So it is forgotten where one of the fields
-    changes that name its server, unless a new one comes in the same write. It takes a model with
-    a chatter, which says so.
+    changes that name its server, unless a new one comes in the same write. The chatter says so;
+    a model without one overrides :meth:`_tell_forgotten`.
     """
 
     _name = "backup.secret.mixin"
@@ -80,6 +80,9 @@ class BackupSecretMixin(models.AbstractModel):
         if not secrets:
             return
         self.sudo().write({f"{secret}_sealed": False for secret in secrets})
+        self._tell_forgotten(secrets)
+
+    def _tell_forgotten(self, secrets):
         self.message_post(
             body=self.env._(
                 "Another server was entered: what was stored for the one before is forgotten "
