@@ -16,6 +16,13 @@ class SlackChannel(PostChannel):
         403: _("Slack has switched this webhook off. Make a new one and enter its address."),
         404: _("Slack does not know this webhook. Make a new one and enter its address."),
     }
+    # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
+    REASONS = (
+        "posting_to_general_channel_denied", "too_many_attachments", "channel_is_archived",
+        "channel_not_found", "action_prohibited", "no_active_hooks", "invalid_payload",
+        "user_not_found", "invalid_blocks", "no_service_id", "team_disabled", "invalid_token",
+        "rollup_error", "no_service", "no_team", "no_text",
+    )  # fmt: skip
 
     def body(self, facts):
         title = cut(f"{ICONS[facts['event']]} {facts['title']}", TITLE_LIMIT)

@@ -28,6 +28,13 @@ DEFAULT_REGION = "us-east-1"
 AWS = (".amazonaws.com", ".amazonaws.com.cn")
 # Where Debian and its kin keep the authorities that the machine trusts, in one file.
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# What is used of the answers of an S3 server; those of any other server lack it.
+NEEDED = {
+    "create_multipart_upload": {"UploadId"},
+    "upload_part": {"ETag"},
+    "head_object": {"ContentLength"},
+    "get_object": {"ContentLength", "Body"},
+}
 
 
 # Making clients of one session is no matter for several threads at a time.
@@ -141,7 +148,10 @@ class Bucket:
         """Make one request; return the answer. A failure says ``what`` was tried."""
         client = self.client
         with failures_named(what):
-            return getattr(client, operation)(Bucket=self.name, **parameters)
+            answer = getattr(client, operation)(Bucket=self.name, **parameters)
+            if not answer.keys() >= NEEDED.get(operation, set()):
+                raise KeyError(operation)
+            return answer
 
     # --- objects ---
 

@@ -29,7 +29,7 @@ from ..errors import (
     WrongMasterPassword,
 )
 from ..messages import _, joined
-from ..sources.http import DENIED, HttpSource, page_message
+from ..sources.http import DENIED, HttpSource, page_message, unexplained
 from ..sources.http_form import FileForm
 from ..spool import Spool
 from .filestore import NO_FILESTORE
@@ -215,12 +215,7 @@ def refusal(answer, database):
                 "server uses the same PostgreSQL. Choose another name."
             ),
         )
-    return RemoteError(
-        text
-        or _(
-            "The server answered %(status)s %(reason)s.", status=answer.status, reason=answer.reason
-        )
-    )
+    return RemoteError(text or unexplained(answer))
 
 
 @contextlib.contextmanager

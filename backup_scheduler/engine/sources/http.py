@@ -312,18 +312,25 @@ def refusal(answer, database):
                 reason=answer.reason,
             )
         )
-    return RemoteError(
-        text
-        or _(
-            "The server answered %(status)s %(reason)s.", status=answer.status, reason=answer.reason
-        )
+    return RemoteError(text or unexplained(answer))
+
+
+def unexplained(answer):
+    """Return what is told of an answer that is none of Odoo's."""
+    return _(
+        "The server answered %(status)s %(reason)s (%(type)s), which is no answer of Odoo's.",
+        status=answer.status,
+        reason=answer.reason,
+        type=answer.headers.get_content_type(),
     )
 
 
 def page_message(page):
-    """Return what an HTML page says to its reader: Odoo's alert, else its title or first words."""
+    """Return what an HTML page of Odoo says to its reader in an alert; of other pages nothing.
+
+    They are of servers that only this machine may reach, perhaps, and whoever enters an address is
+    not to read what answers there.
+    """
     alert = ALERT.search(page)
-    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL | re.IGNORECASE)
-    found = alert.group(1) if alert else title.group(1) if title else page[:500]
-    text = " ".join(html.unescape(TAGS.sub(" ", found)).split())
+    text = " ".join(html.unescape(TAGS.sub(" ", alert.group(1) if alert else "")).split())
     return PREFIX.sub("", text)

@@ -39,7 +39,8 @@ class Answer:
 
     def __init__(self, response, sock):
         self.status = response.status
-        self.reason = response.reason
+        # The server's own words for it may be anything.
+        self.reason = http.client.responses.get(response.status, "")
         self.headers = response.headers
         self.readinto = response.readinto
         self._response = response
