@@ -1,4 +1,5 @@
 from . import res_users
+from . import backup_values_mixin
 from . import backup_company_mixin
 from . import backup_secret_mixin
 from . import backup_message

@@ -12,6 +12,7 @@ class BackupCompanyMixin(models.AbstractModel):
 
     _name = "backup.company.mixin"
     _description = "Belongs to a company or to all of them"
+    _inherit = ["backup.values.mixin"]
 
     # The fields that say which company it belongs to.
     _company_fields = ("company_id",)

@@ -1,10 +1,12 @@
 import os
+import re
 
 import pytz
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..engine.kinds import LARGEST_PORT
 from .job.backup_retention_mixin import RETENTION_MODES
 from .restore.backup_restore import SCRATCH_PREFIX
 from .run.backup_run_status import DEFAULT_WARNING_PERCENT
@@ -13,6 +15,7 @@ PREFIX = "backup_scheduler."
 WORKERS_LIMIT = 64
 # libpq's own, where none is entered.
 POSTGRES_PORT = "5432"
+PORT = re.compile(r"[0-9]{1,5}")
 
 
 class ResConfigSettings(models.TransientModel):
@@ -141,7 +144,8 @@ class ResConfigSettings(models.TransientModel):
     @api.constrains("backup_scratch_port")
     def _check_backup_scratch_port(self):
         for settings in self:
-            if settings.backup_scratch_port and not settings.backup_scratch_port.isdigit():
+            number = settings.backup_scratch_port or "1"
+            if not PORT.fullmatch(number) or not 0 < int(number) <= LARGEST_PORT:
                 raise ValidationError(self.env._("Drill Port: enter a number, such as 5432."))
 
     def _set_scratch_password(self):

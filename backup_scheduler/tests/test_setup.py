@@ -123,6 +123,15 @@ class TestSecretsOfASetup(SetupCase):
 
 
 class TestSetup(SetupCase):
+    def test_an_address_that_is_none_is_told_while_it_is_entered_and_on_next(self):
+        for url in ("http://[::1", "http://[x]/", "http://h:99999", "http://h\n/"):
+            with self.subTest(url):
+                with Form(self.Setup) as form:
+                    form.url = url
+                    form.master_password = PASSWORD
+                self._refused(form.record)
+                self.assertTrue(form.record.error)
+
     def test_it_leads_from_the_address_to_runs_that_wait_for_a_worker(self):
         action = self._at("summary").action_start()
         instance = self.env["backup.instance"].search([("url", "=", ADDRESS)])

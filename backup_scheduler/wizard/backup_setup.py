@@ -273,6 +273,7 @@ class BackupSetup(models.TransientModel):
         """Write the settings as they are used; return why they cannot be, or nothing."""
         try:
             self._require_settings()
+            self._require_accepted()
             kind, settings = self._kind_class(), self._settings(secrets=False)
             normalized = kind.normalized(settings)
         except BackupError as error:

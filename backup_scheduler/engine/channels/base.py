@@ -138,11 +138,11 @@ def checked_address(url):
     In contrast to a server's address it may have a query, where some carry their signature.
     """
     url = (url or "").strip()
-    parts = urllib.parse.urlsplit(url)
     try:
+        parts = urllib.parse.urlsplit(url)
         base = checked_url(parts._replace(query="", fragment="").geturl())
         query = urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~?-._")
-    except BackupError:
+    except (BackupError, ValueError):
         # The message of that one names the address.
         raise NoticeRefused(
             _("That is no address such as https://hooks.example.com/services/…"), hint=""

@@ -11,6 +11,7 @@ from base64 import b64encode
 
 from ..errors import ArchiveMissing, DestinationFailed
 from ..messages import _
+from ..naming import UNSHOWN
 from .s3_errors import failures_named, require_boto3
 
 # Seconds. Servers that answer at all answer a connection at once; a part of some MB, or the
@@ -234,8 +235,14 @@ def authorities():
 
 def check_address(endpoint_url):
     """Raise unless ``endpoint_url`` is empty or the address of a server."""
-    parts = urllib.parse.urlsplit(endpoint_url)
-    if endpoint_url and (parts.scheme not in ("http", "https") or not parts.hostname):
+    try:
+        parts = urllib.parse.urlsplit(endpoint_url)
+        # That of the port, too, raises ValueError.
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = usable and not UNSHOWN.search(endpoint_url)
+    except ValueError:
+        usable = False
+    if endpoint_url and not usable:
         raise DestinationFailed(
             _("The address of the S3 server is not a valid one."),
             hint=_("Enter it as https://s3.example.com, or leave it empty for AWS."),

@@ -114,7 +114,11 @@ class HttpSource(Source):
 
     @classmethod
     def name_of(cls, settings):
-        return urllib.parse.urlsplit(settings["url"]).hostname or ""
+        try:
+            return urllib.parse.urlsplit(settings["url"]).hostname or ""
+        except ValueError:
+            # It is entered, and not looked at yet.
+            return ""
 
     @classmethod
     def is_same(cls, settings, other):

@@ -16,6 +16,7 @@ import urllib.parse
 
 from ..errors import ConnectionFailed, NotOdoo, ProxyTimeout, SourceTimeout, TLSError
 from ..messages import _
+from ..naming import UNSHOWN
 
 # Seconds. A server that is up accepts within this, even from the other side of the world.
 CONNECT_TIMEOUT = 15
@@ -154,7 +155,11 @@ class HttpClient:
     def _follows(self, answer, path):
         """Take over scheme and port of a redirect to the same host and path; refuse any other."""
         location = answer.headers.get("Location", "")
-        target = urllib.parse.urlsplit(urllib.parse.urljoin(self._base.geturl() + path, location))
+        try:
+            location = urllib.parse.urljoin(self._base.geturl() + path, location)
+            target = urllib.parse.urlsplit(location)
+        except ValueError:
+            return False
         if target.path != self._base.path + path:
             return False
         if target.hostname != self._base.hostname or target.scheme != "https":
@@ -235,11 +240,12 @@ def checked_url(url):
         parts = urllib.parse.urlsplit((url or "").strip())
         # Both raise ValueError: a port that is no number, labels of a name that are empty or long.
         usable = parts.hostname and parts.port != 0 and parts.hostname.encode("idna")
+        usable = usable and not UNSHOWN.search(url.strip())
     except ValueError:
         usable = False
     if not usable or parts.scheme not in ("http", "https") or re.search(r"\s", parts.netloc):
         raise ConnectionFailed(
-            _("%(url)r is not an address such as https://odoo.example.com.", url=url)
+            _("%(url)r is not an address such as https://odoo.example.com.", url=url and url[:200])
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConnectionFailed(_("The address may hold no user, password, query or fragment."))

@@ -8,6 +8,7 @@ from odoo.exceptions import ValidationError
 from odoo.tools import LazyTranslate
 
 from ...engine.retention import Archive, Policy, plan
+from .. import arguments
 from ..run.backup_run import GOOD
 from .backup_job_planning import utc
 from .backup_retention_mixin import POLICY_FIELDS
@@ -54,6 +55,7 @@ class BackupJobRetention(models.Model):
 
     # --- what people and scripts do -------------------------------------------------------------
 
+    @arguments.accepts(policy=arguments.table)
     def preview_retention(self, policy=None):
         """Tell what would stay and what would go if retention were applied now; change nothing.
 

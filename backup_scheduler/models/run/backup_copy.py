@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 
 from ...engine.naming import safe_name
 from ...engine.reading import moment_of
+from .. import arguments
 from ..backup_message import MessageText
 from ..task.kinds import REQUESTED
 
@@ -136,6 +137,7 @@ class BackupCopy(models.Model):
                 )
             )
 
+    @arguments.accepts(level=arguments.plain, identity=arguments.text)
     def verify(self, level=None, identity=None):
         """Have these copies read again, and no others of their runs: see ``backup.run.verify``."""
         for run in self.run_id:

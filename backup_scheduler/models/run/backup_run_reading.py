@@ -4,6 +4,7 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ...engine.archive.levels import DEFAULT, RESTORED
+from .. import arguments
 from ..task.backup_task_execution import failure_of
 from ..task.kinds import LATER, REQUESTED
 from .backup_run import VERIFICATION_LEVELS
@@ -20,6 +21,7 @@ class BackupRunReading(models.Model):
 
     # --- asking for it --------------------------------------------------------------------------
 
+    @arguments.accepts(level=arguments.plain, identity=arguments.text)
     def verify(self, level=None, identity=None):
         """Have the stored copies of the archives read again; the result comes on the run.
 
