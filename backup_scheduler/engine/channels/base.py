@@ -159,6 +159,14 @@ def path_of(url):
     return url.partition("://")[2].partition("/")[2]
 
 
+def without_markdown(text):
+    """Return a text that servers have a say in without what would make links and mentions of it.
+
+    For services that may read it as Markdown, or may not: those would show backslashes.
+    """
+    return text.replace("](", "] (").replace("@", "@\N{ZERO WIDTH SPACE}")
+
+
 def clipped(lines, limit):
     """Return as many whole lines as fit, and how many did not."""
     room = limit - 40

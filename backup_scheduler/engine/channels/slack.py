@@ -1,5 +1,5 @@
 from ..messages import _
-from .base import ICONS, clipped, cut
+from .base import ICONS, clipped, cut, without_markdown
 from .post import PostChannel
 
 # Characters of a header block and of a section's text: what is longer is refused whole.
@@ -26,15 +26,16 @@ class SlackChannel(PostChannel):
 
     def body(self, facts):
         title = cut(f"{ICONS[facts['event']]} {facts['title']}", TITLE_LIMIT)
-        text = clipped([escaped(line) for line in facts["lines"]], TEXT_LIMIT) or " "
+        text = clipped(facts["lines"], TEXT_LIMIT) or " "
+        # Servers have a say in both: plain text has no links and mentions nobody.
         blocks = [
-            {"type": "header", "text": {"type": "plain_text", "text": title}},
-            {"type": "section", "text": {"type": "mrkdwn", "text": text}},
+            {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": False}},
+            {"type": "section", "text": {"type": "plain_text", "text": text, "emoji": False}},
         ]
         if facts["link"]:
             link = f"<{facts['link']}|{escaped(facts['server'])}>"
             blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": link}]})
-        return {"text": escaped(title), "blocks": blocks}
+        return {"text": without_markdown(escaped(title)), "blocks": blocks}
 
 
 def escaped(text):
