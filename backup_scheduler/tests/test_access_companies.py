@@ -5,15 +5,6 @@ from odoo.tests import new_test_user
 
 from .common import BackupCase
 
-MODELS = (
-    "backup.instance",
-    "backup.database",
-    "backup.job",
-    "backup.run",
-    "backup.copy",
-    "backup.destination",
-)
-
 
 class TestCompanies(BackupCase):
     @classmethod
@@ -165,6 +156,67 @@ class TestCompanies(BackupCase):
         )
         return [instance, destination, channel]
 
-    def test_each_model_has_a_rule(self):
-        ruled = self.env["ir.rule"].search([("model_id.model", "in", MODELS)])
-        self.assertEqual(set(ruled.model_id.mapped("model")), set(MODELS))
+
+class TestRules(BackupCase):
+    """Found by themselves: a model that is added without a rule fails here."""
+
+    def _models(self):
+        """Yield the models of ours that have records."""
+        for model in self.env.values():
+            if type(model)._original_module == "backup_scheduler" and model._auto:
+                yield model
+
+    def _domains(self, model, mode="read"):
+        """Return the domains of the rules that hold for everybody."""
+        rules = self.env["ir.rule"].search(
+            [("model_id.model", "=", model._name), ("groups", "=", False),
+             (f"perm_{mode}", "=", True)]
+        )  # fmt: skip
+        return rules.mapped("domain_force")
+
+    def test_each_model_has_a_rule_on_companies_or_on_whose_it_is(self):
+        models = list(self._models())
+        self.assertGreater(len(models), 15)
+        for model in models:
+            named = "create_uid" if model._transient else "company_ids"
+            for mode in ("read", "write", "create", "unlink"):
+                with self.subTest(model._name, mode=mode):
+                    self.assertIn(named, " ".join(self._domains(model, mode)))
+
+    def test_each_model_with_companies_that_people_change_has_a_rule_on_what_is_shared(self):
+        for model in self._models():
+            if "company_id" not in model._fields or model._transient:
+                continue
+            access = self.env["ir.model.access"].search([("model_id.model", "=", model._name)])
+            for mode in ("write", "create", "unlink"):
+                if any(access.mapped(f"perm_{mode}")):
+                    with self.subTest(model._name, mode=mode):
+                        domains = " ".join(self._domains(model, mode))
+                        self.assertIn("_shares_backups", domains)
+
+    def test_what_one_manager_asks_in_a_wizard_is_read_by_no_other(self):
+        one, other = (
+            new_test_user(self.env, login, "backup_scheduler.group_backup_manager")
+            for login in ("one", "other")
+        )
+        run = self._stored()
+        values = {
+            "backup.retention.preview": {"job_id": run.job_id.id},
+            "backup.archive.deletion": {"run_ids": [(6, 0, run.ids)]},
+            "backup.setup": {"line_ids": [(0, 0, {"name": "sales"})]},
+            "backup.restore.wizard": {"run_id": run.id},
+            "backup.verification": {"run_id": run.id},
+        }
+        asked = [model for model in self._models() if model._transient]
+        lines = {"backup.retention.preview.line", "backup.setup.database"}
+        self.assertEqual({model._name for model in asked}, {*values, *lines})
+        for name, given in values.items():
+            wizard = self.env[name].with_user(one).create(given)
+            self.env.flush_all()
+            for records in (wizard, *(wizard[line] for line in ("line_ids",) if line in wizard)):
+                with self.subTest(records._name):
+                    self.assertTrue(records.read(["display_name"]))
+                    self.env.invalidate_all()
+                    with self.assertRaises(AccessError):
+                        records.with_user(other).read(["display_name"])
+                    self.assertFalse(records.with_user(other).search([]) & records)
