@@ -44,6 +44,7 @@ def port(value):
 
 def host(value):
     """Refuse what is neither the name of a machine nor an IP address."""
+    value = value.strip()
     if HOST_NAME.fullmatch(value):
         return
     try:

@@ -101,6 +101,8 @@ def number(_model, value):
 
 
 def plain(_model, value):
+    if isinstance(value, float) and math.isfinite(value):
+        return value
     return value if isinstance(value, int) else text(None, value)
 
 

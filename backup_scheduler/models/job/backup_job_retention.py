@@ -117,10 +117,6 @@ class BackupJobRetention(models.Model):
 
     def _tried_policy(self, values):
         """Return the policy of the job with ``values`` in place of its own."""
-        if values is not None and not isinstance(values, dict):
-            raise ValidationError(
-                self.env._("policy: enter the fields of the policy by their names.")
-            )
         values = values or {}
         if unknown := values.keys() - POLICY_FIELDS.keys():
             raise ValidationError(
