@@ -52,7 +52,10 @@ def accepts(**kinds):
             try:
                 given = signature.bind(self, *arguments, **named)
             except TypeError as error:
-                raise ValidationError(f"{method.__name__}: {error}") from error
+                message = self.env._(
+                    "%(method)s: %(error)s.", method=method.__name__, error=str(error)
+                )
+                raise ValidationError(message) from error
             for name in given.arguments.keys() & kinds.keys():
                 given.arguments[name] = _accepted(self, name, given.arguments[name], kinds[name])
             return method(*given.args, **given.kwargs)

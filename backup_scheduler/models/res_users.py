@@ -8,5 +8,6 @@ class ResUsers(models.Model):
         """Return whether the user may decide on what is shared by all companies: administrators,
         and users who are allowed in each company."""
         self.ensure_one()
-        everywhere = self.env["res.company"].sudo().search([])
-        return self._is_system() or everywhere <= self.sudo().company_ids
+        elsewhere = [("id", "not in", self.sudo().company_ids.ids)]
+        companies = self.env["res.company"].sudo()
+        return self._is_system() or not companies.search_count(elsewhere, limit=1)
