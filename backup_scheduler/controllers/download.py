@@ -1,5 +1,6 @@
 import contextlib
 import itertools
+import time
 
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 from werkzeug.utils import send_file
@@ -11,9 +12,12 @@ from odoo.http import Response, request
 from ..engine.errors import BackupError
 from ..models.backup_message import reason_of
 
-# The key, in the session of a user, of the copies whose download began in it.
+# The key, in the session of a user, of the downloads that began in it: by the id of the copy,
+# ``[address, when it began, bytes sent since]``.
 BEGUN = "backup_downloads"
 PARTIAL = 206
+# Seconds after which the rest of a download is one of its own.
+LIFETIME = 24 * 3600
 
 
 class BackupDownload(http.Controller):
@@ -25,7 +29,7 @@ class BackupDownload(http.Controller):
         readonly=False,
     )
     def download(self, copy_id):
-        """Stream one copy as it lies in its destination; Managers only, each download logged.
+        """Stream one copy as it lies in its destination; Managers only, each request logged.
 
         From a folder, a browser may go on with a download that broke (Range).
         """
@@ -41,23 +45,37 @@ class BackupDownload(http.Controller):
         except BackupError as error:
             reason = reason_of(error, request.env.lang)
             raise ServiceUnavailable(f"{reason['error']} {reason['hint']}") from error
-        if not self._goes_on(copy, answer):
-            copy._log_download(request.httprequest.remote_addr)
+        self._write_down(copy, answer, self._address())
         return answer
 
-    def _goes_on(self, copy, answer):
-        """Return whether this is the rest of a download that was logged; note down one that begins.
+    def _address(self):
+        return request.httprequest.remote_addr
 
-        What is asked for tells nothing: a range may be the whole file, and a session that never
-        began takes an archive as well in two parts.
+    def _write_down(self, copy, answer, address):
+        """Write each request into Odoo's log, and each download on the archive and its instance.
+
+        A request is the rest of a download only while all of them together are no more than the
+        archive, at one address and on one day. What is asked for tells nothing else: a range may
+        be the whole file, and a session that never began takes an archive as well in two parts.
         """
-        begun = request.session.get(BEGUN) or []
-        partial = answer.status_code == PARTIAL and answer.content_range
-        if partial and partial.start and copy.id in begun:
-            return True
-        if copy.id not in begun:
-            request.session[BEGUN] = [*begun, copy.id]
-        return False
+        start, size = self._extent(copy, answer)
+        begun = request.session.get(BEGUN)
+        begun = begun if isinstance(begun, dict) else {}
+        known, since, sent = begun.get(str(copy.id)) or ("", 0, 0)
+        now = time.time()
+        goes_on = (
+            start and known == address and now - since < LIFETIME and sent + size <= copy.size
+        )
+        entry = [address, since, sent + size] if goes_on else [address, now, size]
+        request.session[BEGUN] = {**begun, str(copy.id): entry}
+        copy._log_request(address, start, size)
+        if not goes_on:
+            copy._log_download(address)
+
+    def _extent(self, copy, answer):
+        """Return the first byte that is sent, and how many."""
+        part = answer.status_code == PARTIAL and answer.content_range
+        return (part.start, part.stop - part.start) if part else (0, int(copy.size))
 
     def _stream(self, copy):
         destination = copy.destination_id._open_kind()

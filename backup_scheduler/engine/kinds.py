@@ -11,16 +11,54 @@ A kind of another addon imports from this package by the name ``backup_engine`` 
 import importlib
 import importlib.machinery
 import importlib.util
+import ipaddress
 import os
+import re
 import sys
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import KindMissing
+from .errors import BackupError, KindMissing
 from .messages import _
+from .naming import UNSHOWN
 
 OWN = f"{__name__.rpartition('.')[0]}."
+LARGEST_PORT = 65_535
+# A name as DNS has it, or as some networks do.
+HOST_NAME = re.compile(r"(?!-)[\w.-]{1,253}")
+
+
+class SettingRefused(BackupError):
+    """A value that a setting cannot have; the message does not name the setting."""
+
+    code = "invalid_setting"
+
+
+def port(value):
+    """Refuse what is no number of a port; 0 stands for the default."""
+    if not 0 <= value <= LARGEST_PORT:
+        raise SettingRefused(_("enter a port, 1 to %(largest)s.", largest=LARGEST_PORT))
+
+
+def host(value):
+    """Refuse what is neither the name of a machine nor an IP address."""
+    value = value.strip()
+    if HOST_NAME.fullmatch(value):
+        return
+    try:
+        ipaddress.ip_address(value.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise SettingRefused(
+            _("enter the name of a machine or its IP address, without a port.")
+        ) from None
+
+
+def one_line(value):
+    """Refuse a text with characters that no form can enter and nobody can see."""
+    if UNSHOWN.search(value):
+        raise SettingRefused(_("enter one line, without control characters."))
 
 
 @dataclass(frozen=True)
@@ -40,6 +78,8 @@ class Setting:
     :ivar location: it says where the archives are: another one is another place
     :ivar advanced: few need it: the form has it further down
     :ivar choices: of a selection, as pairs of value and label; the empty value is left out
+    :ivar accepts: raises :class:`SettingRefused` for a value that cannot be right, such as
+        :func:`port` and :func:`host` here; an empty value is not looked at
     """
 
     name: str
@@ -55,6 +95,16 @@ class Setting:
     advanced: bool = False
     default: Any = None
     choices: tuple = ()
+    accepts: Callable | None = None
+
+    def check(self, value):
+        """Raise :class:`SettingRefused` where the value cannot be one of this setting."""
+        if not value:
+            return
+        if self.kind == "char":
+            one_line(value)
+        if self.accepts:
+            self.accepts(value)
 
 
 class Registry:

@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import urllib.parse
 
 from .messages import Message
@@ -31,13 +32,19 @@ def parts_of(value):
 
 def spellings_of(value):
     """Return how a text may quote ``value``: as it is, in an address, Python, JSON or HTML."""
+    in_json = json.dumps(value)[1:-1]
     return (
         value,
         urllib.parse.quote(value),
+        urllib.parse.quote(value, safe=""),
         urllib.parse.quote_plus(value),
         repr(value)[1:-1],
-        json.dumps(value)[1:-1],
+        in_json,
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        # As PHP and many templates write it.
+        in_json.replace("/", "\\/"),
         html.escape(value),
+        html.escape(value).replace("/", "&#x2F;"),
     )
 
 
@@ -70,5 +77,17 @@ def masked(node, secrets, told=False):
         return [masked(value, secrets, told) for value in node]
     if told and isinstance(node, str):
         for secret in secrets:
-            node = node.replace(secret, MASK)
+            node = blotted(node, secret)
     return node
+
+
+def blotted(text, secret):
+    """Return ``text`` without the secret in any case of its letters, and without the beginning of
+    it at the end of a text that was cut."""
+    if len(secret) < LINE:
+        return text.replace(secret, MASK)
+    text = re.sub(re.escape(secret), MASK, text, flags=re.IGNORECASE)
+    begin = text.rfind(secret[:LINE])
+    if begin >= 0 and secret.startswith(text[begin:].rstrip(".…")):
+        text = text[:begin] + MASK
+    return text

@@ -15,6 +15,12 @@ NAME_LIMIT = 80
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # What ends like this may be the safe spelling of another name, and is not taken as it is.
 HASHED = re.compile(r"-[0-9a-f]{8}$")
+# What ends a line, moves the cursor, turns the text around it, or is half a character: control
+# characters, separators of lines and paragraphs, bidirectional marks, surrogates.
+UNSHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
+    "\ud800-\udfff]"
+)
 
 
 def archive_path(instance, database, moment, archive_format, number=1, encrypted=False):
@@ -41,6 +47,14 @@ def described_by(path):
     """Return the path of the archive that the catalogue at ``path`` would describe, or ``""``."""
     archive = path.removesuffix(CATALOGUE)
     return archive if archive != path and ARCHIVE.search(archive) else ""
+
+
+def one_line(name):
+    """Return a name from elsewhere as one line that is read as it is written.
+
+    No name of an Odoo database has such characters, so a name that had is known by their stand-ins.
+    """
+    return UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name)
 
 
 def safe_name(name):

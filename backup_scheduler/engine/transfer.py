@@ -12,6 +12,7 @@ from .copies import SPACE_MARGIN, open_copies, publish_copies, require
 from .destinations import opened
 from .errors import BackupError, NoDatabase, UnknownDatabase
 from .messages import _
+from .naming import one_line
 from .notify import notify
 from .reading import examine, restore, sweep_servers, verify_copies
 from .replication import replicate
@@ -26,7 +27,9 @@ def discover(order, control):
     """
     control.enter("connect")
     server = open_source(order["source"], control).probe()
-    return {"version": server.version, "databases": list(server.databases)}
+    # Names from elsewhere come in here, and go into mails, logs and paths.
+    databases = sorted({one_line(str(name)) for name in server.databases})
+    return {"version": one_line(server.version), "databases": databases}
 
 
 def check(order, control):

@@ -1,3 +1,6 @@
+from . import res_users
+from . import backup_values_mixin
+from . import backup_company_mixin
 from . import backup_secret_mixin
 from . import backup_message
 from . import backup_kind_mixin

@@ -2,6 +2,7 @@ from markupsafe import Markup
 
 from odoo import api, models
 
+from . import arguments
 from .instance.backup_instance_overview import SETUP_ACTION
 
 LEAD_ON = Markup('<p><a type="action" name="%s" class="btn btn-primary">%s</a></p>')
@@ -14,6 +15,7 @@ class BackupGuidance(models.AbstractModel):
     _description = "Leads to the first set-up"
 
     @api.model
+    @arguments.accepts(help_message=arguments.text)
     def get_empty_list_help(self, help_message):
         """Add the way to the first server, for those who may set one up."""
         told = super().get_empty_list_help(help_message)

@@ -12,7 +12,8 @@ from odoo.exceptions import ValidationError
 
 from .. import engine_call
 from ..engine.errors import BackupError, KindMissing
-from ..engine.kinds import Registry
+from ..engine.kinds import Registry, SettingRefused
+from .backup_message import reason_of
 
 MANAGER = "backup_scheduler.group_backup_manager"
 FIELD_TYPES = {
@@ -84,7 +85,7 @@ class BackupKindMixin(models.AbstractModel):
 
     _name = "backup.kind.mixin"
     _description = "Settings of a kind"
-    _inherit = ["backup.secret.mixin"]
+    _inherit = ["backup.secret.mixin", "backup.values.mixin"]
 
     # The kinds, the field that names one, and those whose fields are called as their settings are.
     _kinds = Registry("")
@@ -238,11 +239,28 @@ class BackupKindMixin(models.AbstractModel):
             if record._lacks_secrets():
                 continue
             try:
+                record._require_accepted()
                 record._open_kind()
             except BackupError as error:
                 reason = {"error": error.message, "hint": error.hint}
                 message = self.env._("%(error)s %(hint)s", **reason)
                 raise ValidationError(message) from error
+
+    def _require_accepted(self):
+        """Raise ValidationError that names the field whose value cannot be right."""
+        for name, setting in self._settings_of(self[self._kind_field]):
+            if not setting.secret:
+                self._check_setting(name, setting)
+
+    def _check_setting(self, name, setting):
+        try:
+            setting.check(self[name])
+        except SettingRefused as error:
+            told = {"field": self._fields[name]._description_string(self.env)}
+            told.update(reason_of(error, self.env.lang))
+            raise ValidationError(
+                self.env._("%(field)s: %(error)s %(hint)s", **told).strip()
+            ) from error
 
     def _require_settings(self):
         for name, setting in self._settings_of(self[self._kind_field]):

@@ -28,7 +28,7 @@ class BackupSecretMixin(models.AbstractModel):
     have it sent to a host of theirs and read it there. So it is forgotten where one of the fields
     changes that name its server, unless a new one comes in the same write. The same holds for what
     proves that it is this server: a certificate that is not verified any more, another host key.
-    It takes a model with a chatter, which says so.
+    The chatter says so; a model without one overrides :meth:`_tell_forgotten`.
     """
 
     _name = "backup.secret.mixin"
@@ -84,6 +84,9 @@ class BackupSecretMixin(models.AbstractModel):
         if not secrets:
             return
         self.sudo().write({f"{secret}_sealed": False for secret in secrets})
+        self._tell_forgotten(secrets)
+
+    def _tell_forgotten(self, secrets):
         self.message_post(
             body=self.env._(
                 "Another server was entered, or what proves that it is the right one was changed: "

@@ -1,16 +1,19 @@
 import os
+import re
 
 import pytz
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..engine.kinds import LARGEST_PORT
 from .job.backup_retention_mixin import RETENTION_MODES
 from .restore.backup_restore import POSTGRES_PORT, ROLE_PREFIX, SCRATCH_PREFIX, server_address
 from .run.backup_run_status import DEFAULT_WARNING_PERCENT
 
 PREFIX = "backup_scheduler."
 WORKERS_LIMIT = 64
+PORT = re.compile(r"[0-9]{1,5}")
 
 
 class ResConfigSettings(models.TransientModel):
@@ -164,7 +167,8 @@ class ResConfigSettings(models.TransientModel):
     @api.constrains("backup_scratch_port")
     def _check_backup_scratch_port(self):
         for settings in self:
-            if settings.backup_scratch_port and not settings.backup_scratch_port.isdigit():
+            number = settings.backup_scratch_port or "1"
+            if not PORT.fullmatch(number) or not 0 < int(number) <= LARGEST_PORT:
                 raise ValidationError(self.env._("Drill Port: enter a number, such as 5432."))
 
     def _set_scratch_password(self):

@@ -13,6 +13,7 @@ from . import test_alert_kinds
 from . import test_alert_secrets
 from . import test_alert_silenced
 from . import test_alert_watch
+from . import test_arguments
 from . import test_archive_faults
 from . import test_archive_levels
 from . import test_archive_wizards

@@ -76,8 +76,11 @@ class TestAccessToArchives(AccessCase):
             self._assert_allowed(allowed, self.env[model], "search_read", [], ["display_name"])
 
     def test_an_operator_cannot_make_the_previewed_policy_that_of_the_job(self):
-        preview = self.env["backup.retention.preview"].create({"job_id": self.job.id})
-        self._assert_allowed(MANAGER, preview, "action_use")
+        previews = self.env["backup.retention.preview"]
+        for group in ("operator", "manager"):
+            preview = previews.with_user(self.users[group]).create({"job_id": self.job.id})
+            # Nobody else's: a preview is read and used by who opened it.
+            self._assert_allowed(MANAGER & {group}, preview, "action_use")
 
     def test_a_key_that_waits_is_out_of_reach(self):
         self.archive.verify("3", IDENTITY)

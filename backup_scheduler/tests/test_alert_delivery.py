@@ -267,6 +267,23 @@ class TestMailsAndActivities(IncidentCase):
         self._succeed()
         self.assertEqual(self._mails()[1].subject, "Backed up again: Shop / sales")
 
+    def test_a_mail_about_a_name_of_several_lines_has_a_subject_of_one(self):
+        """Recorded before names were made one line where they come in."""
+        self._make_channel("mail")
+        hostile = "shop\nBcc: evil@example.com\r\n\r\n\u202ebody\u2028x"
+        self._fail(database=hostile)
+        mail = self._mails()
+        self.assertEqual(len(mail.subject.splitlines()), 1)
+        self.assertNotIn("\u202e", mail.subject)
+        built = self.env["ir.mail_server"]._build_email__(
+            "backup@example.com", [self.user.email], mail.subject, mail.body_html
+        )
+        self.assertFalse(built["Bcc"])
+        self.assertIn("shop", str(built["Subject"]))
+        alert = self.Alert.search([("event", "=", "opened")])
+        self.assertEqual(len(alert.subject.splitlines()), 1)
+        self.assertFalse([line for line in alert._lines() if len(line.splitlines()) != 1])
+
     def test_a_message_takes_no_markup_from_a_server(self):
         self._make_channel("mail")
         self._fail(error="<script>alert(1)</script>")

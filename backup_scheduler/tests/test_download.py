@@ -8,6 +8,7 @@ from unittest.mock import patch
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
 
+from ..controllers import download
 from ..engine.destinations.local import LocalDestination
 from ..engine.errors import DestinationFailed
 from ..models.run import backup_copy
@@ -66,7 +67,7 @@ class TestDownload(HttpCase, BackupCase):
     def test_a_manager_gets_the_file_byte_for_byte_and_is_written_down(self):
         with patch.object(backup_copy._logger, "info") as told:
             answer = self._get()
-        self.assertIn(f"{self.user.name} downloaded {PATH}", str(told.call_args))
+        self.assertIn(f"{self.user.name} downloaded {PATH}", str(told.call_args_list))
         self.assertEqual((answer.status_code, answer.content), (200, CONTENT))
         name = "sales_2026-11-20T02-00-00Z.zip"
         self.assertEqual(answer.headers["Content-Disposition"], f"attachment; filename={name}")
@@ -108,6 +109,32 @@ class TestDownload(HttpCase, BackupCase):
     def test_all_but_the_first_byte_is_a_download_too(self):
         self.assertEqual(self._get(Range="bytes=1-").content, CONTENT[1:])
         self._assert_logged(1)
+
+    def test_each_request_is_in_the_log_of_odoo(self):
+        with patch.object(backup_copy._logger, "info") as told:
+            for start in range(0, 500, 100):
+                self._get(Range=f"bytes={start}-{start + 99}")
+        requests = [call.args for call in told.call_args_list if "request" in call.args[0]]
+        self.assertEqual([args[1:3] for args in requests], [(100, at) for at in range(0, 500, 100)])
+        self.assertEqual({args[4] for args in requests}, {self.user.login})
+        self._assert_logged(1)
+
+    def test_more_than_the_archive_is_another_download(self):
+        self._get(Range="bytes=0-99")
+        for times in (1, 2, 3):
+            self.assertEqual(self._get(Range="bytes=100-").content, CONTENT[100:])
+            self._assert_logged(times)
+
+    def test_the_rest_on_another_day_or_at_another_address_is_another_download(self):
+        self._get(Range="bytes=0-99")
+        with patch.object(download, "LIFETIME", 0):
+            self._get(Range="bytes=100-199")
+        self._assert_logged(2)
+        self._get(Range="bytes=200-299")
+        self._assert_logged(2)
+        with patch.object(download.BackupDownload, "_address", return_value="192.0.2.7"):
+            self._get(Range="bytes=300-399")
+        self._assert_logged(3)
 
     def test_a_range_that_gives_the_whole_file_is_written_down(self):
         self._get()

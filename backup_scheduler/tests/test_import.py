@@ -72,6 +72,14 @@ class TestImport(BackupCase):
     def _imported(self):
         return self.Run.search([("catalogue_owner", "!=", False)])
 
+    def test_names_of_several_lines_are_imported_as_one_line(self):
+        self._lay(database="books\r\nX: y", instance="Paris\u202e\n", job="Every\nnight")
+        self.assertEqual(self._import(), (1, 0, 0))
+        run = self.place.copy_ids.run_id
+        for name in (run.database_name, run.instance_id.name, run.job_name):
+            self.assertEqual(len(name.splitlines()), 1)
+            self.assertIn("\ufffd", name)
+
     def test_a_fresh_server_knows_what_lies_there(self):
         self._lay()
         found = self.place.import_archives()

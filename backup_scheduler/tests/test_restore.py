@@ -209,6 +209,15 @@ class TestWizard(RestoreCase):
             [{"target": "server", "database_name": "fresh", "instance_id": False}],
         )
 
+    def test_an_identity_is_used_for_no_other_archive(self):
+        wizard = self._wizard(target="server", identity="AGE-SECRET-KEY-1ABC")
+        wizard.write({"database_name": "other", "run_id": wizard.run_id.id})
+        self.assertTrue(wizard.sudo().identity_sealed)
+        wizard.run_id = self._stored("stock")
+        self.assertFalse(wizard.sudo().identity_sealed)
+        wizard.write({"run_id": self.archive.id, "identity": "AGE-SECRET-KEY-1ABC"})
+        self.assertTrue(wizard.sudo().identity_sealed)
+
     def test_the_identity_is_never_read_back(self):
         wizard = self._wizard(target="server", identity="AGE-SECRET-KEY-1ABC")
         self.assertFalse(wizard.identity)

@@ -51,7 +51,7 @@ class TestPreviewRetention(RetentionCase):
             ({**LAST_TWO, "retention_value": 1.5}, "retention_value is 1.5"),
             ({"retention_floor": 0}, "retention_floor is 0"),
             ({"retention_days": 3}, "retention_days: no such field"),
-            (["keep_all"], "policy: enter the fields"),
+            (["keep_all"], "policy: list is not a table of names and values"),
         )
         for policy, complaint in cases:
             with self.subTest(policy), self.assertRaisesRegex(ValidationError, complaint):

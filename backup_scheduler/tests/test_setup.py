@@ -67,7 +67,70 @@ class SetupCase(BackupCase):
         ]
 
 
+class TestSecretsOfASetup(SetupCase):
+    """A password goes only to the server that it was entered for."""
+
+    def _asked_with(self, setup):
+        """Press *Next*; return the address and the password that were used."""
+        instances = type(self.env["backup.instance"])
+        refused = {"ok": False, "error_code": "wrong_master_password", "error": "No.", "hint": ""}
+        with patch.object(instances, "_ask_server", return_value=refused) as asked:
+            setup.action_next()
+        source = asked.call_args.args[-1]
+        return source["url"], source["master_password"]
+
+    def test_what_was_entered_for_one_server_is_not_sent_to_another(self):
+        for change in (self._write, self._fill_in):
+            with self.subTest(change.__name__):
+                setup = self._begin()
+                self.assertEqual(self._asked_with(setup), (ADDRESS, PASSWORD))
+                change(setup, "https://mallory.example")
+                self.assertFalse(setup.has_master_password)
+                self.assertEqual(self._asked_with(setup), ("https://mallory.example", ""))
+                change(setup, ADDRESS)
+                self.assertFalse(setup.has_master_password)
+
+    def _write(self, setup, url):
+        setup.write({"url": url})
+
+    def _fill_in(self, setup, url):
+        with Form(setup) as form:
+            form.url = url
+
+    def test_the_form_says_that_the_password_is_not_sent_there(self):
+        setup = self._begin()
+        with Form(setup) as form:
+            form.url = f"{ADDRESS}/"
+            self.assertFalse(form.secrets_to_forget)
+            form.url = "https://mallory.example"
+            self.assertEqual(form.secrets_to_forget, "Master Password")
+            form.master_password = "of the other one"
+            self.assertFalse(form.secrets_to_forget)
+        self.assertEqual(
+            self._asked_with(setup), ("https://mallory.example", "of the other one")
+        )
+
+    def test_the_same_server_in_another_spelling_keeps_it(self):
+        setup = self._begin()
+        setup.url = f"{ADDRESS.upper()}:443/"
+        self.assertEqual(self._asked_with(setup)[1], PASSWORD)
+
+    def test_another_server_than_the_chosen_instance_gets_no_password(self):
+        setup = self._begin(instance_id=self.instance.id)
+        setup.action_leave_instance()
+        self.assertFalse(setup.has_master_password)
+
+
 class TestSetup(SetupCase):
+    def test_an_address_that_is_none_is_told_while_it_is_entered_and_on_next(self):
+        for url in ("http://[::1", "http://[x]/", "http://h:99999", "http://h\n/"):
+            with self.subTest(url):
+                with Form(self.Setup) as form:
+                    form.url = url
+                    form.master_password = PASSWORD
+                self._refused(form.record)
+                self.assertTrue(form.record.error)
+
     def test_it_leads_from_the_address_to_runs_that_wait_for_a_worker(self):
         action = self._at("summary").action_start()
         instance = self.env["backup.instance"].search([("url", "=", ADDRESS)])

@@ -1,10 +1,13 @@
 from odoo import fields, models
 
+from ..models.backup_secret_mixin import is_given
+
 
 class BackupIdentityMixin(models.AbstractModel):
     """A wizard that asks for the age identity of encrypted copies.
 
-    Between the question and the answer it is kept sealed, and never read back.
+    Between the question and the answer it is kept sealed, and never read back. It is used for the
+    archive alone that it was given for.
     """
 
     _name = "backup.identity.mixin"
@@ -17,6 +20,14 @@ class BackupIdentityMixin(models.AbstractModel):
         "age-keygen. It is used once and forgotten.",
     )
     identity_sealed = fields.Char(groups=fields.NO_ACCESS)
+
+    def write(self, vals):
+        archives = {wizard: wizard.run_id for wizard in self}
+        result = super().write(vals)
+        if not is_given(vals.get("identity")):
+            elsewhere = self.filtered(lambda wizard: wizard.run_id != archives[wizard])
+            elsewhere.sudo().identity_sealed = False
+        return result
 
     def _compute_identity(self):
         self.identity = False

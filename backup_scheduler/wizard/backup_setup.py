@@ -28,8 +28,6 @@ class BackupSetup(models.TransientModel):
     _name = "backup.setup"
     _description = "Set Up a Server"
     _inherit = ["backup.retention.mixin", "backup.source.mixin"]
-    # The answers are of whoever gives them, and lie here for a few minutes.
-    _servers_of_secrets = {}
 
     step = fields.Selection(STEPS, required=True, default="server")
     instance_id = fields.Many2one(
@@ -120,6 +118,9 @@ class BackupSetup(models.TransientModel):
     def _store_secret(self, name, value):
         # A form that leaves it empty keeps what was entered before.
         return super()._store_secret(name, value) if value else None
+
+    def _tell_forgotten(self, secrets):
+        """The form says so before the address is sent, and asks for the password again."""
 
     def _check_settings(self):
         """What is wrong is said when people go on, and keeps nobody from entering the rest."""
@@ -272,6 +273,7 @@ class BackupSetup(models.TransientModel):
         """Write the settings as they are used; return why they cannot be, or nothing."""
         try:
             self._require_settings()
+            self._require_accepted()
             kind, settings = self._kind_class(), self._settings(secrets=False)
             normalized = kind.normalized(settings)
         except BackupError as error:

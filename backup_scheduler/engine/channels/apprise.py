@@ -23,6 +23,7 @@ from .base import (
     cut,
     raise_for,
     retry_after,
+    without_markdown,
 )
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "apprise_process")
@@ -86,13 +87,15 @@ class AppriseChannel(Channel):
     def notice(self, facts):
         if not self._url:
             raise ChannelIncomplete(_("Enter the Apprise URL that the messages are sent to."))
-        text = clipped(facts["lines"], TEXT_LIMIT)
+        # Some services read Markdown, and Apprise passes texts on to them as they are.
+        text = clipped(list(map(without_markdown, facts["lines"])), TEXT_LIMIT)
+        title = without_markdown(facts["title"])
         return {
             "place": self._place,
             "secrets": ["secret_url"],
             "secret_url": self._url,
-            "title": cut(facts["title"], TITLE_LIMIT),
-            "body": "\n".join(filter(None, (text, facts["link"]))) or facts["title"],
+            "title": cut(title, TITLE_LIMIT),
+            "body": "\n".join(filter(None, (text, facts["link"]))) or title,
             "type": TYPES[facts["event"]],
         }
 

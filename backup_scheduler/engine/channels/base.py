@@ -59,6 +59,8 @@ class Channel(abc.ABC):
     :cvar SETTINGS: the keywords that its form asks for
     :cvar NOTE: a sentence for the form: where the service shows what is to be entered
     :cvar HINTS: what to do about an answer, by its status
+    :cvar REASONS: what the service is known to answer and people may read, longest first: no other
+        word of an answer is told
     :cvar OVER_NETWORK: an engine process sends it; otherwise it is made of records of Odoo
     """
 
@@ -66,6 +68,7 @@ class Channel(abc.ABC):
     SETTINGS = ()
     NOTE = ""
     HINTS = {}
+    REASONS = ()
     OVER_NETWORK = True
 
     @abc.abstractmethod
@@ -135,11 +138,11 @@ def checked_address(url):
     In contrast to a server's address it may have a query, where some carry their signature.
     """
     url = (url or "").strip()
-    parts = urllib.parse.urlsplit(url)
     try:
+        parts = urllib.parse.urlsplit(url)
         base = checked_url(parts._replace(query="", fragment="").geturl())
         query = urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~?-._")
-    except BackupError:
+    except (BackupError, ValueError):
         # The message of that one names the address.
         raise NoticeRefused(
             _("That is no address such as https://hooks.example.com/services/…"), hint=""
@@ -154,6 +157,14 @@ def host_of(url):
 def path_of(url):
     """Return what of an address is secret, as an answer may quote it: all behind the host."""
     return url.partition("://")[2].partition("/")[2]
+
+
+def without_markdown(text):
+    """Return a text that servers have a say in without what would make links and mentions of it.
+
+    For services that may read it as Markdown, or may not: those would show backslashes.
+    """
+    return text.replace("](", "] (").replace("@", "@\N{ZERO WIDTH SPACE}")
 
 
 def clipped(lines, limit):

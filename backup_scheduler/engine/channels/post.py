@@ -10,8 +10,8 @@ from .base import Address, Channel, ChannelIncomplete, host_of, path_of, raise_f
 
 # Seconds from the last byte of a message to the first of the answer.
 ANSWER_TIMEOUT = 10
-# Characters of what the other side says that are worth telling.
-QUOTED = 300
+# Characters of an answer in which its reason is looked for.
+READ = 4096
 JSON = "application/json; charset=utf-8"
 # Kinds with this setting share its field: the address is kept when the kind is changed.
 ADDRESS = Address(
@@ -58,7 +58,7 @@ class PostChannel(Channel):
             {"Idempotency-Key": notice["key"]},
         ) as answer:  # fmt: skip
             raise_for(
-                answer.status, told(host_of(url), answer), cls.HINTS,
+                answer.status, told(host_of(url), answer, cls.REASONS), cls.HINTS,
                 retry_after(answer.headers.get("Retry-After")),
             )  # fmt: skip
 
@@ -75,13 +75,15 @@ def posted(address, body, content_type):
     }
 
 
-def told(host, answer):
-    """Return what the other side answered, for people."""
-    said = " ".join(answer.page()[: QUOTED * 4].split())[:QUOTED]
-    reason = f"{answer.status} {answer.reason}"
-    if said:
-        return _("%(host)s answered %(reason)s: %(said)s", host=host, reason=reason, said=said)
-    return _("%(host)s answered %(reason)s.", host=host, reason=reason)
+def told(host, answer, reasons=()):
+    """Return what the other side answered, for people: its status, and the reason if it is one that
+    the service is known to give. All else it says may quote any part of the secret address, in any
+    spelling, or be what a server says that nobody here was to read.
+    """
+    status, said = f"{answer.status} {answer.reason}", answer.page()[:READ] if reasons else ""
+    if reason := next((each for each in reasons if each in said), ""):
+        return _("%(host)s answered %(reason)s: %(said)s", host=host, reason=status, said=reason)
+    return _("%(host)s answered %(reason)s.", host=host, reason=status)
 
 
 def split(url):

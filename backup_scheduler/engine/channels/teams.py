@@ -19,13 +19,11 @@ class TeamsChannel(PostChannel):
     }
 
     def body(self, facts):
-        title = {
-            "type": "TextBlock", "text": facts["title"], "weight": "Bolder", "size": "Medium",
-            "wrap": True, "color": COLORS[facts["event"]],
-        }  # fmt: skip
+        title = plain_text(
+            facts["title"], weight="Bolder", size="Medium", color=COLORS[facts["event"]]
+        )
         text = clipped(facts["lines"], TEXT_LIMIT)
-        rows = [{"type": "TextBlock", "text": line, "wrap": True} for line in text.split("\n")
-                if line]
+        rows = [plain_text(line) for line in text.split("\n") if line]
         card = {
             "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
             "type": "AdaptiveCard",
@@ -37,3 +35,12 @@ class TeamsChannel(PostChannel):
             card["actions"] = [opened]
         attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
         return {"type": "message", "attachments": [attachment]}
+
+
+def plain_text(text, **style):
+    """Return a block that shows the text as it is. Servers have a say in it, and a ``TextBlock``
+    would make links out of their Markdown.
+
+    https://adaptivecards.io/explorer/TextRun.html
+    """
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **style}]}

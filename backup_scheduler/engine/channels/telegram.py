@@ -50,6 +50,14 @@ class TelegramChannel(PostChannel):
         403: _("The bot was removed from the chat, or blocked there."),
         404: TOKEN_HINT,
     }
+    REASONS = (
+        "group chat was upgraded to a supergroup chat", "bot was kicked from the supergroup chat",
+        "bot is not a member of the channel chat", "bot was kicked from the group chat",
+        "need administrator rights in the channel chat", "bot was blocked by the user",
+        "bot can't initiate conversation with a user", "not enough rights to send text messages",
+        "message is too long", "chat_id is empty", "chat not found", "user is deactivated",
+        "can't parse entities", "Too Many Requests",
+    )  # fmt: skip
 
     def __init__(self, token="", chat="", server=""):
         self._token = token

@@ -11,6 +11,7 @@ from base64 import b64encode
 
 from ..errors import ArchiveMissing, DestinationFailed
 from ..messages import _
+from ..naming import UNSHOWN
 from .s3_errors import failures_named, require_boto3
 
 # Seconds. Servers that answer at all answer a connection at once; a part of some MB, or the
@@ -28,6 +29,13 @@ DEFAULT_REGION = "us-east-1"
 AWS = (".amazonaws.com", ".amazonaws.com.cn")
 # Where Debian and its kin keep the authorities that the machine trusts, in one file.
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# What is used of the answers of an S3 server; those of any other server lack it.
+NEEDED = {
+    "create_multipart_upload": {"UploadId"},
+    "upload_part": {"ETag"},
+    "head_object": {"ContentLength"},
+    "get_object": {"ContentLength", "Body"},
+}
 
 
 # Making clients of one session is no matter for several threads at a time.
@@ -141,7 +149,10 @@ class Bucket:
         """Make one request; return the answer. A failure says ``what`` was tried."""
         client = self.client
         with failures_named(what):
-            return getattr(client, operation)(Bucket=self.name, **parameters)
+            answer = getattr(client, operation)(Bucket=self.name, **parameters)
+            if not answer.keys() >= NEEDED.get(operation, set()):
+                raise KeyError(operation)
+            return answer
 
     # --- objects ---
 
@@ -224,8 +235,14 @@ def authorities():
 
 def check_address(endpoint_url):
     """Raise unless ``endpoint_url`` is empty or the address of a server."""
-    parts = urllib.parse.urlsplit(endpoint_url)
-    if endpoint_url and (parts.scheme not in ("http", "https") or not parts.hostname):
+    try:
+        parts = urllib.parse.urlsplit(endpoint_url)
+        # That of the port, too, raises ValueError.
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = usable and not UNSHOWN.search(endpoint_url)
+    except ValueError:
+        usable = False
+    if endpoint_url and not usable:
         raise DestinationFailed(
             _("The address of the S3 server is not a valid one."),
             hint=_("Enter it as https://s3.example.com, or leave it empty for AWS."),

@@ -157,7 +157,7 @@ def failures_named(what):
     ``what`` is the beginning of a sentence: ``x.zip cannot be read``.
     """
     require_boto3()
-    from botocore import exceptions
+    from botocore import exceptions, parsers
 
     try:
         yield
@@ -165,6 +165,12 @@ def failures_named(what):
         raise refusal(what, error) from error
     except (exceptions.BotoCoreError, exceptions.HTTPClientError) as error:
         raise disruption(what, error, exceptions) from error
+    except (KeyError, parsers.ResponseParserError) as error:
+        # Without its cause, which quotes the answer: that of any server somebody cares to enter.
+        raise DestinationFailed(
+            _("%(what)s: what answers there is not an S3 server.", what=what),
+            hint=_("Check the address."),
+        ) from (error if isinstance(error, KeyError) else None)
     except ValueError as error:
         # What boto3 says to an address or a name that it cannot make a request of.
         raise DestinationFailed(

@@ -5,7 +5,7 @@ import posixpath
 import uuid
 
 from ..errors import ArchiveMissing, DestinationFailed, NoSpace
-from ..kinds import Setting
+from ..kinds import Setting, host, port
 from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
@@ -54,11 +54,12 @@ class SFTPDestination(Destination):
             "Host",
             server=True,
             required=True,
+            accepts=host,
             placeholder="nas.example.com",
             help="Another server needs the password or key entered again: what is stored was given "
             "for this one alone.",
         ),
-        Setting("port", "Port", kind="integer", server=True, default=22),
+        Setting("port", "Port", kind="integer", server=True, default=22, accepts=port),
         Setting("user", "User", required=True, help="The account on that server."),
         Setting("password", "Password", secret=True),
         Setting(

@@ -277,7 +277,8 @@ def connecting(account):
         ) from error
     except (EOFError, OSError, library().SSHException) as error:
         words = words_of(error) or _("the other side closed it")
-        if "banner" in words:
+        if "banner" in words or "protocol version" in words:
+            # The second one quotes what it was.
             words = _("what answers there does not speak SSH")
         raise DestinationFailed(
             _(

@@ -29,7 +29,7 @@ from ..errors import (
     WrongMasterPassword,
 )
 from ..messages import _, joined
-from ..sources.http import DENIED, HttpSource
+from ..sources.http import DENIED, HttpSource, unexplained
 from ..sources.http_answers import page_message
 from ..sources.http_form import FileForm
 from ..spool import Spool
@@ -216,12 +216,7 @@ def refusal(answer, database):
                 "server uses the same PostgreSQL. Choose another name."
             ),
         )
-    return RemoteError(
-        text
-        or _(
-            "The server answered %(status)s %(reason)s.", status=answer.status, reason=answer.reason
-        )
-    )
+    return RemoteError(text or unexplained(answer))
 
 
 @contextlib.contextmanager

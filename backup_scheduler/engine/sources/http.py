@@ -121,7 +121,11 @@ class HttpSource(Source):
 
     @classmethod
     def name_of(cls, settings):
-        return urllib.parse.urlsplit(settings["url"]).hostname or ""
+        try:
+            return urllib.parse.urlsplit(settings["url"]).hostname or ""
+        except ValueError:
+            # It is entered, and not looked at yet.
+            return ""
 
     @classmethod
     def is_same(cls, settings, other):
@@ -313,10 +317,15 @@ def refusal(answer, database):
                 reason=answer.reason,
             )
         )
-    return RemoteError(
-        text
-        or _(
-            "The server answered %(status)s %(reason)s.", status=answer.status, reason=answer.reason
-        )
+    return RemoteError(text or unexplained(answer))
+
+
+def unexplained(answer):
+    """Return what is told of an answer that is none of Odoo's."""
+    return _(
+        "The server answered %(status)s %(reason)s (%(type)s), which is no answer of Odoo's.",
+        status=answer.status,
+        reason=answer.reason,
+        type=answer.headers.get_content_type(),
     )
 

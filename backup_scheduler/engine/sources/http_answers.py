@@ -21,8 +21,6 @@ NAME_LIMIT = 63
 
 # What Odoo puts before the reason of a failure.
 PREFIX = re.compile(r"^Database (backup|restore) error: ")
-# Literals: to search for one is linear.
-TITLE, END_OF_TITLE = re.compile("<title>", re.I), re.compile("</title>", re.I)
 PASSWORD_FIELD, DEFAULT_VALUE = 'name="master_pwd"', 'value="admin"'
 # What a broken answer may make xmlrpc.client raise.
 BROKEN_XML = (
@@ -35,9 +33,12 @@ BROKEN_XML = (
 
 
 def page_message(page):
-    """Return what an HTML page says to its reader: Odoo's alert, else its title or first words."""
-    found = alert(page) or title(page) or page[:500]
-    text = html.unescape(without_tags(found[:PART_LIMIT]))
+    """Return what an HTML page of Odoo says to its reader in an alert; of other pages nothing.
+
+    They are of servers that only this machine may reach, perhaps, and whoever enters an address is
+    not to read what answers there.
+    """
+    text = html.unescape(without_tags(alert(page)[:PART_LIMIT]))
     return PREFIX.sub("", " ".join(text.split()))[:TEXT_LIMIT]
 
 
@@ -47,12 +48,6 @@ def alert(page):
         if "alert-danger" in tag.partition('class="')[2].partition('"')[0]:
             return page[end:].partition("</div>")[0]
     return ""
-
-
-def title(page):
-    begin = TITLE.search(page)
-    end = begin and END_OF_TITLE.search(page, begin.end())
-    return page[begin.end() : end.start()] if end else ""
 
 
 def tags(page, opening):

@@ -16,6 +16,7 @@ import urllib.parse
 
 from ..errors import ConnectionFailed, NotOdoo, ProxyTimeout, SourceTimeout, TLSError
 from ..messages import _
+from ..naming import UNSHOWN
 
 # Seconds. A server that is up accepts within this, even from the other side of the world.
 CONNECT_TIMEOUT = 15
@@ -42,7 +43,8 @@ class Answer:
 
     def __init__(self, response, sock):
         self.status = response.status
-        self.reason = response.reason[:QUOTED]
+        # The server's own words for it may be anything.
+        self.reason = http.client.responses.get(response.status, "")
         self.headers = response.headers
         self.readinto = response.readinto
         self._response = response
@@ -254,11 +256,12 @@ def checked_url(url):
         parts = urllib.parse.urlsplit((url or "").strip())
         # Both raise ValueError: a port that is no number, labels of a name that are empty or long.
         usable = parts.hostname and parts.port != 0 and parts.hostname.encode("idna")
+        usable = usable and not UNSHOWN.search(url.strip())
     except ValueError:
         usable = False
     if not usable or parts.scheme not in ("http", "https") or re.search(r"\s", parts.netloc):
         raise ConnectionFailed(
-            _("%(url)r is not an address such as https://odoo.example.com.", url=url)
+            _("%(url)r is not an address such as https://odoo.example.com.", url=url and url[:200])
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConnectionFailed(_("The address may hold no user, password, query or fragment."))

@@ -30,7 +30,9 @@ class BackupAlertChannel(models.Model):
 
     _name = "backup.alert.channel"
     _description = "Backup Alert Channel"
-    _inherit = ["mail.thread", "backup.kind.mixin", "backup.message.mixin"]
+    _inherit = [
+        "mail.thread", "backup.kind.mixin", "backup.company.mixin", "backup.message.mixin",
+    ]  # fmt: skip
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -48,7 +50,8 @@ class BackupAlertChannel(models.Model):
         "res.company",
         default=lambda self: self.env.company,
         index=True,
-        help="Only of instances of this company; left empty, of all.",
+        help="Only of instances of this company; left empty, of all. Only who may decide for all "
+        "companies can leave it empty.",
     )
     user_ids = fields.Many2many(
         "res.users",
@@ -300,13 +303,23 @@ class BackupAlertChannel(models.Model):
             return False
         if not self[TOGGLES[incident.kind]]:
             return False
-        if self.company_id and self.company_id != incident.company_id:
+        if not self._covers(incident.company_id):
             return False
         if self.instance_ids and incident.instance_id not in self.instance_ids:
             return False
         if self.job_ids and incident.job_id not in self.job_ids:
             return False
         return event == "opened" or self._has_told(incident)
+
+    def _covers(self, company):
+        """Return whether the channel is told of what belongs to the company (none: to all).
+
+        One without a company is told of no more than its maker may see.
+        """
+        if self.company_id:
+            return self.company_id == company
+        maker = self.create_uid.sudo()
+        return not company or maker._shares_backups() or company in maker.company_ids
 
     def _has_told(self, incident):
         """Return whether the beginning of it was sent, or is being sent right now."""

@@ -7,6 +7,7 @@ from odoo.exceptions import UserError
 from odoo.tools import html_escape
 
 from ...engine import messages
+from ...engine.naming import one_line
 from ..dispatcher.backup_dispatcher import COLLISIONS
 from .backup_alert import LOST_LIMIT
 from .backup_alert_channel import send_now
@@ -185,7 +186,8 @@ class BackupAlertDelivery(models.Model):
         told = incidents.with_env(self.env)
         lines = told._tell_lines() or self._lines()
         note = "".join(f"<li>{html_escape(line)}</li>" for line in lines[:LISTED])
-        return told._title("opened") if told else self._title(), f"<ul>{note}</ul>"
+        title = told._title("opened") if told else self._title()
+        return one_line(title or ""), f"<ul>{note}</ul>"
 
     def _require_recipients(self):
         users = self.channel_id._recipients(self.company_id)
@@ -290,7 +292,12 @@ class BackupAlertDelivery(models.Model):
         return self.incident_ids
 
     def _title(self):
+        """Return one line, whatever the names in it were when they were recorded: a subject of two
+        is a mail that no server accepts."""
         self.ensure_one()
+        return one_line(self._title_in_words() or "")
+
+    def _title_in_words(self):
         if self.event == "test":
             return self.env._("Test of the alerts of Backup Scheduler")
         if self.event == "digest":
@@ -303,7 +310,8 @@ class BackupAlertDelivery(models.Model):
                                name=self.channel_id.name)]
         if self.event == "digest":
             return []
-        return self._told_incidents()._tell_lines()
+        lines = self._told_incidents()._tell_lines()
+        return [one_line(" ".join(line.splitlines())) for line in lines]
 
     def _facts(self):
         """Return what the shapes of the engine's ``notices`` are made of."""

@@ -42,8 +42,7 @@ class BackupAlertDigest(models.Model):
         instances = self.instance_ids or self.env["backup.instance"].search(
             [("active", "=", True)]
         )
-        if self.company_id:
-            instances = instances.filtered(lambda one: one.company_id == self.company_id)
+        instances = instances.filtered(lambda one: self._covers(one.company_id))
         if company is not None:
             instances = instances.filtered(lambda one: one.company_id == company)
         return instances

@@ -21,15 +21,20 @@ CHECK_TIME_LIMIT = 180
 class BackupDestination(models.Model):
     _name = "backup.destination"
     _description = "Backup Destination"
-    _inherit = ["mail.thread", "backup.kind.mixin", "backup.check.mixin", "backup.message.mixin"]
+    _inherit = [
+        "mail.thread", "backup.kind.mixin", "backup.check.mixin", "backup.company.mixin",
+        "backup.message.mixin",
+    ]  # fmt: skip
     _order = "sequence, name, id"
 
     name = fields.Char(required=True, tracking=True)
     sequence = fields.Integer(default=10)
     company_id = fields.Many2one(
         "res.company",
+        default=lambda self: self._default_company(),
         index=True,
-        help="Only users of this company see the destination; left empty, all do.",
+        help="Only users of this company see the destination; left empty, all do. Only who may "
+        "decide for all companies can leave it empty.",
     )
     active = fields.Boolean(default=True, tracking=True)
     path = fields.Char(

@@ -12,7 +12,7 @@ from odoo.exceptions import UserError, ValidationError
 from ...engine.archive.levels import BY_READING, COMPLETE
 from ...engine.encryption import METHOD
 from ...engine.errors import ArchiveMissing, BackupError
-from ...engine.naming import is_encrypted
+from ...engine.naming import is_encrypted, one_line
 from ..backup_message import reason_of
 from ..run.backup_run import GOOD, VERIFICATION_LEVELS
 from ..run.backup_run_status import finding_of
@@ -257,10 +257,11 @@ class Catalogue:
         return part or {}
 
     def _text(self, name):
-        return text(self._content, name, NAME_LIMIT)
+        return one_line(text(self._content, name, NAME_LIMIT))
 
     def _optional(self, name):
-        return optional_text(self._content, name, NAME_LIMIT)
+        found = optional_text(self._content, name, NAME_LIMIT)
+        return found and one_line(found)
 
     def _digest(self, name):
         if not SHA256.fullmatch(self._text(name)):

@@ -1,6 +1,8 @@
 from odoo import fields, models
+from odoo.exceptions import ValidationError
 from odoo.fields import Domain
 
+from .. import arguments
 from ..overview.backup_overview_days import fires_within
 
 # A run without a name stands for all databases of its job: its server could not be asked for them.
@@ -12,6 +14,9 @@ class BackupDatabaseRuns(models.Model):
 
     _inherit = "backup.database"
 
+    @arguments.accepts(
+        start=arguments.moment, end=arguments.moment, statuses=arguments.texts
+    )
     def action_open_runs(self, start=None, end=None, statuses=()):
         """Show the runs of the database, and those that stand for all databases of a job of its.
 
@@ -25,7 +30,7 @@ class BackupDatabaseRuns(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
         domain = self._runs_domain()
         if start and end:
-            start, end = map(fields.Datetime.to_datetime, (start, end))
+            start, end = self._period(start, end)
             during = Domain("scheduled_at", ">=", start) & Domain("scheduled_at", "<", end)
             domain &= during | Domain("id", "in", self._runs_of_missed(start, end).ids)
         if statuses:
@@ -33,6 +38,19 @@ class BackupDatabaseRuns(models.Model):
         name = self.env._("Runs of %(database)s", database=self.name)
         title = {"name": name, "display_name": name}
         return {**action, **title, "domain": list(domain), "context": {}}
+
+    def _period(self, start, end):
+        try:
+            return tuple(map(fields.Datetime.to_datetime, (start, end)))
+        except ValueError as error:
+            raise ValidationError(
+                self.env._(
+                    "start, end: enter times such as 2026-11-20 04:00:00, not %(start)s and "
+                    "%(end)s.",
+                    start=start,
+                    end=end,
+                )
+            ) from error
 
     def _runs_domain(self):
         named = Domain("database_name", "=", self.name)

@@ -33,7 +33,10 @@ SERVER_SETTINGS = {"connection", "url"}
 class BackupInstance(models.Model):
     _name = "backup.instance"
     _description = "Backup Instance"
-    _inherit = ["mail.thread", "backup.source.mixin", "backup.check.mixin", "backup.message.mixin"]
+    _inherit = [
+        "mail.thread", "backup.source.mixin", "backup.check.mixin", "backup.company.mixin",
+        "backup.message.mixin",
+    ]  # fmt: skip
     _order = "name, id"
 
     name = fields.Char(required=True, tracking=True)
@@ -41,7 +44,8 @@ class BackupInstance(models.Model):
         "res.company",
         default=lambda self: self.env.company,
         index=True,
-        help="Only users of this company see the instance; left empty, all do.",
+        help="Only users of this company see the instance; left empty, all do. Only who may decide "
+        "for all companies can leave it empty.",
     )
     active = fields.Boolean(default=True, tracking=True)
     trusted = fields.Boolean(

@@ -8,6 +8,7 @@ from odoo.tools import SQL
 
 from ...engine.archive.levels import BY_READING, DEFAULT, LEVELS
 from ...engine.schedule import CronSchedule, ScheduleError
+from .. import arguments
 from ..backup_message import MessageText, translated
 from ..run.backup_run import LEVELS_AFTER_BACKUP, STATUSES
 
@@ -22,9 +23,10 @@ ASK_ABOVE, CONFIRMED = 100, "backup_runs_confirmed"
 class BackupJob(models.Model):
     _name = "backup.job"
     _description = "Backup Job"
-    _inherit = ["mail.thread", "backup.message.mixin"]
+    _inherit = ["mail.thread", "backup.company.mixin", "backup.message.mixin"]
     _order = "name, id"
     _check_company_auto = True
+    _company_fields = ("company_id", "instance_id")
 
     name = fields.Char(required=True, tracking=True)
     instance_id = fields.Many2one(
@@ -318,6 +320,12 @@ class BackupJob(models.Model):
         return {**action, "domain": [("job_id", "=", self.id)], "context": {}}
 
     @api.model
+    @arguments.accepts(
+        cron_expression=arguments.text,
+        timezone=arguments.text,
+        count=arguments.number,
+        start=arguments.moment,
+    )
     def preview_cron(self, cron_expression, timezone=None, count=5, start=None):
         """Tell when an expression fires: by the same function that the dispatcher asks.
 

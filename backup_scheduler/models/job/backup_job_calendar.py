@@ -6,6 +6,7 @@ from odoo.exceptions import ValidationError
 
 from ...engine.forecast import Forecast
 from ...engine.schedule import ScheduleError
+from .. import arguments
 from .backup_job import parse_count, parse_moment
 from .backup_job_planning import naive
 
@@ -23,6 +24,12 @@ class BackupJobCalendar(models.Model):
     _inherit = "backup.job"
 
     @api.model
+    @arguments.accepts(
+        start=arguments.moment,
+        end=arguments.moment,
+        limit=arguments.number,
+        domain=arguments.domain,
+    )
     def upcoming_fires(self, start, end, limit=FIRES_A_DAY, domain=None):
         """Tell which fires are to come: of enabled jobs on active instances that the user may see.
 

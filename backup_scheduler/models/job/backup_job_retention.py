@@ -8,6 +8,7 @@ from odoo.exceptions import ValidationError
 from odoo.tools import LazyTranslate
 
 from ...engine.retention import Archive, Policy, plan
+from .. import arguments
 from ..run.backup_run import GOOD
 from .backup_job_planning import utc
 from .backup_retention_mixin import POLICY_FIELDS
@@ -54,6 +55,7 @@ class BackupJobRetention(models.Model):
 
     # --- what people and scripts do -------------------------------------------------------------
 
+    @arguments.accepts(policy=arguments.table)
     def preview_retention(self, policy=None):
         """Tell what would stay and what would go if retention were applied now; change nothing.
 
@@ -115,10 +117,6 @@ class BackupJobRetention(models.Model):
 
     def _tried_policy(self, values):
         """Return the policy of the job with ``values`` in place of its own."""
-        if values is not None and not isinstance(values, dict):
-            raise ValidationError(
-                self.env._("policy: enter the fields of the policy by their names.")
-            )
         values = values or {}
         if unknown := values.keys() - POLICY_FIELDS.keys():
             raise ValidationError(

@@ -2,6 +2,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 from odoo.tools.safe_eval import safe_eval
 
+from .. import arguments
 from ..run.backup_run import ACTIVE, GOOD
 from .backup_overview_days import GOOD_KINDS, Group, Strips, window
 
@@ -96,6 +97,7 @@ class BackupOverview(models.AbstractModel):
         }
 
     @api.model
+    @arguments.accepts(instance_id=arguments.record, database_ids=arguments.records)
     def action_set_up(self, instance_id=False, database_ids=()):
         """Return the action by which a Manager has databases backed up.
 

@@ -2,12 +2,21 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.service.db import list_dbs
 
+from .. import arguments
+
 
 class BackupRunRestore(models.Model):
     """What a run has to do with its restores."""
 
     _inherit = "backup.run"
 
+    @arguments.accepts(
+        database_name=arguments.text,
+        instance_id=arguments.record,
+        copy_id=arguments.record,
+        neutralize=arguments.flag,
+        identity=arguments.text,
+    )
     def restore(self, database_name, instance_id=None, copy_id=None, neutralize=True,
                 identity=None):  # fmt: skip
         """Restore the archive as a new database; Managers only.
@@ -58,6 +67,8 @@ class BackupRunRestore(models.Model):
         return self.instance_id.trusted and not self.catalogue_owner
 
     def _require_restorable(self, database_name, instance_id, copy_id, identity):
+        if not database_name:
+            raise UserError(self.env._("New Database: enter a name."))
         copies = self.copy_ids._whole()
         if not copies:
             raise UserError(self.env._("%(run)s has no stored archive.", run=self.display_name))

@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 
 from ...engine.naming import safe_name
 from ...engine.reading import moment_of
+from .. import arguments
 from ..backup_message import MessageText
 from ..task.kinds import REQUESTED
 
@@ -136,6 +137,7 @@ class BackupCopy(models.Model):
                 )
             )
 
+    @arguments.accepts(level=arguments.plain, identity=arguments.text)
     def verify(self, level=None, identity=None):
         """Have these copies read again, and no others of their runs: see ``backup.run.verify``."""
         for run in self.run_id:
@@ -225,6 +227,13 @@ class BackupCopy(models.Model):
     def _download_name(self):
         """Return a file name that says what it is: ``shop_2026-11-20T02-00-00Z.zip.age``."""
         return f"{safe_name(self.run_id.database_name)}_{self.path.rpartition('/')[2]}"
+
+    def _log_request(self, address, start, size):
+        """Write down one request of a download, which may be one of many for parts of it."""
+        _logger.info(
+            "Backup download request: %s bytes from %s of %r by %s, to %s",
+            size, start, self.path, self.env.user.login, address,
+        )  # fmt: skip
 
     def _log_download(self, address):
         """Whoever has an archive has all that a company has: who took one is written down."""

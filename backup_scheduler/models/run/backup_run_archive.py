@@ -2,6 +2,7 @@ from odoo import api, models
 from odoo.exceptions import UserError
 
 from ...engine_call import failure_of
+from .. import arguments
 from .backup_run import GOOD
 
 
@@ -65,6 +66,7 @@ class BackupRunArchive(models.Model):
 
     # --- deleting -------------------------------------------------------------------------------
 
+    @arguments.accepts(confirmation=arguments.text)
     def delete_archives(self, confirmation=None):
         """Delete the stored archives of these runs in all their destinations; Managers only.
 

@@ -5,6 +5,7 @@ from odoo.exceptions import UserError
 
 from ...engine.archive.levels import DEFAULT, RESTORED
 from ...engine_call import failure_of
+from .. import arguments
 from ..restore.backup_restore import server_address
 from ..task.kinds import LATER, REQUESTED
 from .backup_run import VERIFICATION_LEVELS
@@ -21,6 +22,7 @@ class BackupRunReading(models.Model):
 
     # --- asking for it --------------------------------------------------------------------------
 
+    @arguments.accepts(level=arguments.plain, identity=arguments.text)
     def verify(self, level=None, identity=None):
         """Have the stored copies of the archives read again; the result comes on the run.
 

@@ -55,3 +55,30 @@ def test_each_secret_of_each_kind_is_masked():
             values = {setting.name: f"secret of {setting.name}" for setting in secrets}
             order = {"copies": [{"settings": values, **registry.order(name)}]}
             assert set(values.values()) <= set(secrets_of(order))
+
+
+ADDRESS = "/services/T0AA/zzSecretToken"
+
+
+@pytest.mark.parametrize(
+    "quote",
+    [
+        ADDRESS, ADDRESS.upper(), ADDRESS.lower(), ADDRESS.replace("/", r"\/"),
+        ADDRESS.replace("/", "%2f"), ADDRESS.replace("/", "%2F"), ADDRESS.replace("/", "&#x2F;"),
+        ADDRESS.replace("/", "&#x2f;"), f"{'x' * 280} {ADDRESS[:-2]}", f"{ADDRESS[:12]}…",
+        f"{ADDRESS[:12]}...",
+    ],
+)  # fmt: skip
+def test_a_secret_is_masked_in_every_spelling_and_where_it_was_cut(quote):
+    secrets = secrets_of({"notices": [{"secret_path": ADDRESS}]})
+    told = masked({"error": f"no route: {quote}"}, secrets)["error"]
+    assert told.endswith(MASK)
+    assert "services" not in told.lower()
+    assert "secret" not in told.lower()
+
+
+def test_a_word_that_begins_like_a_secret_stays():
+    secrets = secrets_of({"identity": "database-42"})
+    assert masked({"error": "database-9 and databases"}, secrets)["error"] == (
+        "database-9 and databases"
+    )

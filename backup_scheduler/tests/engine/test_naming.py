@@ -7,7 +7,7 @@ import posixpath
 import re
 
 import pytest
-from engine.naming import archive_path, described_by, is_encrypted, safe_name
+from engine.naming import archive_path, described_by, is_encrypted, one_line, safe_name
 
 MOMENT = datetime.datetime(2026, 11, 20, 2, 0, 0, tzinfo=datetime.timezone.utc)
 ODD = (
@@ -90,3 +90,21 @@ def test_a_catalogue_leads_to_its_archive(path):
 @pytest.mark.parametrize("path", ["b.zip", "b.json", "b.zip.1.part.json", "b.age.json", ".json"])
 def test_what_is_no_catalogue_leads_nowhere(path):
     assert described_by(path) == ""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["\n", "\r", "\0", "\t", "\v", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\u202e", "\u2066",
+     "\u200f", "\ufeff", "\ud800", "\udcff"],
+    ids=ascii,
+)  # fmt: skip
+def test_a_name_from_elsewhere_is_one_line_that_is_read_as_it_is_written(odd):
+    told = one_line(f"shop{odd}Bcc: evil@example.com")
+    assert told == "shop\ufffdBcc: evil@example.com"
+    assert told.encode()
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["shop", "Müller & Söhne", "日本語", "a b", "😀", ""])
+def test_a_name_of_one_line_stays_as_it_is(name):
+    assert one_line(name) == name

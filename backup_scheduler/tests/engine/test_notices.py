@@ -72,13 +72,45 @@ def test_a_message_of_a_thousand_databases_stays_within_the_limits(kind):
         assert len(json.dumps(body)) < 28_000
 
 
-def test_slack_takes_no_markup_from_the_lines():
-    section = told("slack", lines=["<!channel> & <https://evil|click>"])["blocks"][1]
-    assert section["text"]["text"] == "&lt;!channel&gt; &amp; &lt;https://evil|click&gt;"
+EVIL = "[Click](https://evil.example) <https://evil.example|here> <!channel> @all *b* `c` <b>&x"
+
+
+def texts(node):
+    """Yield each element of a message that shows text: its type, and the text."""
+    if isinstance(node, dict):
+        if isinstance(node.get("text"), str):
+            yield node.get("type"), node["text"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from texts(each)
+
+
+def test_teams_takes_no_markup_from_the_title_or_the_lines():
+    shown = [kind for kind, text in texts(told("teams", title=EVIL, lines=[EVIL])) if EVIL in text]
+    assert shown == ["TextRun", "TextRun"]
+
+
+def test_slack_takes_no_markup_from_the_title_or_the_lines():
+    body = told("slack", title=EVIL, lines=[EVIL])
+    shown = [kind for kind, text in texts(body["blocks"]) if "Click" in text]
+    assert shown == ["plain_text", "plain_text"]
+    for mark in ("](", "<", "@all", "@channel"):
+        assert mark not in body["text"]
+
+
+def test_apprise_makes_no_links_and_mentions_of_the_title_or_the_lines():
+    notice = told("apprise", title=EVIL, lines=[EVIL])
+    for mark in ("](", "@all"):
+        assert mark not in notice["title"] + notice["body"]
 
 
 def test_telegram_takes_no_markup_from_the_lines():
     assert "&lt;b&gt; &amp; more" in told("telegram", lines=["<b> & more"])["text"]
+    body = told("telegram", title=EVIL, lines=[EVIL])
+    # Its HTML knows no Markdown.
+    assert body["parse_mode"] == "HTML"
+    assert "<https" not in body["text"]
 
 
 def test_a_telegram_line_of_any_length_is_cut_before_its_markup_breaks():

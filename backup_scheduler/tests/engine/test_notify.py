@@ -10,7 +10,6 @@ from engine import notify
 from engine.channels import base, post
 from engine.control import Control
 from engine.errors import Cancelled
-from engine.masking import MASK, masked, secrets_of
 from waiting import PATIENCE, beside
 
 
@@ -86,13 +85,37 @@ def test_what_the_other_side_says_is_told(recorder):
     assert "Make a new one" in event["hint"]
 
 
-def test_an_answer_that_quotes_the_address_tells_no_secret(recorder):
-    recorder.answer = (404, {}, b"no such path: /services/T000/hush-hush")
-    one = notice(recorder.url)
-    (event,) = sent(one)
-    told = masked(event, secrets_of({"notices": [one]}))
-    assert "hush" not in json.dumps(told)
-    assert MASK in told["error"]
+QUOTES = [
+    "no such path: /services/T000/hush-hush", "hush-hush", "HUSH-HUSH", r"\/T000\/hush-hush",
+    "%2fT000%2fhush%2dhush", "&#x2F;hush-hush", "/hush-h", "sig=hush", "hush " * 99,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["webhook", "slack", "teams", "telegram", "ping"])
+@pytest.mark.parametrize("status", [400, 401, 404, 500, 502])
+def test_an_answer_that_quotes_the_address_in_any_spelling_tells_no_secret(recorder, kind, status):
+    for quote in QUOTES:
+        recorder.answer = (status, {}, quote.encode())
+        (event,) = sent(notice(f"{recorder.url}?sig=hush", kind=kind))
+        assert "hush" not in json.dumps(event).lower()
+        assert str(status) in event["error"]
+
+
+def test_a_reason_in_the_first_line_of_an_answer_tells_no_secret(raw):
+    def answer(connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 404 no route to hush-hush\r\nContent-Length: 0\r\n\r\n")
+        connection.close()
+
+    (event,) = sent(notice(raw(answer)))
+    assert "404 Not Found" in event["error"]
+    assert "hush" not in json.dumps(event)
+
+
+def test_of_an_answer_that_a_service_is_known_to_give_nothing_else_is_told(recorder):
+    recorder.answer = (403, {}, b'{"description": "hush-hush: chat not found"}')
+    (event,) = sent(notice(recorder.url, kind="telegram"))
+    assert event["error"].endswith("403 Forbidden: chat not found")
 
 
 def test_a_refused_connection_may_be_taken_later():

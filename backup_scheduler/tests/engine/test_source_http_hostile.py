@@ -28,7 +28,6 @@ SIZE = 4 << 20
         ("page_message", '<div class="alert-danger'),
         ("page_message", '<div class="alert-danger">'),
         ("page_message", "<div"),
-        ("page_message", "<title>"),
         ("page_message", '<div class="alert-danger">' + "<" * 100),
         ("page_message", "&#9"),
         ("last_line", "\n"),

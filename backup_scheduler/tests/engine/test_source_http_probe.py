@@ -1,6 +1,8 @@
 """Asking an Odoo server before anything is done there: each reason why a backup cannot be made."""
 
+import contextlib
 import datetime
+import json
 
 import pytest
 from engine.control import Control
@@ -334,22 +336,53 @@ def test_the_page_that_comes_instead_of_a_backup_is_read(odoo, text, code):
 @pytest.mark.parametrize(
     ("body", "status", "code", "text"),
     [
-        (b"<html><title>Please  log in</title></html>", 200, "remote_error", "Please log in"),
-        (b"<p>Sorry,<br/>gone</p>", 200, "remote_error", "Sorry, gone"),
+        (b"<html><title>Please log in</title></html>", 200, "remote_error", "200 OK .text/html."),
         (b"", 200, "remote_error", "200"),
         (error_page("Access Denied"), 400, "wrong_master_password", "Access Denied"),
         (error_page("database x does not exist"), 404, "unknown_database", "'tiny'"),
         (b"<html>", 403, "database_manager_disabled", "403"),
         (b"<html>", 404, "database_manager_disabled", "404"),
-        (b"<title>Internal</title>", 500, "remote_error", "Internal"),
-        (b"\xe9\xff", 503, "remote_error", "\ufffd\ufffd"),
+        (b"<title>Internal</title>", 500, "remote_error", "500 Internal Server Error"),
+        (b"\xe9\xff", 503, "remote_error", "503"),
     ],
 )
-def test_other_answers_to_a_backup_are_told_in_their_own_words(odoo, body, status, code, text):
+def test_other_answers_to_a_backup_are_told(odoo, body, status, code, text):
     odoo.answers["/web/database/backup"] = html(body, status)
     with pytest.raises(BackupError, match=text) as raised:
         source(odoo).fetch("tiny", "zip", True, lambda block: None)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 403, 404, 418, 500, 502, 503])
+@pytest.mark.parametrize("kind", ["text/html", "text/plain", "application/json"])
+def test_what_a_server_says_that_is_no_odoo_is_read_by_nobody(odoo, status, kind):
+    """Whoever enters an address is not to read what answers there, behind the firewall perhaps."""
+
+    def answer(handler):
+        body = b"<html><title>internal-token</title><p>internal-token</p></html>"
+        handler.send_response(status, "internal-token")
+        handler.send_header("Content-Type", kind)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    asked = source(odoo)
+    questions = {
+        "/web/webclient/version_info": asked.probe,
+        "/web/version": asked.probe,
+        "/web/database/manager": asked.probe,
+        "/xmlrpc/2/db": asked.probe,
+        "/web/database/list": asked.probe,
+        "/web/database/backup": lambda: asked.fetch("tiny", "zip", True, lambda block: None),
+    }
+    for path, ask in questions.items():
+        odoo.answers = {path: answer}
+        with contextlib.suppress(BackupError):
+            ask()
+            continue
+        with pytest.raises(BackupError) as raised:
+            ask()
+        assert "internal-token" not in json.dumps(raised.value.as_dict())
 
 
 def test_a_question_that_is_cancelled_says_cancelled_and_not_that_this_is_no_odoo(odoo):

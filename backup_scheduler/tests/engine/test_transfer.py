@@ -314,6 +314,8 @@ def test_discovering_tells_version_and_databases(odoo):
     odoo.databases = ["b", "a"]
     order = {"action": "discover", "source": {"connection": "http", **odoo.settings()}}
     assert run(order) == {"version": "19.0", "databases": ["a", "b"]}
+    odoo.databases = ["b\nBcc: x", "a\u202e"]
+    assert run(order)["databases"] == ["a\ufffd", "b\ufffdBcc: x"]
 
 
 # --- afterwards ---------------------------------------------------------------------------------

@@ -268,3 +268,21 @@ def test_a_server_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(s3_bucket, "ATTEMPTS", 1)
     with pytest.raises(DestinationFailed, match="cannot be reached"):
         behind(f"http://127.0.0.1:{free_port()}").check()
+
+
+# --- what is no S3 server -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 206, 400, 403, 404, 418])
+@pytest.mark.parametrize(
+    "body",
+    [b"internal-token", b"<html><p>internal-token</p></html>", b"<html>internal-token",
+     b'{"key": "internal-token"}', b"<r><RequestId>1</RequestId><a>internal-token</a></r>"],
+)  # fmt: skip
+def test_what_another_server_says_is_read_by_nobody(proxy, destination, status, body):
+    """Whoever enters an address is not to read what answers there, behind the firewall perhaps."""
+    proxy.fault = lambda handler: handler.answer(status, body=body) or True
+    for act in (destination.check, lambda: publish(destination)):
+        with pytest.raises(BackupError) as raised:
+            act()
+        assert "internal-token" not in str(raised.value.as_dict())
