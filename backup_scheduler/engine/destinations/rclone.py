@@ -9,6 +9,7 @@ from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination
+from .rclone_check import require_path
 from .rclone_config import check_config
 from .rclone_remote import Remote
 from .rclone_upload import (
@@ -67,6 +68,7 @@ class RcloneDestination(Destination):
 
     def __init__(self, config, remote, path=""):
         check_config(config or "", remote or "")
+        require_path(path or "")
         self._config = config
         self._remote = Remote(config, remote, path or "")
 
