@@ -25,6 +25,7 @@ from . import test_deletion
 from . import test_demo
 from . import test_destination_changes
 from . import test_destination_kinds
+from . import test_destination_locations
 from . import test_destination_policies
 from . import test_destination_renewals
 from . import test_dispatcher

@@ -22,6 +22,7 @@ from ..spool import (
     write_all,
 )
 from .base import Destination, Upload, another_folder
+from .locations import folder_locations
 
 PART = ".part"
 GIGABYTE = 10**9
@@ -82,6 +83,9 @@ class LocalDestination(Destination):
         self.path = path
         self._marker = marker
         self._reserve = max(0, reserve) * GIGABYTE
+
+    def locations(self):
+        return folder_locations(self.path)
 
     def check(self):
         """See :class:`Destination`. Returns ``free`` (bytes) and ``marker`` (what the folder is

@@ -9,8 +9,9 @@ from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination
+from .locations import parts_of
 from .rclone_check import require_path
-from .rclone_config import check_config
+from .rclone_config import check_config, storage_of
 from .rclone_remote import Remote
 from .rclone_upload import (
     CATALOGUE_LIMIT,
@@ -81,6 +82,10 @@ class RcloneDestination(Destination):
         """
         config = self._remote.rclone.config
         return {} if config == self._config else {"config": config}
+
+    def locations(self):
+        storage, path = storage_of(self._config, self._remote.name)
+        return [(("rclone", *storage), (*parts_of(path), *parts_of(self._remote.root)))]
 
     # --- checking -------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ piece of work on this machine: its lock is free then, which is how :func:`sweep`
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -28,6 +29,12 @@ HARMLESS = re.compile(
     r"type|vendor|provider|host|port|user|username|(?:auth_|token_)?url|endpoint|region|remote|"
     r"upstreams|.*(?:_id|_type|_size|_name|_dir|directory|folder|bucket|encoding|location|class|tls)"
 )
+# Options that say whose storage it is, and which one: others say how it is used.
+STORAGE = frozenset((
+    "type", "host", "port", "url", "endpoint", "account", "user", "username", "access_key_id",
+    "drive_id", "root_folder_id", "team_drive", "share_name", "library", "domain", "tenant",
+    "root_prefix", "device", "mountpoint", "remote", "upstreams", "token",
+))  # fmt: skip
 # Shorter values stand in many words, and so do these.
 SECRET_LENGTH = 4
 NO_SECRET = re.compile(r"true|false|\d{1,5}|\d+[kKmMgG]i?")
@@ -64,6 +71,33 @@ def taken_back(config, remote, text):
     for name, options in theirs.items():
         merged[name].update(options)
     return written(merged)
+
+
+def storage_of(config, remote):
+    """Return what names the storage of a remote, as a tuple, and the folder of it that it begins
+    with. An alias is the storage that it stands for."""
+    sections, path = sections_of(config, remote), ""
+    seen = set()
+    while sections[remote]["type"] == "alias" and remote not in seen:
+        seen.add(remote)
+        remote, _colon, folder = sections[remote]["remote"].partition(":")
+        path = f"{folder}/{path}"
+    named = {remote: sections[remote]} if "token" in sections[remote] else sections
+    return tuple(
+        (option, account_of(value) if option == "token" else value)
+        for name in sorted(named)
+        if name not in seen
+        for option, value in sorted(named[name].items())
+        if option in STORAGE
+    ), path
+
+
+def account_of(token):
+    """Return of a token what stays when the access is renewed."""
+    try:
+        return json.loads(token)["refresh_token"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return token
 
 
 def secrets_in(config):

@@ -12,6 +12,10 @@ from ...engine.messages import joined
 from ..backup_message import MessageText, all_translated, reason_of
 
 _lt = LazyTranslate(__name__)
+SHARED = messages._(
+    "Another destination lies at the same place, inside it, or above it. Each can import the "
+    "archives of the other: archive or delete one of them, and use the other."
+)
 
 
 class BackupDestination(models.Model):
@@ -169,6 +173,9 @@ class BackupDestination(models.Model):
 
     def _own_warnings(self):
         """Return what only this server can know of the place."""
+        return [*([SHARED] if self._overlapping() else []), *self._warnings_of_disk()]
+
+    def _warnings_of_disk(self):
         if self.kind != "local":
             return []
         with contextlib.suppress(OSError):

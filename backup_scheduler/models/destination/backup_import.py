@@ -62,6 +62,7 @@ class BackupDestination(models.Model):
         """
         self.ensure_one()
         self.check_access("write")
+        self._require_own_location()
         known, stored = self._known_archives()
         found = {"imported": 0, "known": stored, "unreadable": 0, "complete": True}
         deadline = time.monotonic() + TIME_LIMIT

@@ -196,6 +196,15 @@ class BackupCopy(models.Model):
         )
         copies.run_id._plan_tasks()
 
+    def _of_strangers(self):
+        """Return the copies that were imported from where another company's destination lies: what
+        they name may be an archive of that company."""
+        imported = self.filtered(lambda copy: copy.path and copy.run_id.catalogue_owner)
+        strange = imported.destination_id.filtered(
+            lambda destination: destination._is_shared_with_strangers()
+        )
+        return imported.filtered(lambda copy: copy.destination_id in strange)
+
     def _withdraw_deletion(self, by_anybody=False):
         """Keep after all what the retention has put on the list.
 

@@ -96,6 +96,14 @@ class BackupRunArchive(models.Model):
             raise UserError(self.env._("%(run)s is pinned: unpin it first.", run=self.display_name))
         if not self.copy_ids.filtered("path"):
             raise UserError(self.env._("%(run)s has no stored archive.", run=self.display_name))
+        if self.copy_ids._of_strangers():
+            raise UserError(
+                self.env._(
+                    "%(run)s was imported from a destination that lies at the place of another one "
+                    "with archives of others: it is not deleted from here.",
+                    run=self.display_name,
+                )
+            )
 
     def _databases_left_bare(self):
         """Return the names of the databases that would have no good archive without these."""
@@ -132,6 +140,7 @@ class BackupRunArchive(models.Model):
         else:
             # Its job was deleted meanwhile, and with it the policy.
             self.copy_ids._withdraw_deletion()
+        self.copy_ids._of_strangers()._withdraw_deletion(by_anybody=True)
         now = self._clock()
         copies = self.copy_ids.filtered(
             lambda copy: copy._is_to_be_deleted() and copy._deletion_moment() <= now
