@@ -36,7 +36,8 @@ class BrokenDestination(LocalDestination):
     def begin(self, path, owner, token, spool=None):
         if self.step == "begin":
             raise self.error
-        upload = BrokenUpload(self._locate(path), owner, token, spool.path if spool else None)
+        spooled = spool.path if spool else None
+        upload = BrokenUpload(self.path, self._locate(path), owner, token, spooled)
         upload.step, upload.error = self.step, self.error
         return upload
 
