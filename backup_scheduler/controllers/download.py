@@ -14,11 +14,13 @@ from ..models.backup_message import reason_of
 # The key, in the session of a user, of the copies whose download began in it.
 BEGUN = "backup_downloads"
 PARTIAL = 206
+# What a column of ids takes.
+LARGEST_ID = 2**31 - 1
 
 
 class BackupDownload(http.Controller):
     @http.route(
-        "/backup_scheduler/download/<int:copy_id>",
+        f"/backup_scheduler/download/<int(max={LARGEST_ID}):copy_id>",
         type="http",
         auth="user",
         methods=["GET"],

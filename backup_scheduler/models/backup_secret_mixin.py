@@ -1,3 +1,5 @@
+import hashlib
+import hmac
 import logging
 import os
 import tempfile
@@ -150,6 +152,18 @@ class BackupSecretMixin(models.AbstractModel):
 def is_given(secret):
     """Return whether something is there to store; spaces are nothing."""
     return bool((secret or "").strip())
+
+
+def signing_keys():
+    """Return the keys that sign what this installation writes outside, newest first.
+
+    They are made of the secret keys, which are in no database and no backup: who reads the one or
+    the other can sign nothing.
+    """
+    return [
+        hmac.new(key.encode(), b"backup_scheduler catalogue", hashlib.sha256).hexdigest()
+        for key in load_keys()
+    ]
 
 
 def key_path():

@@ -5,11 +5,16 @@ import os
 import tempfile
 from unittest.mock import patch
 
+from cryptography.fernet import Fernet
+
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import mute_logger
 
+from ..engine import catalogue
 from ..engine.destinations import local
+from ..engine.masking import secrets_of
+from ..models.backup_secret_mixin import KEY_VARIABLE, signing_keys
 from .common import DIGEST, SIZE, BackupCase, ago
 
 IMPORT = "odoo.addons.backup_scheduler.models.destination.backup_import"
@@ -47,9 +52,9 @@ class TestImport(BackupCase):
         os.makedirs(os.path.dirname(final), exist_ok=True)
         with open(final, "wb") as file:
             file.write(b"x" * length)
-        catalogue = {**CATALOGUE, **changes}
+        content = {**CATALOGUE, **changes}
         with open(final + ".json", "w") as file:
-            json.dump({key: value for key, value in catalogue.items() if value != "-"}, file)
+            json.dump({key: value for key, value in content.items() if value != "-"}, file)
         return final
 
     def _lay_again(self, run, **changes):
@@ -66,7 +71,8 @@ class TestImport(BackupCase):
 
     @mute_logger(IMPORT)
     def _import(self):
-        found = self.place.import_archives()
+        """Import archives of a server that is lost, whose key nobody has any more."""
+        found = self.place.import_archives(accept_unsigned=True)
         return found["imported"], found["known"], found["unreadable"]
 
     def _imported(self):
@@ -74,8 +80,9 @@ class TestImport(BackupCase):
 
     def test_a_fresh_server_knows_what_lies_there(self):
         self._lay()
-        found = self.place.import_archives()
-        self.assertEqual(found, {"imported": 1, "known": 0, "unreadable": 0, "complete": True})
+        found = self.place.import_archives(accept_unsigned=True)
+        wanted = {"imported": 1, "known": 0, "unreadable": 0, "unsigned": 0, "complete": True}
+        self.assertEqual(found, wanted)
         run = self._imported()
         self.assertRecordValues(
             run,
@@ -90,28 +97,28 @@ class TestImport(BackupCase):
         self.assertRecordValues(run.copy_ids, [{"status": "stored", "path": PATH}])
         self.assertEqual(run.instance_id.url, "https://paris.example.com")
         self.assertFalse(run.instance_id.has_master_password)
-        self.assertEqual(run.instance_id.database_ids.last_good_run_id, run)
+        self.assertFalse(run.instance_id.database_ids.last_good_run_id)
 
     def test_doing_it_twice_changes_nothing(self):
         self._lay()
-        self.place.import_archives()
-        found = self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
+        found = self.place.import_archives(accept_unsigned=True)
         self.assertEqual((found["imported"], found["known"]), (0, 1))
         self.assertEqual(len(self._imported()), 1)
 
     def test_the_copy_of_another_destination_joins_its_run(self):
         self._lay()
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         with tempfile.TemporaryDirectory() as folder:
             self.root = folder
             self._lay()
-            self._make_destination("Second", path=folder).import_archives()
+            self._make_destination("Second", path=folder).import_archives(accept_unsigned=True)
         self.assertEqual(len(self._imported()), 1)
         self.assertEqual(self._imported().stored_copies, 2)
 
     def test_it_is_still_ours_to_delete(self):
         self._lay()
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         run = self._imported()
         self.assertEqual(run._owner(), OWNER)
         run.delete_archives("books")
@@ -121,7 +128,7 @@ class TestImport(BackupCase):
     def test_an_encrypted_archive_keeps_what_is_known_of_its_bytes(self):
         path = PATH + ".age"
         self._lay(path, 1234, encryption="age", stored_size=1234.0, stored_sha256="cd" * 32)
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         copy = self._imported().copy_ids
         self.assertRecordValues(copy, [{"encryption": "age", "size": 1234, "sha256": "cd" * 32}])
         self.assertEqual(copy.run_id.size, 1000)
@@ -129,7 +136,7 @@ class TestImport(BackupCase):
     def test_an_archive_with_a_finding_is_no_good_one(self):
         finding = {"error_code": "inconsistent", "error": "Files are missing.", "hint": ""}
         self._lay(finding=finding, report={"level": 2})
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         self.assertRecordValues(
             self._imported(), [{"status": "verify_failed", "error_code": "inconsistent"}]
         )
@@ -137,7 +144,7 @@ class TestImport(BackupCase):
     def test_a_known_instance_takes_its_archives_back(self):
         paris = self._make_instance("Paris")
         self._lay()
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         self.assertEqual(self._imported().instance_id, paris)
 
     def test_what_is_no_catalogue_of_ours_is_told_and_left(self):
@@ -151,7 +158,14 @@ class TestImport(BackupCase):
             {"finding": {"error_code": 5}}, {"finding": {"error_code": "x", "error": "a\0b"}},
             {"size": 10**400}, {"size": 1e30}, {"size": float("inf")}, {"size": float("nan")},
             {"report": {"users": 10**400}}, {"report": {"users": float("nan")}},
-            {"report": {"a\0": 1}}, {"report": {"users": ["\ud800"]}}, {"report": [3]},
+            {"report": {"a\0": 1}}, {"report": {"since": 5}}, {"report": {"since": "soon"}},
+            {"report": {"level": "3"}}, {"report": {"level": 9}}, {"report": {"notes": "x"}},
+            {"report": {"notes": [3]}}, {"report": {"manifest": []}}, {"report": {"users": "5"}},
+            {"report": {"users": [5]}}, {"report": {"users": True}}, {"report": {"database": 5}},
+            {"size": 1000.5}, {"size": "1000"}, {"size": True}, {"include_filestore": "false"},
+            {"include_filestore": 1}, {"instance": "a\nb"}, {"database": "a\nb"}, {"run": "a\rb"},
+            {"odoo_version": 19}, {"archive_format": {"zip": 1}}, {"trigger\0": 1},
+            {"report": {"users": ["\ud800"]}}, {"report": [3]},
             {"report": {"deep": deep}}, {"scheduled_at": "0001-01-01T00:00:00+10:00"},
             {"started_at": "9999-12-31T23:59:59-10:00"}, {"job": {"name": "x"}},
             {"url": "javascript:alert(1)"}, {"encryption": "age"}, {"encryption": "gpg"},
@@ -172,14 +186,17 @@ class TestImport(BackupCase):
     def test_a_path_that_no_table_takes_holds_up_no_other(self):
         self._lay("/".join(["x" * 200] * 8) + "/1.zip")
         self._lay(os.fsdecode(b"Paris/\xff/1.zip"))
+        self._lay("Paris/a\nb/1.zip")
+        self._lay("Paris/books/a\x1bb.zip")
         self._lay()
-        self.assertEqual(self._import(), (1, 0, 2))
+        self.assertEqual(self._import(), (1, 0, 4))
 
     def test_what_the_database_refuses_holds_up_no_other(self):
         """Whatever was not thought of."""
-        self._lay(report={"a\0b": 1})
+        self._lay(finding={"error_code": "x", "error": "a\0b"})
         self._lay("Paris/books/good.zip", run="lost/18")
-        with patch(f"{IMPORT}.require_plain"), mute_logger("odoo.sql_db"):
+        bounds = "odoo.addons.backup_scheduler.engine.catalogue.require_bounded"
+        with patch(bounds), mute_logger("odoo.sql_db"):
             self.assertEqual(self._import(), (1, 0, 1))
 
     def test_a_link_is_no_archive(self):
@@ -235,6 +252,97 @@ class TestImport(BackupCase):
         self.assertEqual(run.status, "verify_failed")
         run._mark_verified({"level": 3})
         self.assertEqual(run.status, "verified")
+
+    # --- who wrote it ---------------------------------------------------------------------------
+
+    def _sign(self, key=None, path=PATH):
+        """Sign what lies at a path, as the engine does."""
+        file = os.path.join(self.root, path + ".json")
+        with open(file) as opened:
+            content = catalogue.parsed(opened.read().encode())
+        with open(file, "wb") as opened:
+            opened.write(catalogue.written(content, key or signing_keys()[0]))
+
+    def test_what_this_installation_has_signed_is_imported_at_once(self):
+        self._lay()
+        self._sign()
+        found = self.place.import_archives()
+        self.assertEqual((found["imported"], found["unsigned"]), (1, 0))
+        self.assertEqual(self._imported().unverified_import, "signed")
+
+    def test_what_somebody_planted_is_told_apart_and_left(self):
+        self._lay("Paris/books/none.zip", run="lost/1")
+        self._lay("Paris/books/other.zip", run="lost/2")
+        self._sign("another installation's key", "Paris/books/other.zip")
+        self._lay("Paris/books/changed.zip", run="lost/3")
+        self._sign(path="Paris/books/changed.zip")
+        file = os.path.join(self.root, "Paris/books/changed.zip.json")
+        with open(file) as opened:
+            content = json.load(opened)
+        with open(file, "w") as opened:
+            json.dump({**content, "sha256": "cd" * 32}, opened)
+        for number, signature in enumerate((5, None, [], "", "é", "a" * 64, {"a": 1})):
+            self._lay(f"Paris/books/{number}.zip", run=f"lost/1{number}", signature=signature)
+        self._lay()
+        self._sign()
+        found = self.place.import_archives()
+        self.assertEqual((found["imported"], found["unsigned"], found["unreadable"]), (1, 10, 0))
+        self.assertEqual(self._imported().catalogue_owner, OWNER)
+
+    def test_with_a_key_that_was_replaced_an_archive_is_still_ours(self):
+        self._lay()
+        self._sign()
+        old = os.environ[KEY_VARIABLE]
+        with patch.dict(os.environ, {KEY_VARIABLE: f"{Fernet.generate_key().decode()},{old}"}):
+            self.assertEqual(self.place.import_archives()["imported"], 1)
+
+    def test_the_order_of_a_backup_has_the_key_as_a_secret(self):
+        run = self._running()
+        order = self._order(run)
+        self.assertEqual(order["signature"]["settings"]["key"], signing_keys()[0])
+        self.assertIn(signing_keys()[0], secrets_of(order))
+
+    def test_what_was_not_verified_here_is_not_signed_as_ours(self):
+        self._lay()
+        self._import()
+        self.assertEqual(self._imported()._signature_order()["settings"]["key"], "")
+
+    # --- when it counts -------------------------------------------------------------------------
+
+    def _counts(self, run):
+        database = run.instance_id.database_ids.filtered(lambda one: one.name == "books")
+        self.env.invalidate_all()
+        stand = database._protections(database.ids)[database.id]
+        counted = {database.last_good_run_id == run, stand["last_good_run_id"] == run.id}
+        self.assertEqual(len(counted), 1)
+        return counted.pop()
+
+    def test_an_imported_archive_counts_once_it_was_verified_here(self):
+        self._lay()
+        self._sign()
+        self.place.import_archives()
+        run = self._imported()
+        self.assertFalse(self._counts(run))
+        run._mark_verified({"level": 2})
+        self.assertTrue(self._counts(run))
+        self.assertFalse(run.unverified_import)
+
+    def test_the_stored_bytes_of_a_sealed_archive_prove_only_what_is_signed(self):
+        self._lay()
+        self._sign()
+        self._lay("Paris/books/planted.zip", run="lost/18", scheduled_at="2026-11-21T02:00:00Z")
+        self._import()
+        for run in self._imported():
+            signed = run.unverified_import == "signed"
+            run._mark_verified(None)
+            self.assertEqual(not run.unverified_import, signed)
+
+    def test_an_archive_that_nobody_read_does_not_make_the_last_good_one_expendable(self):
+        run = self._stored("books", self._make_job(instance_id=self._make_instance(
+            "Paris", ["books"]).id))  # fmt: skip
+        self._lay()
+        self._import()
+        self.assertEqual(run._databases_left_bare(), ["books"])
 
     # --- which run it belongs to ----------------------------------------------------------------
 
@@ -296,7 +404,7 @@ class TestImport(BackupCase):
         for number in range(3):
             self._lay(f"Paris/books/{number}.zip", run=f"lost/{number}")
         with patch(f"{IMPORT}.TIME_LIMIT", -1):
-            found = self.place.import_archives()
+            found = self.place.import_archives(accept_unsigned=True)
             self.assertEqual((found["imported"], found["complete"]), (1, False))
         self.assertEqual(self._import(), (2, 1, 0))
 
@@ -305,16 +413,21 @@ class TestImport(BackupCase):
     def test_a_destination_that_is_not_there_says_so(self):
         self.place.path = os.path.join(self.root, "missing")
         with self.assertRaisesRegex(UserError, "missing"):
-            self.place.import_archives()
+            self.place.import_archives(accept_unsigned=True)
 
     def test_only_managers_import(self):
         self._lay()
         with self.assertRaises(AccessError):
-            self.place.with_user(self._user("operator")).import_archives()
-        self.place.with_user(self._user("manager")).import_archives()
+            self.place.with_user(self._user("operator")).import_archives(True)
+        self.place.with_user(self._user("manager")).import_archives(True)
         self.assertTrue(self._imported())
 
     def test_the_button_tells_what_was_found(self):
         self._lay()
         answer = self.place.action_import_archives()
+        self.assertIn("0 imported", answer["params"]["message"])
+        self.assertIn("1 were left", answer["params"]["message"])
+        self.assertEqual(self.place.unsigned_archives, 1)
+        answer = self.place.action_import_unsigned()
         self.assertIn("1 imported", answer["params"]["message"])
+        self.assertEqual(self.place.unsigned_archives, 0)

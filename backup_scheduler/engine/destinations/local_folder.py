@@ -8,18 +8,17 @@ destination's own root may be a link: whoever set it up has chosen that.
 
 import contextlib
 import errno
-import json
 import os
 import stat
 
+from ..catalogue import LIMIT as CATALOGUE_LIMIT
+from ..catalogue import parsed
 from ..errors import DestinationFailed
 from ..messages import _
 from ..naming import CATALOGUE
 from ..spool import create_locked, remove_abandoned
 
 PART = ".part"
-# Bytes. What is larger is no catalogue of ours: they are some 20 kB.
-CATALOGUE_LIMIT = 16 << 20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # What the system answers for a link, or a file, in the place of a folder.
 NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)
@@ -143,7 +142,6 @@ def read_catalogue(name, folder):
             return None
         with Folder(folder).file(name, "rb") as file:
             content = file.read(CATALOGUE_LIMIT + 1)
-        catalogue = json.loads(content) if len(content) <= CATALOGUE_LIMIT else None
-    except (OSError, ValueError, RecursionError):
+    except OSError:
         return None
-    return catalogue if isinstance(catalogue, dict) else None
+    return parsed(content)

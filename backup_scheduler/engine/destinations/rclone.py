@@ -3,6 +3,8 @@
 import os
 import uuid
 
+from ..catalogue import LIMIT as CATALOGUE_LIMIT
+from ..catalogue import parsed
 from ..errors import ArchiveMissing, BackupError, DestinationFailed, NoSpace
 from ..kinds import Setting
 from ..messages import _
@@ -14,9 +16,7 @@ from .rclone_check import require_path
 from .rclone_config import check_config, storage_of
 from .rclone_remote import Remote
 from .rclone_upload import (
-    CATALOGUE_LIMIT,
     RcloneUpload,
-    read_catalogue,
     remove_unfinished,
     require_own,
 )
@@ -252,7 +252,7 @@ class RcloneDestination(Destination):
             file.write("".join(f"{name}\n" for name in wanted))
         self._remote.fetch(listed, folder)
         contents = [(path, take(os.path.join(folder, path + CATALOGUE))) for path in paths]
-        return [(path, read_catalogue(content)) for path, content in contents]
+        return [(path, parsed(content)) for path, content in contents]
 
 
 NO_STREAM = _(

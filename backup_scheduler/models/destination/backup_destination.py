@@ -1,4 +1,5 @@
 import contextlib
+import itertools
 import os
 
 from odoo import api, fields, models, tools
@@ -82,8 +83,13 @@ class BackupDestination(models.Model):
 
     @api.model
     def _default_path(self):
+        """Return a folder below Odoo's data that no other destination has."""
         root = os.path.join(tools.config["data_dir"], "backup_scheduler", "archives")
-        return os.path.join(root, self.env.cr.dbname)
+        path = os.path.join(root, self.env.cr.dbname)
+        folders = self.sudo().with_context(active_test=False).search([("kind", "=", "local")])
+        taken = set(folders.mapped("path"))
+        names = itertools.chain([path], (f"{path}-{number}" for number in itertools.count(2)))
+        return next(name for name in names if name not in taken)
 
     def _compute_copy_totals(self):
         totals = {

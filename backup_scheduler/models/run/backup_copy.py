@@ -4,7 +4,7 @@ import logging
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from ...engine.naming import safe_name
+from ...engine.naming import NAME_LIMIT, UNSAFE, safe_name
 from ...engine.reading import moment_of
 from ..backup_message import MessageText
 from ..task.kinds import REQUESTED
@@ -233,7 +233,8 @@ class BackupCopy(models.Model):
 
     def _download_name(self):
         """Return a file name that says what it is: ``shop_2026-11-20T02-00-00Z.zip.age``."""
-        return f"{safe_name(self.run_id.database_name)}_{self.path.rpartition('/')[2]}"
+        name = UNSAFE.sub("_", self.path.rpartition("/")[2])
+        return f"{safe_name(self.run_id.database_name)}_{name[-NAME_LIMIT:]}"
 
     def _log_download(self, address):
         """Whoever has an archive has all that a company has: who took one is written down."""

@@ -2,7 +2,7 @@ from odoo import api, models
 from odoo.exceptions import UserError
 
 from ..task.backup_task_execution import failure_of
-from .backup_run import GOOD
+from .backup_run import GOOD, KNOWN_HERE
 
 
 class BackupRunArchive(models.Model):
@@ -28,6 +28,7 @@ class BackupRunArchive(models.Model):
             "sha256": self.sha256,
             "expected_size": self.size,
             "catalogue": self._full_catalogue(),
+            "signature": self._signature_order(),
         }
 
     def _copies_due(self):
@@ -116,6 +117,7 @@ class BackupRunArchive(models.Model):
                 ("database_name", "=", run.database_name),
                 ("status", "in", GOOD),
                 ("stored_copies", ">", 0),
+                KNOWN_HERE,
                 ("copy_ids", "any", staying),
             ]
             if not self.search_count(others, limit=1):
