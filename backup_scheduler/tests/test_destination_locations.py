@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from odoo.exceptions import UserError, ValidationError
 
+from ..engine.destinations.locations import folder_locations
 from ..engine.destinations.sftp import SFTPDestination
 from .common import DIGEST, SIZE, BackupCase
 from .test_destination_kinds import S3, SFTP
@@ -55,6 +56,13 @@ class TestLocations(BackupCase):
             with self.subTest(path):
                 self.assertNotIn("Secret name", self._refused(path))
         self._make_as_stranger(f"{self.root}-other")
+
+    def test_a_new_destination_begins_with_a_folder_of_its_own(self):
+        destinations = self.env["backup.destination"]
+        for _time in range(2):
+            destinations.create({"name": "New"})
+        self.assertEqual(len(set(destinations.search([]).mapped("path"))),
+                         destinations.search_count([]))  # fmt: skip
 
     def test_one_that_is_archived_counts_too(self):
         self.vault.active = False
@@ -117,6 +125,13 @@ class TestLocations(BackupCase):
                 else:
                     destinations.create({**other, "name": "Other"}).unlink()
                 made.unlink()
+
+    def test_another_kind_at_the_same_place_is_refused_too(self):
+        """Such as one of another addon that stores in a folder of this machine."""
+        folder = folder_locations(self.root)
+        found = patch.object(SFTPDestination, "locations", lambda _self: folder)
+        with found, self.assertRaisesRegex(ValidationError, "another destination"):
+            self._make_as_stranger(False, **SFTP)
 
     def test_a_place_that_cannot_be_opened_holds_up_nobody(self):
         self.env["backup.destination"].create({**SFTP, "name": "NAS"})

@@ -88,7 +88,8 @@ class BackupDestination(models.Model):
         path = os.path.join(root, self.env.cr.dbname)
         folders = self.sudo().with_context(active_test=False).search([("kind", "=", "local")])
         taken = set(folders.mapped("path"))
-        names = itertools.chain([path], (f"{path}-{number}" for number in itertools.count(2)))
+        # No database has such a name, whose own folder it would be.
+        names = itertools.chain([path], (f"{path}~{number}" for number in itertools.count(2)))
         return next(name for name in names if name not in taken)
 
     def _compute_copy_totals(self):

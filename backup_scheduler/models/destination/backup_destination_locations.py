@@ -35,9 +35,11 @@ class BackupDestinationLocations(models.Model):
         """Return the destinations, archived ones and those of other companies too, that lie at the
         same place, or one inside the other."""
         self.ensure_one()
-        mine = self._locations()
+        if not (mine := self._locations()):
+            return self.browse()
         everywhere = self.sudo().with_context(active_test=False)
-        others = everywhere.search([("kind", "=", self.kind), ("id", "!=", self.id)])
+        # Of any kind: that of another addon may be a folder of this machine too.
+        others = everywhere.search([("id", "!=", self.id)])
         return others.filtered(lambda other: overlap(mine, other._locations()))
 
     def _locations(self):
