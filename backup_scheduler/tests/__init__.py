@@ -36,6 +36,7 @@ from . import test_download
 from . import test_execution
 from . import test_executor
 from . import test_import
+from . import test_import_signed
 from . import test_incidents
 from . import test_incidents_late
 from . import test_inline
