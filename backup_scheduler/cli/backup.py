@@ -55,6 +55,13 @@ class Backup(Command):
         )
         importing = actions.add_parser("import", help="find the archives that lie in a destination")
         importing.add_argument("destination", help="its name")
+        importing.add_argument(
+            "--accept-unsigned",
+            action="store_true",
+            help="import archives, too, that this installation has not signed: from another server "
+            "or an older version, or this one's after the loss of its secret key. Only from a "
+            "destination to which nobody else writes",
+        )
         for command in (verify, restore):
             command.add_argument("run", type=int, help="the id of the run, as “archives” lists it")
             command.add_argument(
@@ -144,7 +151,8 @@ class Backup(Command):
         complete = False
         while not complete:
             with self._environment(options, odoo_arguments) as env:
-                found = named(env["backup.destination"], options.destination).import_archives()
+                destination = named(env["backup.destination"], options.destination)
+                found = destination.import_archives(options.accept_unsigned)
             complete = found.pop("complete")
             sys.stdout.write(", ".join(f"{count} {name}" for name, count in found.items()) + "\n")
             if not complete and not found["imported"]:

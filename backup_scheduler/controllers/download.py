@@ -18,11 +18,13 @@ BEGUN = "backup_downloads"
 PARTIAL = 206
 # Seconds after which the rest of a download is one of its own.
 LIFETIME = 24 * 3600
+# What a column of ids takes.
+LARGEST_ID = 2**31 - 1
 
 
 class BackupDownload(http.Controller):
     @http.route(
-        "/backup_scheduler/download/<int:copy_id>",
+        f"/backup_scheduler/download/<int(max={LARGEST_ID}):copy_id>",
         type="http",
         auth="user",
         methods=["GET"],

@@ -2,11 +2,11 @@
 
 import datetime
 import functools
-import json
 import queue
 import threading
 import time
 
+from .catalogue import written
 from .destinations import destination_of
 from .encryption import METHOD, check_recipients, encrypt
 from .errors import BackupError, DestinationFailed, EncryptionFailed
@@ -32,10 +32,11 @@ END_TIMEOUT = 20
 def open_copies(order, spool, stack, sealed=None):
     """Begin a :class:`Copy` of the spool in each of the order's ``destinations``.
 
-    Order: ``destinations`` (each ``id kind settings archive_path``, and ``recipients`` where it
-    keeps archives encrypted), ``expected_size``, ``token``, ``catalogue``. ``stack`` ends them, and
-    notes on an error that it ends with whether something of them may be left. Raises the reason
-    when none of them can begin.
+    Order: ``signature`` (its ``settings`` have the ``key`` that signs catalogues, if they are),
+    ``destinations`` (each ``id kind settings archive_path``, and ``recipients`` where it keeps
+    archives encrypted), ``expected_size``, ``token``, ``catalogue``. ``stack`` ends them, and notes
+    on an error that it ends with whether something of them may be left. Raises the reason when none
+    of them can begin.
     """
     begun, copies = queue.SimpleQueue(), []
     stack.push(functools.partial(note_remains, copies))
@@ -116,6 +117,7 @@ class Copy:
         self._order = destination
         self._recipients = destination.get("recipients") or []
         self._sealed = sealed
+        self._key = order.get("signature", {}).get("settings", {}).get("key", "")
         self._tally = Tally() if self._recipients and not sealed else None
         self._upload = None
         self._throttle = Throttle(destination.get("bytes_per_second") or 0)
@@ -231,7 +233,7 @@ class Copy:
         # has to say so.
         control.check_permission()
         content = {**catalogue, **self._catalogue_of_encryption(catalogue)}
-        self._upload.commit(json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")
+        self._upload.commit(written(content, self._key))
 
     def _catalogue_of_encryption(self, archive):
         at_rest = self._at_rest(archive)

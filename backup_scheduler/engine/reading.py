@@ -182,10 +182,14 @@ def sweep_servers(order, control):
 
 
 def moment_of(text):
-    """Return the moment that an ISO text names, as aware UTC; None for an empty one."""
-    if not text:
+    """Return the moment that an ISO text names, as aware UTC; None for an empty one, and for what
+    is none: it may come from a catalogue."""
+    if not text or not isinstance(text, str):
         return None
-    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    try:
+        moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 

@@ -159,19 +159,21 @@ class Digest:
         return self._hash.hexdigest()
 
 
-def create_locked(path):
+def create_locked(path, folder=None):
     """Create ``path`` (which must not exist) for its owner only, locked; return the descriptor.
+
+    :param folder: the descriptor of the folder that a relative path lies in
 
     A sweep may catch the file between its creation and its lock and remove it: then do it again.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
             # A file system without locks: what is made there could never be told from remains.
             os.close(descriptor)
-            os.unlink(path)
+            os.unlink(path, dir_fd=folder)
             raise
         if os.fstat(descriptor).st_nlink:
             return descriptor
@@ -185,16 +187,24 @@ def write_all(descriptor, block):
         view = view[os.write(descriptor, view) :]
 
 
-def remove_abandoned(path):
-    """Remove ``path`` unless a living process holds its lock; return whether it was removed."""
+def remove_abandoned(path, folder=None):
+    """Remove ``path`` unless a living process holds its lock; return whether it was removed.
+
+    :param folder: the descriptor of the folder that a relative path lies in
+    """
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except (FileNotFoundError, PermissionError):
         # It is gone already, or another user's and none of our business.
         return False
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        # A link, which no process of ours makes.
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
+        os.unlink(path, dir_fd=folder)
     except (BlockingIOError, FileNotFoundError):
         return False
     else:

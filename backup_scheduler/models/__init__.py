@@ -14,6 +14,7 @@ from .instance import backup_database
 from .destination import backup_destination
 from .destination import backup_destination_kinds
 from .destination import backup_destination_hours
+from .destination import backup_destination_locations
 from .job import backup_job
 from .job import backup_job_planning
 from .job import backup_job_advice

@@ -1,3 +1,5 @@
+import hashlib
+import hmac
 import json
 import logging
 import os
@@ -194,6 +196,18 @@ def same_name(one, other):
 def is_given(secret):
     """Return whether something is there to store; spaces are nothing."""
     return bool((secret or "").strip())
+
+
+def signing_keys():
+    """Return the keys that sign what this installation writes outside, newest first.
+
+    They are made of the secret keys, which are in no database and no backup: who reads the one or
+    the other can sign nothing.
+    """
+    return [
+        hmac.new(key.encode(), b"backup_scheduler catalogue", hashlib.sha256).hexdigest()
+        for key in load_keys()
+    ]
 
 
 def key_path():

@@ -26,6 +26,7 @@ from . import test_deletion
 from . import test_demo
 from . import test_destination_changes
 from . import test_destination_kinds
+from . import test_destination_locations
 from . import test_destination_policies
 from . import test_destination_renewals
 from . import test_dispatcher
@@ -38,6 +39,7 @@ from . import test_execution
 from . import test_executor
 from . import test_flood
 from . import test_import
+from . import test_import_signed
 from . import test_incidents
 from . import test_incidents_late
 from . import test_inline

@@ -4,6 +4,7 @@ No test reaches a server or starts a process: both are put in at their one seam.
 """
 
 import datetime
+import itertools
 import os
 import tempfile
 import warnings
@@ -59,6 +60,7 @@ def discovering(**answer):
 
 
 class BackupCase(TransactionCase):
+    places = map(str, itertools.count())
     # Whether the tests are about what failures leave in the log.
     listens = False
 
@@ -96,7 +98,8 @@ class BackupCase(TransactionCase):
 
     @classmethod
     def _make_destination(cls, name, **values):
-        path = os.path.join(tempfile.gettempdir(), "backup_scheduler_tests")
+        # No two destinations may lie at one place.
+        path = os.path.join(tempfile.gettempdir(), "backup_scheduler_tests", next(cls.places))
         return cls.env["backup.destination"].create({"name": name, "path": path, **values})
 
     @classmethod

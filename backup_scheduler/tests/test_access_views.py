@@ -38,7 +38,9 @@ BUTTONS = {
     ("backup.destination", "form"): {
         "user": {"action_open_copies"},
         "operator": {"action_check"},
-        "manager": {"action_accept_folder", "action_import_archives"},
+        "manager": {
+            "action_accept_folder", "action_import_archives", "action_import_unsigned",
+        },
     },
     ("backup.instance", "form"): {
         "user": {"action_open_databases", "action_open_jobs", "action_open_runs"},

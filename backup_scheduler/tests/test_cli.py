@@ -124,7 +124,7 @@ class TestImportCommand(CommandCase):
         ]
         kind = type(self.env["backup.destination"])
         with patch.object(kind, "import_archives", side_effect=answers):
-            return self._command("import", destination="Vault")
+            return self._command("import", destination="Vault", accept_unsigned=False)
 
     def test_it_goes_on_until_all_were_looked_at(self):
         code, written = self._import((5, 0, 0, False), (2, 5, 0, True))

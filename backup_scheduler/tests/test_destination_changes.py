@@ -32,6 +32,7 @@ class TestChanges(BackupCase):
                 destination.write({"check_status": "ok", "folder_marker": "abc"})
                 destination.write(written)
                 self.assertEqual(destination.folder_marker, kept and "abc")
+                destination.unlink()
 
     def test_a_folder_with_archives_that_is_the_same_one_elsewhere_keeps_its_marker(self):
         with tempfile.TemporaryDirectory() as disk:

@@ -155,6 +155,11 @@ class TestSecretsOfAServer(BackupCase):
 
     NAS = {**SFTP, "sftp_password": "hush", "sftp_private_key": "key", "sftp_passphrase": "open"}
 
+    def setUp(self):
+        super().setUp()
+        # Of a key of no use, no object is made that could tell.
+        self.enterContext(patch.object(SFTPDestination, "locations", return_value=[]))
+
     def _make(self, values):
         # A key of no use would be refused when it is saved.
         with patch.object(SFTPDestination, "__init__", return_value=None):
@@ -200,10 +205,11 @@ class TestSecretsOfAServer(BackupCase):
                                  kept and made["kind"] == "s3")  # fmt: skip
                 told = str(destination.message_ids.mapped("body"))
                 self.assertEqual("forgotten" in told and stored in told, not kept)
+                destination.unlink()
 
     def test_another_kind_in_between_does_not_carry_a_secret_elsewhere(self):
         destination = self._make(S3)
-        destination.write({"kind": "local", "path": self.destination.path})
+        destination.write({"kind": "local", "path": f"{self.destination.path}-other"})
         destination.s3_endpoint_url = "https://evil.example"
         destination.kind = "s3"
         self.assertEqual(self._stored(destination), "")

@@ -168,6 +168,23 @@ class TestDownload(HttpCase, BackupCase):
                 self.copy.status = status
                 self._assert_refused(404)
 
+    def test_a_name_with_a_line_break_is_sent_as_one_line(self):
+        odd = f"Shop/sales/a\r\nX-Evil: 1\x1b;“.zip{'x' * 100}"
+        os.rename(self.file, os.path.join(os.path.dirname(self.file), os.path.basename(odd)))
+        self.copy.path = odd
+        self.archive.database_name = "a\nb"
+        for path_of in (LocalDestination.path_of, lambda *_arguments: None):
+            with patch.object(LocalDestination, "path_of", path_of):
+                answer = self._get()
+            self.assertEqual((answer.status_code, answer.content), (200, CONTENT))
+            self.assertNotIn("X-Evil", answer.headers)
+            self.assertRegex(answer.headers["Content-Disposition"], r"^attachment; filename")
+
+    def test_an_id_beyond_any_is_not_there(self):
+        with mute_logger(HTTP_LOGGER):
+            answer = self.url_open(f"/backup_scheduler/download/{2**63}")
+        self.assertEqual(answer.status_code, 404)
+
     def test_a_copy_that_never_was_is_not_there(self):
         with mute_logger(HTTP_LOGGER):
             answer = self.url_open(f"/backup_scheduler/download/{self.copy.id + 1000}")

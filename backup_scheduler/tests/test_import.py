@@ -33,7 +33,7 @@ CATALOGUE = {
 }
 
 
-class TestImport(BackupCase):
+class ImportCase(BackupCase):
     def setUp(self):
         super().setUp()
         folder = tempfile.TemporaryDirectory()
@@ -47,9 +47,9 @@ class TestImport(BackupCase):
         os.makedirs(os.path.dirname(final), exist_ok=True)
         with open(final, "wb") as file:
             file.write(b"x" * length)
-        catalogue = {**CATALOGUE, **changes}
+        content = {**CATALOGUE, **changes}
         with open(final + ".json", "w") as file:
-            json.dump({key: value for key, value in catalogue.items() if value != "-"}, file)
+            json.dump({key: value for key, value in content.items() if value != "-"}, file)
         return final
 
     def _lay_again(self, run, **changes):
@@ -66,12 +66,15 @@ class TestImport(BackupCase):
 
     @mute_logger(IMPORT)
     def _import(self):
-        found = self.place.import_archives()
+        """Import archives of a server that is lost, whose key nobody has any more."""
+        found = self.place.import_archives(accept_unsigned=True)
         return found["imported"], found["known"], found["unreadable"]
 
     def _imported(self):
         return self.Run.search([("catalogue_owner", "!=", False)])
 
+
+class TestImport(ImportCase):
     def test_names_of_several_lines_are_imported_as_one_line(self):
         self._lay(database="books\r\nX: y", instance="Paris\u202e\n", job="Every\nnight")
         self.assertEqual(self._import(), (1, 0, 0))
@@ -82,8 +85,9 @@ class TestImport(BackupCase):
 
     def test_a_fresh_server_knows_what_lies_there(self):
         self._lay()
-        found = self.place.import_archives()
-        self.assertEqual(found, {"imported": 1, "known": 0, "unreadable": 0, "complete": True})
+        found = self.place.import_archives(accept_unsigned=True)
+        wanted = {"imported": 1, "known": 0, "unreadable": 0, "unsigned": 0, "complete": True}
+        self.assertEqual(found, wanted)
         run = self._imported()
         self.assertRecordValues(
             run,
@@ -98,28 +102,28 @@ class TestImport(BackupCase):
         self.assertRecordValues(run.copy_ids, [{"status": "stored", "path": PATH}])
         self.assertEqual(run.instance_id.url, "https://paris.example.com")
         self.assertFalse(run.instance_id.has_master_password)
-        self.assertEqual(run.instance_id.database_ids.last_good_run_id, run)
+        self.assertFalse(run.instance_id.database_ids.last_good_run_id)
 
     def test_doing_it_twice_changes_nothing(self):
         self._lay()
-        self.place.import_archives()
-        found = self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
+        found = self.place.import_archives(accept_unsigned=True)
         self.assertEqual((found["imported"], found["known"]), (0, 1))
         self.assertEqual(len(self._imported()), 1)
 
     def test_the_copy_of_another_destination_joins_its_run(self):
         self._lay()
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         with tempfile.TemporaryDirectory() as folder:
             self.root = folder
             self._lay()
-            self._make_destination("Second", path=folder).import_archives()
+            self._make_destination("Second", path=folder).import_archives(accept_unsigned=True)
         self.assertEqual(len(self._imported()), 1)
         self.assertEqual(self._imported().stored_copies, 2)
 
     def test_it_is_still_ours_to_delete(self):
         self._lay()
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         run = self._imported()
         self.assertEqual(run._owner(), OWNER)
         run.delete_archives("books")
@@ -129,7 +133,7 @@ class TestImport(BackupCase):
     def test_an_encrypted_archive_keeps_what_is_known_of_its_bytes(self):
         path = PATH + ".age"
         self._lay(path, 1234, encryption="age", stored_size=1234.0, stored_sha256="cd" * 32)
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         copy = self._imported().copy_ids
         self.assertRecordValues(copy, [{"encryption": "age", "size": 1234, "sha256": "cd" * 32}])
         self.assertEqual(copy.run_id.size, 1000)
@@ -137,7 +141,7 @@ class TestImport(BackupCase):
     def test_an_archive_with_a_finding_is_no_good_one(self):
         finding = {"error_code": "inconsistent", "error": "Files are missing.", "hint": ""}
         self._lay(finding=finding, report={"level": 2})
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         self.assertRecordValues(
             self._imported(), [{"status": "verify_failed", "error_code": "inconsistent"}]
         )
@@ -145,7 +149,7 @@ class TestImport(BackupCase):
     def test_a_known_instance_takes_its_archives_back(self):
         paris = self._make_instance("Paris")
         self._lay()
-        self.place.import_archives()
+        self.place.import_archives(accept_unsigned=True)
         self.assertEqual(self._imported().instance_id, paris)
 
     def test_what_is_no_catalogue_of_ours_is_told_and_left(self):
@@ -159,7 +163,14 @@ class TestImport(BackupCase):
             {"finding": {"error_code": 5}}, {"finding": {"error_code": "x", "error": "a\0b"}},
             {"size": 10**400}, {"size": 1e30}, {"size": float("inf")}, {"size": float("nan")},
             {"report": {"users": 10**400}}, {"report": {"users": float("nan")}},
-            {"report": {"a\0": 1}}, {"report": {"users": ["\ud800"]}}, {"report": [3]},
+            {"report": {"a\0": 1}}, {"report": {"since": 5}}, {"report": {"since": "soon"}},
+            {"report": {"level": "3"}}, {"report": {"level": 9}}, {"report": {"notes": "x"}},
+            {"report": {"notes": [3]}}, {"report": {"manifest": []}}, {"report": {"users": "5"}},
+            {"report": {"users": [5]}}, {"report": {"users": True}}, {"report": {"database": 5}},
+            {"size": 1000.5}, {"size": "1000"}, {"size": True}, {"include_filestore": "false"},
+            {"include_filestore": 1}, {"instance": "a\nb"}, {"database": "a\nb"}, {"run": "a\rb"},
+            {"odoo_version": 19}, {"archive_format": {"zip": 1}}, {"trigger\0": 1},
+            {"report": {"users": ["\ud800"]}}, {"report": [3]},
             {"report": {"deep": deep}}, {"scheduled_at": "0001-01-01T00:00:00+10:00"},
             {"started_at": "9999-12-31T23:59:59-10:00"}, {"job": {"name": "x"}},
             {"url": "javascript:alert(1)"}, {"encryption": "age"}, {"encryption": "gpg"},
@@ -180,14 +191,17 @@ class TestImport(BackupCase):
     def test_a_path_that_no_table_takes_holds_up_no_other(self):
         self._lay("/".join(["x" * 200] * 8) + "/1.zip")
         self._lay(os.fsdecode(b"Paris/\xff/1.zip"))
+        self._lay("Paris/a\nb/1.zip")
+        self._lay("Paris/books/a\x1bb.zip")
         self._lay()
-        self.assertEqual(self._import(), (1, 0, 2))
+        self.assertEqual(self._import(), (1, 0, 4))
 
     def test_what_the_database_refuses_holds_up_no_other(self):
         """Whatever was not thought of."""
-        self._lay(report={"a\0b": 1})
+        self._lay(finding={"error_code": "x", "error": "a\0b"})
         self._lay("Paris/books/good.zip", run="lost/18")
-        with patch(f"{IMPORT}.require_plain"), mute_logger("odoo.sql_db"):
+        bounds = "odoo.addons.backup_scheduler.engine.catalogue.require_bounded"
+        with patch(bounds), mute_logger("odoo.sql_db"):
             self.assertEqual(self._import(), (1, 0, 1))
 
     def test_a_link_is_no_archive(self):
@@ -304,7 +318,7 @@ class TestImport(BackupCase):
         for number in range(3):
             self._lay(f"Paris/books/{number}.zip", run=f"lost/{number}")
         with patch(f"{IMPORT}.TIME_LIMIT", -1):
-            found = self.place.import_archives()
+            found = self.place.import_archives(accept_unsigned=True)
             self.assertEqual((found["imported"], found["complete"]), (1, False))
         self.assertEqual(self._import(), (2, 1, 0))
 
@@ -313,16 +327,21 @@ class TestImport(BackupCase):
     def test_a_destination_that_is_not_there_says_so(self):
         self.place.path = os.path.join(self.root, "missing")
         with self.assertRaisesRegex(UserError, "missing"):
-            self.place.import_archives()
+            self.place.import_archives(accept_unsigned=True)
 
     def test_only_managers_import(self):
         self._lay()
         with self.assertRaises(AccessError):
-            self.place.with_user(self._user("operator")).import_archives()
-        self.place.with_user(self._user("manager")).import_archives()
+            self.place.with_user(self._user("operator")).import_archives(True)
+        self.place.with_user(self._user("manager")).import_archives(True)
         self.assertTrue(self._imported())
 
     def test_the_button_tells_what_was_found(self):
         self._lay()
         answer = self.place.action_import_archives()
+        self.assertIn("0 imported", answer["params"]["message"])
+        self.assertIn("1 were left", answer["params"]["message"])
+        self.assertEqual(self.place.unsigned_archives, 1)
+        answer = self.place.action_import_unsigned()
         self.assertIn("1 imported", answer["params"]["message"])
+        self.assertEqual(self.place.unsigned_archives, 0)

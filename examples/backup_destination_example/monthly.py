@@ -20,6 +20,9 @@ class Monthly(Destination):
     def __init__(self, path, marker=""):
         self._folder = LocalDestination(path, marker)
 
+    def locations(self):
+        return self._folder.locations()
+
     def check(self):
         return self._folder.check()
 

@@ -94,6 +94,11 @@ class Destination(abc.ABC):
         they have to be stored, for the old ones may be worthless."""
         return {}
 
+    def locations(self):
+        """Return where its archives lie, as pairs (see :mod:`.locations`): two destinations at one
+        place would delete each other's archives. Connects to nothing. Empty: not compared."""
+        return []
+
     def check_space(self, needed):  # noqa: B027 - most kinds cannot tell
         """Raise :class:`~..errors.NoSpace` when ``needed`` bytes certainly do not fit."""
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import stat
 import threading
@@ -12,26 +11,17 @@ from ..errors import ArchiveMissing, DestinationFailed, NoSpace
 from ..kinds import Setting
 from ..messages import _
 from ..naming import CATALOGUE, described_by
-from ..spool import (
-    BLOCK,
-    FULL,
-    check_space,
-    create_locked,
-    free_space,
-    remove_abandoned,
-    write_all,
-)
+from ..spool import BLOCK, FULL, check_space, free_space, write_all
 from .base import Destination, Upload, another_folder
+from .local_folder import FOLDER, PART, Folder, opened_folder, read_catalogue
+from .locations import folder_locations
 
-PART = ".part"
 GIGABYTE = 10**9
 LINKING = threading.Lock()
 # Seconds that an abort waits for a write to end.
 ABORT_PATIENCE = 1
 # By this file in it, a folder is known again.
 MARKER = ".backup_scheduler"
-# Bytes. What is larger is no catalogue of ours: they are some 20 kB.
-CATALOGUE_LIMIT = 16 << 20
 # What link(2) answers where a hard link cannot be had: another device, a file system without links,
 # the kernel's protected_hardlinks.
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
@@ -83,6 +73,9 @@ class LocalDestination(Destination):
         self._marker = marker
         self._reserve = max(0, reserve) * GIGABYTE
 
+    def locations(self):
+        return folder_locations(self.path)
+
     def check(self):
         """See :class:`Destination`. Returns ``free`` (bytes) and ``marker`` (what the folder is
         known by, made where there was none)."""
@@ -120,7 +113,8 @@ class LocalDestination(Destination):
 
     def _found_marker(self):
         try:
-            with open(os.path.join(self.path, MARKER), encoding="ascii", errors="replace") as file:
+            name = os.path.join(self.path, MARKER)
+            with open(name, encoding="ascii", errors="replace", opener=itself) as file:
                 return file.read(100).strip()
         except (FileNotFoundError, NotADirectoryError):
             return ""
@@ -146,52 +140,60 @@ class LocalDestination(Destination):
 
     def begin(self, path, owner, token, spool=None):
         self._require_marker()
-        return LocalUpload(self._locate(path), owner, token, spool.path if spool else None)
+        spooled = spool.path if spool else None
+        return LocalUpload(self.path, self._locate(path), owner, token, spooled)
 
     def delete(self, path, owner, version=""):
         self._require_marker()
-        final = self._locate(path)
-        with failures_named(_("%(path)s cannot be deleted", path=path)):
-            remove_abandoned_parts(final)
-            if owned(final, owner):
-                remove(final)
-                remove(final + CATALOGUE)
+        path = self._locate(path)
+        name = os.path.basename(path)
+        with (
+            failures_named(_("%(path)s cannot be deleted", path=path)),
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            opened_folder(self.path, path) as folder,
+        ):
+            folder.remove_abandoned_parts(name)
+            if folder.owned(name, owner, self._final(path)):
+                folder.remove(name)
+                folder.remove(name + CATALOGUE)
 
     def path_of(self, path):
+        return self._examined(path)[0]
+
+    def _examined(self, path):
+        """Return the name of the archive's file, and what lstat(2) says of it."""
         self._require_marker()
-        final = self._locate(path)
+        path = self._locate(path)
+        final = self._final(path)
         if not os.path.isdir(self.path):
             raise DestinationFailed(_("The folder %(path)s is not there.", path=self.path))
-        with failures_named(_("%(path)s cannot be examined", path=final)):
-            mode = mode_of(final)
-            self._require_inside(final)
+        status = None
+        with (
+            failures_named(_("%(path)s cannot be examined", path=final)),
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            opened_folder(self.path, path) as folder,
+        ):
+            status = folder.status(os.path.basename(path))
+        mode = status.st_mode if status else 0
         if stat.S_ISLNK(mode):
             raise DestinationFailed(
                 _("%(path)s is a link to another file, and no archive of ours.", path=final)
             )
         if not stat.S_ISREG(mode):
             raise ArchiveMissing(_("%(path)s is not there any more.", path=final))
-        return final
-
-    def _require_inside(self, final):
-        """Raise where a link of the folder leads elsewhere, out of what the destination is."""
-        root, folder = os.path.realpath(self.path), os.path.realpath(os.path.dirname(final))
-        if os.path.commonpath([root, folder]) != root:
-            raise DestinationFailed(
-                _("%(path)s lies outside the destination's folder, by a link.", path=final)
-            )
+        return final, status
 
     def stat(self, path):
-        final = self.path_of(path)
-        with failures_named(_("%(path)s cannot be examined", path=final)):
-            return os.stat(final).st_size
+        return self._examined(path)[1].st_size
 
     def read(self, path):
         final = self.path_of(path)
+        path = self._locate(path)
         buffer = memoryview(bytearray(BLOCK))
         with (
             failures_named(_("%(path)s cannot be read", path=final)),
-            open(final, "rb", buffering=0, opener=itself) as file,
+            opened_folder(self.path, path) as folder,
+            folder.file(os.path.basename(path), "rb") as file,
         ):
             while length := file.readinto(buffer):
                 yield buffer[:length]
@@ -199,21 +201,30 @@ class LocalDestination(Destination):
     def catalogues(self, known=frozenset()):
         self._require_marker()
         with failures_named(_("The folder %(path)s cannot be read", path=self.path)):
-            for place, folders, names in os.walk(self.path, onerror=raise_it):
-                folders.sort()
-                for name in sorted(names):
-                    final = os.path.join(place, described_by(name))
-                    path = os.path.relpath(final, self.path).replace(os.sep, "/")
-                    if described_by(name) and path not in known and stat.S_ISREG(mode_of(final)):
-                        yield path, read_catalogue(final + CATALOGUE)
+            root = os.open(self.path, FOLDER)
+            try:
+                yield from self._described(root, known)
+            finally:
+                os.close(root)
+
+    def _described(self, root, known):
+        for place, folders, names, folder in os.fwalk(".", onerror=raise_it, dir_fd=root):
+            folders.sort()
+            for name in sorted(names):
+                archive = described_by(name)
+                path = os.path.normpath(os.path.join(place, archive)).replace(os.sep, "/")
+                if archive and path not in known and is_file(archive, folder):
+                    yield path, read_catalogue(name, folder)
 
     def _locate(self, path):
-        """Return the absolute path, which never lies outside the folder."""
-        root = os.path.realpath(self.path)
-        final = os.path.normpath(os.path.join(root, path))
-        if os.path.commonpath([root, final]) != root or final == root:
+        """Return the path below the folder, by its text; links are looked at when it is opened."""
+        plain = os.path.normpath(path)
+        if os.path.isabs(plain) or plain.split(os.sep)[0] in ("", ".", ".."):
             raise DestinationFailed(_("%(path)r leads out of the destination's folder.", path=path))
-        return final
+        return plain
+
+    def _final(self, path):
+        return os.path.join(os.path.realpath(self.path), path)
 
 
 class LocalUpload(Upload):
@@ -224,33 +235,47 @@ class LocalUpload(Upload):
     its own, locked so that a sweep leaves it alone.
     """
 
-    def __init__(self, final, owner, token, spool_path):
-        self.final = final
+    def __init__(self, root, path, owner, token, spool_path):
+        self.final = os.path.join(os.path.realpath(root), path)
+        self._root = root
+        self._path = path
+        self._name = os.path.basename(path)
         self._owner = owner
-        self._part = f"{final}.{token}{PART}"
+        self._part = f"{self._name}.{token}{PART}"
         self._file = None
         self._writing = threading.Lock()
         self._aborted = False
-        with failures_named(_("%(part)s cannot be created", part=self._part)):
-            os.makedirs(os.path.dirname(final), mode=0o700, exist_ok=True)
-            remove_abandoned_parts(final)
-            owned(final, owner)
-            if not self._linked_to(spool_path):
-                self._file = create_locked(self._part)
+        with (
+            failures_named(_("%(part)s cannot be created", part=self._shown)),
+            self._folder(make=True) as folder,
+        ):
+            folder.remove_abandoned_parts(self._name)
+            folder.owned(self._name, owner, self.final)
+            if not self._linked_to(spool_path, folder):
+                self._file = folder.create_locked(self._part)
 
-    def _linked_to(self, spool_path):
+    def _folder(self, make=False):
+        if make:
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
+        return opened_folder(self._root, self._path, make)
+
+    @property
+    def _shown(self):
+        return os.path.join(os.path.dirname(self.final), self._part)
+
+    def _linked_to(self, spool_path, folder):
         # Several uploads of one spool begin at the same time.
         with LINKING:
-            return self._link_first(spool_path)
+            return self._link_first(spool_path, folder)
 
-    def _link_first(self, spool_path):
+    def _link_first(self, spool_path, folder):
         if spool_path is None:
             return False
         if os.stat(spool_path).st_nlink > 1:
             # Another destination has its bytes already: two copies are two sets of bytes.
             return False
         try:
-            os.link(spool_path, self._part)
+            folder.link(spool_path, self._part)
         except OSError as error:
             if error.errno in NO_LINK:
                 return False
@@ -258,39 +283,41 @@ class LocalUpload(Upload):
         return True
 
     def write(self, block):
-        with self._writing, failures_named(_("%(part)s cannot be written", part=self._part)):
+        with self._writing, failures_named(_("%(part)s cannot be written", part=self._shown)):
             if self._aborted:
-                raise DestinationFailed(_("The upload of %(part)s was ended.", part=self._part))
+                raise DestinationFailed(_("The upload of %(part)s was ended.", part=self._shown))
             if self._file is not None:
                 write_all(self._file, block)
 
     def flush(self):
-        with failures_named(_("%(part)s cannot be written", part=self._part)):
-            sync(self._part)
+        what = _("%(part)s cannot be written", part=self._shown)
+        with failures_named(what), self._folder() as folder:
+            folder.sync(self._part)
 
     def commit(self, catalogue):
         """The catalogue goes first: the archive's own name is the last thing to appear, and what
         has that name can always be told to be ours."""
-        with failures_named(_("%(path)s cannot be written", path=self.final)):
-            owned(self.final, self._owner)
+        what = _("%(path)s cannot be written", path=self.final)
+        with failures_named(what), self._folder() as folder:
+            folder.owned(self._name, self._owner, self.final)
             try:
-                self._write_catalogue(catalogue)
-                os.replace(self._part, self.final)
-                sync(os.path.dirname(self.final))
+                self._write_catalogue(catalogue, folder)
+                folder.rename(self._part, self._name)
+                folder.sync()
             except OSError:
-                remove(self.final)
-                remove(self.final + CATALOGUE)
+                folder.remove(self._name)
+                folder.remove(self._name + CATALOGUE)
                 raise
 
-    def _write_catalogue(self, catalogue):
+    def _write_catalogue(self, catalogue, folder):
         part = f"{self._part}{CATALOGUE}"
         try:
-            with open(part, "xb", opener=private) as file:
-                file.write(catalogue)
-            sync(part)
-            os.replace(part, self.final + CATALOGUE)
+            with folder.file(part, "xb") as file:
+                write_all(file.fileno(), catalogue)
+            folder.sync(part)
+            folder.rename(part, self._name + CATALOGUE)
         finally:
-            remove(part)
+            folder.remove(part)
 
     def abort(self):
         # Not under a write that hangs: its descriptor would be somebody else's next.
@@ -300,53 +327,18 @@ class LocalUpload(Upload):
                 self._file = None
             self._aborted = True
             self._writing.release()
-        with failures_named(_("%(part)s cannot be removed", part=self._part)):
-            remove(self._part)
+        with (
+            failures_named(_("%(part)s cannot be removed", part=self._shown)),
+            contextlib.suppress(FileNotFoundError),
+            self._folder() as folder,
+        ):
+            folder.remove(self._part)
 
 
-def owned(final, owner):
-    """Return whether something stands at ``final`` and is the archive of ``owner``.
-
-    Raises :class:`DestinationFailed` when it is anybody else's: what we did not write is not ours
-    to replace or delete.
-    """
-    try:
-        with open(final + CATALOGUE, "rb") as file:
-            ours = json.load(file).get("run") == owner
-    except FileNotFoundError:
-        if not os.path.lexists(final):
-            return False
-        ours = False
-    except (ValueError, AttributeError):
-        ours = False
-    if not ours:
-        raise DestinationFailed(
-            _("%(path)s exists and was not written by this run.", path=final),
-            hint=_("Let no other backup server write to the same folder under the same names."),
-        )
-    return True
-
-
-def read_catalogue(path):
-    """Return the catalogue at ``path`` as a dict, or None where it is nothing of the kind."""
-    try:
-        found = os.lstat(path)
-        # Only of a file: others lead elsewhere, or never end.
-        if not stat.S_ISREG(found.st_mode) or found.st_size > CATALOGUE_LIMIT:
-            return None
-        with open(path, "rb", opener=itself) as file:
-            catalogue = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return catalogue if isinstance(catalogue, dict) else None
-
-
-def mode_of(path):
-    """Return the mode of what stands at ``path`` itself, no link followed; 0 where nothing does."""
-    try:
-        return os.lstat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
+def is_file(name, folder):
+    """Return whether a file of that name stands in a folder, no link followed."""
+    status = Folder(folder).status(name)
+    return bool(status) and stat.S_ISREG(status.st_mode)
 
 
 def itself(path, flags):
@@ -368,20 +360,6 @@ def put_first(made, path):
 
 def raise_it(error):
     raise error
-
-
-def remove_abandoned_parts(final):
-    """Remove what killed attempts at this very archive have left."""
-    folder, name = os.path.split(final)
-    with contextlib.suppress(FileNotFoundError):
-        for entry in os.listdir(folder):
-            if entry.startswith(name + ".") and entry.endswith((PART, PART + CATALOGUE)):
-                remove_abandoned(os.path.join(folder, entry))
-
-
-def private(path, flags):
-    """Open for the owner only: an archive holds all that a company has."""
-    return os.open(path, flags, 0o600)
 
 
 def remove(path):

@@ -3,18 +3,20 @@
 import os
 import uuid
 
+from ..catalogue import LIMIT as CATALOGUE_LIMIT
+from ..catalogue import parsed
 from ..errors import ArchiveMissing, BackupError, DestinationFailed, NoSpace
 from ..kinds import Setting
 from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination
-from .rclone_config import check_config
+from .locations import parts_of
+from .rclone_check import require_path
+from .rclone_config import check_config, storage_of
 from .rclone_remote import Remote
 from .rclone_upload import (
-    CATALOGUE_LIMIT,
     RcloneUpload,
-    read_catalogue,
     remove_unfinished,
     require_own,
 )
@@ -67,6 +69,7 @@ class RcloneDestination(Destination):
 
     def __init__(self, config, remote, path=""):
         check_config(config or "", remote or "")
+        require_path(path or "")
         self._config = config
         self._remote = Remote(config, remote, path or "")
 
@@ -79,6 +82,10 @@ class RcloneDestination(Destination):
         """
         config = self._remote.rclone.config
         return {} if config == self._config else {"config": config}
+
+    def locations(self):
+        storage, path = storage_of(self._config, self._remote.name)
+        return [(("rclone", *storage), (*parts_of(path), *parts_of(self._remote.root)))]
 
     # --- checking -------------------------------------------------------------------------------
 
@@ -245,7 +252,7 @@ class RcloneDestination(Destination):
             file.write("".join(f"{name}\n" for name in wanted))
         self._remote.fetch(listed, folder)
         contents = [(path, take(os.path.join(folder, path + CATALOGUE))) for path in paths]
-        return [(path, read_catalogue(content)) for path, content in contents]
+        return [(path, parsed(content)) for path, content in contents]
 
 
 NO_STREAM = _(

@@ -7,9 +7,9 @@ for its owner only, goes when the work is done, and when its process was killed 
 piece of work on this machine: its lock is free then, which is how :func:`sweep` knows.
 """
 
-import configparser
 import contextlib
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -17,24 +17,24 @@ import tempfile
 
 from ..errors import DestinationFailed
 from ..messages import _
+from .rclone_check import sections_of
+from .rclone_ini import parse, written
 
 PREFIX = "backup_scheduler-rclone-"
 # Memory, on Linux: what is written here is on no disk.
 MEMORY = "/dev/shm"  # noqa: S108 - the folders made there are private, under names nobody can guess
-# What rclone takes for the name of a remote, and what is no part of a path or of its parameters.
-REMOTE = re.compile(r"[\w.+@](?:[\w.+@ -]*[\w.+@-])?")
 ENCRYPTED = "RCLONE_ENCRYPT_V"
-# Options by which a configuration runs programs on this machine, or changes what rclone is told
-# here. They may also stand in the parameters of another remote, or be put together by references.
-FORBIDDEN = re.compile(
-    r"(?:^|[\s,:;'\"])(bearer[_-]token[_-]command|ssh|(?:global|override)\.[\w-]+)\s*[=:]|%\([^)]*\)s",
-    re.IGNORECASE | re.MULTILINE,
-)
 # Options whose values may be quoted: they say where things are, and of what kind.
 HARMLESS = re.compile(
     r"type|vendor|provider|host|port|user|username|(?:auth_|token_)?url|endpoint|region|remote|"
     r"upstreams|.*(?:_id|_type|_size|_name|_dir|directory|folder|bucket|encoding|location|class|tls)"
 )
+# Options that say whose storage it is, and which one: others say how it is used.
+STORAGE = frozenset((
+    "type", "host", "port", "url", "endpoint", "account", "user", "username", "access_key_id",
+    "drive_id", "root_folder_id", "team_drive", "share_name", "library", "domain", "tenant",
+    "root_prefix", "device", "mountpoint", "remote", "upstreams", "token",
+))  # fmt: skip
 # Shorter values stand in many words, and so do these.
 SECRET_LENGTH = 4
 NO_SECRET = re.compile(r"true|false|\d{1,5}|\d+[kKmMgG]i?")
@@ -51,58 +51,63 @@ def check_config(config, remote):
             _("The rclone configuration is encrypted."),
             hint=_("Enter what `rclone config show` prints. It is kept encrypted here as well."),
         )
-    sections = parse(config).sections()
-    if not remote or not REMOTE.fullmatch(remote) or remote not in sections:
-        known = [name for name in sections if REMOTE.fullmatch(name)] or _("none")
-        raise DestinationFailed(
-            _(
-                "The rclone configuration has no remote %(remote)r. It has: %(known)s.",
-                remote=remote,
-                known=known,
-            ),
-            hint=_("Choose one of these, or add its section to the configuration."),
-        )
-    if found := FORBIDDEN.search(config):
-        raise DestinationFailed(
-            _(
-                "The rclone configuration has %(found)s, which is not allowed here: it can run "
-                "programs on this server.",
-                found=found[1] or _("references to other options"),
-            ),
-            hint=_("Take it out. Remotes that cannot do without it cannot be used."),
-        )
+    sections_of(config, remote)
 
 
-def parse(config):
-    """Return the sections of an rclone.conf; raise :class:`DestinationFailed`, quoting nothing."""
-    parser = configparser.RawConfigParser(
-        strict=False, allow_no_value=True, default_section="", empty_lines_in_values=False
-    )
+def lent(config, remote):
+    """Return the text that rclone is given: of ``remote``, and of those that it is made of."""
+    return written(sections_of(config, remote))
+
+
+def taken_back(config, remote, text):
+    """Return ``config`` with what rclone has changed in the text that it was given.
+
+    It writes it in a form of its own; where nothing else is different, ``config`` is as it was.
+    """
+    mine, theirs = sections_of(config, remote), sections_of(text, remote)
+    if mine == theirs:
+        return config
+    merged = parse(config)
+    for name, options in theirs.items():
+        merged[name].update(options)
+    return written(merged)
+
+
+def storage_of(config, remote):
+    """Return what names the storage of a remote, as a tuple, and the folder of it that it begins
+    with. An alias is the storage that it stands for."""
+    sections, path = sections_of(config, remote), ""
+    seen = set()
+    while sections[remote]["type"] == "alias" and remote not in seen:
+        seen.add(remote)
+        remote, _colon, folder = sections[remote]["remote"].partition(":")
+        path = f"{folder}/{path}"
+    named = {remote: sections[remote]} if "token" in sections[remote] else sections
+    return tuple(
+        (option, account_of(value) if option == "token" else value)
+        for name in sorted(named)
+        if name not in seen
+        for option, value in sorted(named[name].items())
+        if option in STORAGE
+    ), path
+
+
+def account_of(token):
+    """Return of a token what stays when the access is renewed."""
     try:
-        parser.read_string(config)
-    except configparser.Error:
-        raise DestinationFailed(
-            _("The rclone configuration cannot be read."),
-            hint=_("Enter what `rclone config show` prints."),
-        ) from None
-    return parser
+        return json.loads(token)["refresh_token"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return token
 
 
 def secrets_in(config):
     """Return the values in ``config`` that no message may repeat, longest first."""
-    parser = parse(config)
     found = set(USERINFO.findall(config)) | set(JSON_TEXT.findall(config))
-    for section in parser.sections():
-        for option, value in parser.items(section):
+    for options in parse(config).values():
+        for option, value in options.items():
             if value and not HARMLESS.fullmatch(option) and not NO_SECRET.fullmatch(value):
                 found.add(value)
     return sorted((text for text in found if len(text) >= SECRET_LENGTH), key=len, reverse=True)
-
-
-def same(config, other):
-    """Return whether two configurations say the same: rclone writes them in a form of its own."""
-    one, two = parse(config), parse(other)
-    return {name: dict(one[name]) for name in one} == {name: dict(two[name]) for name in two}
 
 
 @contextlib.contextmanager

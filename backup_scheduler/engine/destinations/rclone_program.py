@@ -1,7 +1,7 @@
 """The program rclone, run for one remote: never asking, never waiting without a bound.
 
 * Its configuration reaches it as a private file (see :mod:`.rclone_config`), nothing of it by its
-  arguments; what RCLONE_* variables say in Odoo's own environment does not reach it.
+  arguments. It sees neither Odoo's own environment nor the files in its home folder.
 * It ends when the process that started it is killed: what nobody waits for must not be published.
 * What is streamed into it comes by a pair of sockets. It is given the writing end as well, which it
   does not know of: so the end of its input is what :meth:`Child.finish` says, and never the death
@@ -16,6 +16,7 @@ import os
 import shutil
 import threading
 
+from ..child_environment import clean_environment
 from ..errors import DestinationFailed, LibraryMissing
 from ..messages import _
 from . import rclone_config
@@ -51,22 +52,20 @@ SIZES = {
     "RCLONE_DROPBOX_CHUNK_SIZE": "16Mi",
     "RCLONE_AZUREBLOB_UPLOAD_CONCURRENCY": "8",
 }
-# Variables of Odoo's environment that are not meant for this. With the last one S3 fails in rclone
-# ("unsupported transport"); SSL_CERT_FILE does what it is for.
-FOREIGN = ("RCLONE_", "AWS_CA_BUNDLE")
 # The shell goes on only while its parent is the one that it was started by: who dies before the
 # signal is asked for sends none.
 GUARD = ("setpriv", "--pdeathsig", "TERM", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 
 
 class Rclone:
-    """The program with one configuration.
+    """The program with the remote ``name`` of one configuration.
 
     ``config`` is what the configuration is by now: rclone may have changed it.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, name):
         self.config = config
+        self._name = name
         self._lock = threading.RLock()
         self._users = 0
         self._folder = None
@@ -97,7 +96,7 @@ class Rclone:
         self._folder = self._stack.enter_context(rclone_config.private_folder(parent))
         try:
             with open(self._file, "x", encoding="utf-8", opener=private) as file:
-                file.write(self.config)
+                file.write(rclone_config.lent(self.config, self._name))
         except OSError as error:
             self._stack.close()
             raise DestinationFailed(
@@ -117,9 +116,8 @@ class Rclone:
         # It replaces the file by two renames; one that was killed in between leaves none.
         with contextlib.suppress(FileNotFoundError, UnicodeDecodeError, DestinationFailed):
             with open(self._file, encoding="utf-8") as file:
-                written = file.read()
-            if written != self.config and not rclone_config.same(written, self.config):
-                self.config = written
+                text = file.read()
+            self.config = rclone_config.taken_back(self.config, self._name, text)
 
     def run(self, what, *arguments, limit=None, missing=None, leash=None):
         """Run a command to its end; return what it printed, as bytes.
@@ -147,12 +145,9 @@ class Rclone:
         return [program("setpriv", "util-linux"), *GUARD[1:], str(os.getpid()), *command]
 
     def environment(self):
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        if "chunk_size" not in self.config:
-            ours.update(SIZES)
+        sizes = {} if "chunk_size" in self.config else SIZES
         # Files are written under the name that they are asked for, and renamed by us.
-        ours["RCLONE_INPLACE"] = "true"
-        return ours
+        return clean_environment(self._folder, RCLONE_INPLACE="true", **sizes)
 
     def secrets(self):
         """Return what no message may repeat, with what is new by now."""

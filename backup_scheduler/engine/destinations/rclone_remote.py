@@ -46,7 +46,7 @@ class Remote:
     """The folder ``root`` of the remote ``name`` of a configuration."""
 
     def __init__(self, config, name, root):
-        self.rclone = Rclone(config)
+        self.rclone = Rclone(config, name)
         self.name = name
         self.root = root.strip().rstrip("/") or ("/" if root.strip() else "")
         self._features = None

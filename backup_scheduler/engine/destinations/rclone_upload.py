@@ -17,11 +17,12 @@ parts of its owner, of any age, and no part of others, who may be at work.
 
 import contextlib
 import hashlib
-import json
 import os
 import tempfile
 import threading
 
+from ..catalogue import LIMIT as CATALOGUE_LIMIT
+from ..catalogue import parsed
 from ..errors import BackupError, DestinationFailed
 from ..messages import _
 from ..naming import CATALOGUE
@@ -31,8 +32,6 @@ from .rclone_config import private_folder
 from .rclone_remote import PUBLISH_LIMIT, checksum_of
 
 PART = ".part"
-# Bytes. What is larger is no catalogue of ours: they are some 20 kB.
-CATALOGUE_LIMIT = 16 << 20
 # Seconds for each step of tidying up: a run that was cancelled has half a minute for all.
 ABORT_LIMIT = 8
 # A server may come to a part's end after we have removed it: look again.
@@ -235,19 +234,10 @@ def require_own(remote, path, owner, found):
     size = found.get(described, -1)
     catalogue = None
     if 0 <= size <= CATALOGUE_LIMIT:
-        catalogue = read_catalogue(remote.small(described, size))
+        catalogue = parsed(remote.small(described, size))
     if not catalogue or catalogue.get("run") != owner:
         raise DestinationFailed(
             _("%(path)s exists and was not written by this run.", path=remote.at(path)),
             hint=_("Let no other backup server write to the same folder under the same names."),
         )
     return True
-
-
-def read_catalogue(content):
-    """Return a catalogue as a dict, or None where it is nothing of the kind."""
-    try:
-        catalogue = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return catalogue if isinstance(catalogue, dict) else None

@@ -12,6 +12,7 @@ from ..messages import _, joined
 from ..naming import ARCHIVE, CATALOGUE, described_by
 from ..spool import BLOCK
 from .base import Destination
+from .locations import parts_of
 from .s3_bucket import Bucket, check_address
 from .s3_errors import Denied, NotKnown, failures_named
 from .s3_objects import (
@@ -30,6 +31,7 @@ from .s3_objects import (
 )
 from .s3_upload import S3Upload
 
+AWS = "amazonaws.com"
 KMS = "aws:kms"
 ENCRYPTIONS = ("", "AES256", KMS)
 LOCKS = ("", "GOVERNANCE", "COMPLIANCE")
@@ -142,6 +144,14 @@ class S3Destination(Destination):
     @property
     def host(self):
         return urllib.parse.urlsplit(self._reach["endpoint_url"]).hostname or ""
+
+    def locations(self):
+        address = urllib.parse.urlsplit(self._reach["endpoint_url"])
+        host = address.hostname or AWS
+        # Each region has an address of its own, and buckets are the same at all of them.
+        port = address.port or (80 if address.scheme == "http" else 443)
+        server = AWS if host.endswith(AWS) else f"{host}:{port}"
+        return [(("s3", server), (self._reach["name"], *parts_of(self._prefix)))]
 
     def connect(self, connections=1, hasty=False):
         """Return the :class:`Bucket`, of which nothing is open yet; whoever has it closes it.

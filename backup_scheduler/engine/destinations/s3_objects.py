@@ -2,15 +2,14 @@
 
 import contextlib
 import datetime
-import json
 
+from ..catalogue import LIMIT as CATALOGUE_LIMIT
+from ..catalogue import parsed
 from ..errors import ArchiveMissing, DestinationFailed, Immutable
 from ..messages import _
 from ..naming import CATALOGUE
 from .s3_errors import Denied, UploadGone
 
-# Bytes. What is larger is no catalogue of ours: they are some 20 kB.
-CATALOGUE_LIMIT = 16 << 20
 # The archive's own note of whose it is: it stays with each version of it.
 OWNER, TOKEN = "run", "attempt"
 # Of the same key; more of them is not what we made.
@@ -21,17 +20,6 @@ class NotOurs(DestinationFailed):
     """Somebody else wrote what stands there."""
 
     hint = _("Let no other backup server write to the same bucket under the same names.")
-
-
-def parsed(content):
-    """Return a catalogue as a dict, or None where it is nothing of the kind."""
-    if len(content) > CATALOGUE_LIMIT:
-        return None
-    try:
-        catalogue = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return catalogue if isinstance(catalogue, dict) else None
 
 
 def now():

@@ -10,6 +10,7 @@ from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination, another_folder
+from .locations import parts_of
 from .sftp_place import CATALOGUE_LIMIT, MARKER, Place, parsed
 from .sftp_protocol import END, FSYNC, NO_SUCH_FILE, Refused
 from .sftp_session import Account
@@ -104,6 +105,13 @@ class SFTPDestination(Destination):
         )  # fmt: skip
         self.path = posixpath.normpath((path or ".").removeprefix("~/"))
         self._marker = marker
+
+    def locations(self):
+        account = self._account
+        # Below a home, which is another one for each user.
+        home = "" if self.path.startswith("/") else account.user
+        server = ("sftp", account.host.lower(), account.port, home)
+        return [(server, parts_of(self.path))]
 
     def check(self):
         """See :class:`Destination`. Returns ``free`` (bytes, or None), ``marker``, ``rights``

@@ -1,10 +1,11 @@
 """The folder of an SFTP server, connected to: what stands there, whose it is, what has to go."""
 
 import contextlib
-import json
 import posixpath
 import re
 
+from ..catalogue import LIMIT as CATALOGUE_LIMIT
+from ..catalogue import parsed
 from ..errors import DestinationDenied, DestinationFailed, NoSpace
 from ..messages import _
 from ..naming import CATALOGUE
@@ -27,8 +28,6 @@ PART = ".part"
 PARTS = rf"{re.escape(PART)}({re.escape(CATALOGUE)})?"
 # By this file in it, a folder is known again.
 MARKER = ".backup_scheduler"
-# Bytes. What is larger is no catalogue of ours: they are some 20 kB.
-CATALOGUE_LIMIT = 16 << 20
 MARKER_LIMIT = 100
 # What servers answer that know the reason; OpenSSH has no word for it and says FAILURE.
 FULL = (NO_SPACE, QUOTA_EXCEEDED)
@@ -261,12 +260,3 @@ class Place:
             raise
         part = re.compile(rf"{re.escape(name)}\.[^.]+{PARTS}")
         return [posixpath.join(folder, found) for found in names if part.fullmatch(found)]
-
-
-def parsed(content):
-    """Return a catalogue as a dict, or None where it is nothing of the kind."""
-    try:
-        catalogue = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return catalogue if isinstance(catalogue, dict) else None

@@ -3,7 +3,7 @@ import datetime
 from odoo import api, fields, models
 
 from ...engine.spool import human_size
-from ..run.backup_run import GOOD
+from ..run.backup_run import GOOD, KNOWN_HERE
 
 WEEK = datetime.timedelta(days=7)
 # Incidents that the mail lists; the rest is counted.
@@ -102,7 +102,7 @@ class BackupAlertDigest(models.Model):
             ("finished_at", ">=", fields.Datetime.now() - WEEK),
         ]
         ended = runs._read_group(
-            [*domain, ("status", "in", GOOD)], ["instance_id"], ["__count", "size:sum"]
+            [*domain, ("status", "in", GOOD), KNOWN_HERE], ["instance_id"], ["__count", "size:sum"]
         )
         failed = runs._read_group(
             [*domain, ("status", "in", ("failed", "verify_failed"))], ["instance_id"], ["__count"]

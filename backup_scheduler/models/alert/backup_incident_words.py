@@ -1,6 +1,6 @@
 from odoo import models
 
-from ..run.backup_run import GOOD
+from ..run.backup_run import GOOD, KNOWN_HERE
 
 
 class BackupIncidentWords(models.Model):
@@ -87,6 +87,7 @@ class BackupIncidentWords(models.Model):
             ("database_name", "=", self.database_name or ""),
             ("status", "in", GOOD),
             ("stored_copies", ">", 0),
+            KNOWN_HERE,
         ]
         return self.env["backup.run"].search(domain, order="finished_at desc", limit=1)
 

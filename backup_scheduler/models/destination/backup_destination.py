@@ -1,4 +1,5 @@
 import contextlib
+import itertools
 import os
 
 from odoo import api, fields, models, tools
@@ -13,6 +14,10 @@ from ...engine_call import failure_in
 from ..backup_message import MessageText, all_translated, reason_of
 
 _lt = LazyTranslate(__name__)
+SHARED = messages._(
+    "Another destination lies at the same place, inside it, or above it. Each can import the "
+    "archives of the other: archive or delete one of them, and use the other."
+)
 
 # Seconds that a person waits before a form, and that slow storage takes for a small file.
 CHECK_TIME_LIMIT = 180
@@ -87,8 +92,14 @@ class BackupDestination(models.Model):
 
     @api.model
     def _default_path(self):
+        """Return a folder below Odoo's data that no other destination has."""
         root = os.path.join(tools.config["data_dir"], "backup_scheduler", "archives")
-        return os.path.join(root, self.env.cr.dbname)
+        path = os.path.join(root, self.env.cr.dbname)
+        folders = self.sudo().with_context(active_test=False).search([("kind", "=", "local")])
+        taken = set(folders.mapped("path"))
+        # No database has such a name, whose own folder it would be.
+        names = itertools.chain([path], (f"{path}~{number}" for number in itertools.count(2)))
+        return next(name for name in names if name not in taken)
 
     def _compute_copy_totals(self):
         totals = {
@@ -186,6 +197,9 @@ class BackupDestination(models.Model):
 
     def _own_warnings(self):
         """Return what only this server can know of the place."""
+        return [*([SHARED] if self._overlapping() else []), *self._warnings_of_disk()]
+
+    def _warnings_of_disk(self):
         if self.kind != "local":
             return []
         with contextlib.suppress(OSError):

@@ -200,6 +200,7 @@ class BackupDatabaseProtection(models.Model):
                      WHERE run.instance_id = database.instance_id
                        AND run.database_name = database.name
                        AND run.status IN %(good)s AND run.stored_copies > 0
+                       AND run.unverified_import IS NULL
                        AND run.finished_at <= %(latest)s
                      ORDER BY run.finished_at DESC
                      LIMIT 1

@@ -4,7 +4,7 @@ import logging
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from ...engine.naming import safe_name
+from ...engine.naming import NAME_LIMIT, UNSAFE, safe_name
 from ...engine.reading import moment_of
 from .. import arguments
 from ..backup_message import MessageText
@@ -198,6 +198,15 @@ class BackupCopy(models.Model):
         )
         copies.run_id._plan_tasks()
 
+    def _of_strangers(self):
+        """Return the copies that were imported from where another company's destination lies: what
+        they name may be an archive of that company."""
+        imported = self.filtered(lambda copy: copy.path and copy.run_id.catalogue_owner)
+        strange = imported.destination_id.filtered(
+            lambda destination: destination._is_shared_with_strangers()
+        )
+        return imported.filtered(lambda copy: copy.destination_id in strange)
+
     def _withdraw_deletion(self, by_anybody=False):
         """Keep after all what the retention has put on the list.
 
@@ -226,7 +235,8 @@ class BackupCopy(models.Model):
 
     def _download_name(self):
         """Return a file name that says what it is: ``shop_2026-11-20T02-00-00Z.zip.age``."""
-        return f"{safe_name(self.run_id.database_name)}_{self.path.rpartition('/')[2]}"
+        name = UNSAFE.sub("_", self.path.rpartition("/")[2])
+        return f"{safe_name(self.run_id.database_name)}_{name[-NAME_LIMIT:]}"
 
     def _log_request(self, address, start, size):
         """Write down one request of a download, which may be one of many for parts of it."""

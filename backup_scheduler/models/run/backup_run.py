@@ -26,6 +26,9 @@ GOOD = ("success", "verified")
 ACTIVE = ("queued", "running")
 # Those whose archive was stored.
 ARCHIVED = (*GOOD, "verify_failed")
+# What else is needed to count as the last good archive of a database: to have been made, or
+# verified, here.
+KNOWN_HERE = ("unverified_import", "=", False)
 # What of its tasks is seen on a run.
 SEEN_ON_RUN = tuple(
     f"task_ids.{name}"
@@ -145,6 +148,15 @@ class BackupRun(models.Model):
         copy=False,
         index="btree_not_null",
         help="Of an imported archive: the run that made it, as the JSON beside the archive says.",
+    )
+
+    unverified_import = fields.Selection(
+        [("signed", "Imported"), ("unsigned", "Imported without a Signature")],
+        readonly=True,
+        copy=False,
+        help="An imported archive that was not verified here yet: it does not count as the last "
+        "good backup. Without a signature of this installation, somebody else may have put it "
+        "there.",
     )
 
     # The policy under which the run was planned.

@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 
 from ...engine_call import failure_of
 from .. import arguments
-from .backup_run import GOOD
+from .backup_run import GOOD, KNOWN_HERE
 
 
 class BackupRunArchive(models.Model):
@@ -29,6 +29,7 @@ class BackupRunArchive(models.Model):
             "sha256": self.sha256,
             "expected_size": self.size,
             "catalogue": self._full_catalogue(),
+            "signature": self._signature_order(),
         }
 
     def _copies_due(self):
@@ -98,6 +99,14 @@ class BackupRunArchive(models.Model):
             raise UserError(self.env._("%(run)s is pinned: unpin it first.", run=self.display_name))
         if not self.copy_ids.filtered("path"):
             raise UserError(self.env._("%(run)s has no stored archive.", run=self.display_name))
+        if self.copy_ids._of_strangers():
+            raise UserError(
+                self.env._(
+                    "%(run)s was imported from a destination that lies at the place of another one "
+                    "with archives of others: it is not deleted from here.",
+                    run=self.display_name,
+                )
+            )
 
     def _databases_left_bare(self):
         """Return the names of the databases that would have no good archive without these."""
@@ -110,6 +119,7 @@ class BackupRunArchive(models.Model):
                 ("database_name", "=", run.database_name),
                 ("status", "in", GOOD),
                 ("stored_copies", ">", 0),
+                KNOWN_HERE,
                 ("copy_ids", "any", staying),
             ]
             if not self.search_count(others, limit=1):
@@ -134,6 +144,7 @@ class BackupRunArchive(models.Model):
         else:
             # Its job was deleted meanwhile, and with it the policy.
             self.copy_ids._withdraw_deletion()
+        self.copy_ids._of_strangers()._withdraw_deletion(by_anybody=True)
         now = self._clock()
         copies = self.copy_ids.filtered(
             lambda copy: copy._is_to_be_deleted() and copy._deletion_moment() <= now

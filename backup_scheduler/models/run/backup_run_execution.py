@@ -2,6 +2,7 @@ from odoo import api, fields, models
 
 from ...engine.errors import InternalError
 from ...engine.naming import archive_path
+from ..backup_secret_mixin import signing_keys
 
 GB = 10**9
 # An archive is cut off at so many times the largest of the last few, and these GB more: see the
@@ -136,6 +137,7 @@ class BackupRunExecution(models.Model):
                 lambda copy: copy.status == "uploading"
             )._engine_orders(),
             "catalogue": self._catalogue(),
+            "signature": self._signature_order(),
         }
 
     def _expected_size(self):
@@ -170,6 +172,14 @@ class BackupRunExecution(models.Model):
             return self.catalogue_owner
         database_uuid = self.env["ir.config_parameter"].sudo().get_param("database.uuid")
         return f"{database_uuid}/{self.id}"
+
+    def _signature_order(self):
+        """Return what signs catalogues, as a part of an order whose secrets are masked.
+
+        What others say of an archive that was never verified here is not signed as ours.
+        """
+        key = "" if self.unverified_import else signing_keys()[0]
+        return {"secrets": ["key"], "settings": {"key": key}}
 
     def _catalogue(self):
         """Return what is put beside the archive, for the day on which this database is gone."""

@@ -92,13 +92,16 @@ class BackupRunMaking(models.Model):
         if not databases:
             return {}
         self.flush_model(
-            ["instance_id", "database_name", "status", "finished_at", "stored_copies"]
+            [
+                "instance_id", "database_name", "status", "finished_at", "stored_copies",
+                "unverified_import",
+            ]  # fmt: skip
         )
         self.env.cr.execute(
             """
             SELECT DISTINCT ON (instance_id, database_name) id
               FROM backup_run
-             WHERE status IN %s AND stored_copies > 0
+             WHERE status IN %s AND stored_copies > 0 AND unverified_import IS NULL
                AND instance_id IN %s AND database_name IN %s
              ORDER BY instance_id, database_name, finished_at DESC
             """,

@@ -12,7 +12,7 @@ from ...engine import messages
 from ...engine.archive.levels import COMPLETE, level_of_finding
 from ...engine.errors import WorkerLost
 from ...engine.spool import human_size
-from .backup_run import GOOD
+from .backup_run import GOOD, KNOWN_HERE
 
 _logger = logging.getLogger(__name__)
 
@@ -121,6 +121,7 @@ class BackupRunStatus(models.Model):
             ("archive_format", "=", self.archive_format),
             ("include_filestore", "=", self.include_filestore),
             ("status", "in", GOOD),
+            KNOWN_HERE,
         ]
         latest = "finished_at desc, id desc"
         runs = self.search_fetch(domain, ["size"], order=latest, limit=USUAL_SIZES)
@@ -190,8 +191,11 @@ class BackupRunStatus(models.Model):
             self._show_finding()
             return
         level = max(reached, int(self.verification_level or COMPLETE))
+        # Of sealed bytes, only our own signature tells that they are what they should be.
+        is_known = report or self.unverified_import == "signed"
         self.write(
             {
+                "unverified_import": not is_known and self.unverified_import,
                 "status": self._good_status(level),
                 "finding": False,
                 "verification_level": str(level),

@@ -16,11 +16,13 @@ import sys
 import traceback
 
 from devenv.processes import free_port
+from engine.destinations import rclone_options
 from waiting import until
 
 USER, PASSWORD = "archives", "right horse"
-# In the environment of all that is started from here: others test beside.
-MARK = f"STARTED_BY_TESTS={os.getpid()}"
+# In the environment of all that is started from here: others test beside. Of Odoo's environment
+# rclone sees the locale's variables only.
+MARK = f"LC_STARTED_BY_TESTS={os.getpid()}"
 os.environ.update([MARK.split("=")])
 # All that pyftpdlib lets an account do; see its documentation for the letters.
 EVERYTHING = "elradfmwMT"
@@ -121,8 +123,13 @@ def section(name, **options):
 
 
 def folder_configuration(folder, name="there"):
-    """Return a configuration whose remote is a folder of this machine."""
-    return section(name, type="alias", remote=folder)
+    """Return a configuration whose remote is a folder of this machine; see folders_allowed()."""
+    return section("disk", type="local") + section(name, type="alias", remote=f"disk:{folder}")
+
+
+def folders_allowed(monkeypatch):
+    """Let remotes of this machine pass: the quickest ones, which nobody else may have."""
+    monkeypatch.setitem(rclone_options.TYPES, "local", "")
 
 
 def obscured(password):

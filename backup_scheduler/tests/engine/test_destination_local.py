@@ -7,7 +7,7 @@ import os
 import places
 import pytest
 from engine.destinations import local as local_module
-from engine.destinations import open_destination
+from engine.destinations import local_folder, open_destination
 from engine.errors import DestinationFailed, NoSpace
 from engine.spool import Spool
 
@@ -148,7 +148,7 @@ def test_a_commit_that_fails_leaves_nothing(destination, spool, root, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(local_module.os, step, refuse(errno.EIO))
         if step == "open":
-            patched.setattr(local_module, "private", refuse(errno.EIO))
+            patched.setattr(local_folder.Folder, "file", refuse(errno.EIO))
         with pytest.raises(DestinationFailed):
             upload.commit(CATALOGUE)
     upload.abort()

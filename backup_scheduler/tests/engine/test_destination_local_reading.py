@@ -8,7 +8,7 @@ import shutil
 import places
 import pytest
 from engine.destinations import local as local_module
-from engine.destinations import open_destination
+from engine.destinations import local_folder, open_destination
 from engine.errors import ArchiveMissing, DestinationFailed
 from engine.spool import BLOCK, Spool
 
@@ -90,7 +90,7 @@ def test_a_folder_that_leads_out_of_the_destination_is_not_followed(
     store(destination)
     os.rename(os.path.join(root, "Shop"), tmp_path / "moved")
     os.symlink(tmp_path / "moved", os.path.join(root, "Shop"))
-    with pytest.raises(DestinationFailed, match="lies outside"):
+    with pytest.raises(DestinationFailed, match="leads out of"):
         way(destination)
 
 
@@ -134,7 +134,7 @@ def test_every_archive_with_a_catalogue_is_listed_in_a_lasting_order(destination
         b"[]",
         b"\xff\xfe",
         b"[" * 100_000,
-        b" " * (local_module.CATALOGUE_LIMIT + 1),
+        b" " * (local_folder.CATALOGUE_LIMIT + 1),
     ],
     ids=["empty", "not JSON", "a list", "not text", "deep", "huge"],
 )
@@ -163,7 +163,7 @@ def test_archives_that_are_known_are_passed_over_unread(destination, monkeypatch
     store(destination, "Shop/db/next.zip")
     read, really_read = [], local_module.read_catalogue
     monkeypatch.setattr(
-        local_module, "read_catalogue", lambda path: read.append(path) or really_read(path)
+        local_module, "read_catalogue", lambda *names: read.append(names) or really_read(*names)
     )
     listed = [path for path, _catalogue in destination.catalogues(known={PATH})]
     assert listed == ["Shop/db/next.zip"]

@@ -217,10 +217,10 @@ def test_a_file_that_this_user_may_not_open_stops_no_sweep(folder, monkeypatch):
         open(os.path.join(folder, name), "w").close()
     really_open = os.open
 
-    def refusing(path, *arguments):
+    def refusing(path, *arguments, **options):
         if "foreign" in str(path):
             raise PermissionError(13, "Permission denied")
-        return really_open(path, *arguments)
+        return really_open(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", refusing)
     assert sweep(folder) == ["ours.spool"]

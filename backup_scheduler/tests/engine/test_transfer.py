@@ -9,6 +9,7 @@ import fake_odoo
 import pytest
 from engine import copies as copies_module
 from engine import destinations as destinations_module
+from engine.catalogue import is_signed, parsed
 from engine.control import Control
 from engine.destinations.local import LocalDestination, LocalUpload
 from engine.errors import (
@@ -43,7 +44,8 @@ class BrokenDestination(LocalDestination):
     def begin(self, path, owner, token, spool=None):
         if self.step == "begin":
             raise self.error
-        upload = BrokenUpload(self._locate(path), owner, token, spool.path if spool else None)
+        spooled = spool.path if spool else None
+        upload = BrokenUpload(self.path, self._locate(path), owner, token, spooled)
         upload.step, upload.error = self.step, self.error
         return upload
 
@@ -111,6 +113,16 @@ def test_a_backup_is_at_rest_in_each_destination_with_its_catalogue(odoo, folder
         assert catalogue["size"] == len(ARCHIVE)
         assert catalogue["stored_at"].endswith("+00:00")
     assert len(left_in(folder)) == 4
+
+
+def test_catalogues_are_signed_with_the_key_of_the_order(odoo, folder):
+    order = backup_order(odoo, folder, ("first", "second"))
+    run({**order, "signature": {"secrets": ["key"], "settings": {"key": "the key"}}})
+    for name in ("first", "second"):
+        with open(f"{folder}/{name}/{PATH}.json", "rb") as file:
+            content = file.read()
+        assert is_signed(parsed(content), ["the key"])
+        assert b"the key" not in content
 
 
 def test_the_stages_are_told_in_their_order(odoo, folder):

@@ -20,3 +20,8 @@ def destination(root):
 def webdav(root):
     with servers_rclone.webdav(root) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def folders(monkeypatch):
+    servers_rclone.folders_allowed(monkeypatch)
