@@ -14,6 +14,15 @@ PROSE = ("error", "hint", "traceback", "notes")
 OTHERS = ("identity", "password", "secret_url", "secret_path")
 # A line of a secret text is secret from this length on; shorter ones stand in many words.
 LINE = 8
+# The ways of quoting a text.
+QUOTED = (
+    str,
+    urllib.parse.quote,
+    urllib.parse.quote_plus,
+    lambda text: repr(text)[1:-1],
+    lambda text: json.dumps(text)[1:-1],
+    html.escape,
+)
 
 
 def secrets_of(order):
@@ -30,15 +39,10 @@ def parts_of(value):
 
 
 def spellings_of(value):
-    """Return how a text may quote ``value``: as it is, in an address, Python, JSON or HTML."""
-    return (
-        value,
-        urllib.parse.quote(value),
-        urllib.parse.quote_plus(value),
-        repr(value)[1:-1],
-        json.dumps(value)[1:-1],
-        html.escape(value),
-    )
+    """Return how a text may quote ``value``: as it is, in an address, Python, JSON or HTML, and
+    one of these in another, such as JSON in an address."""
+    once = {quoted(value) for quoted in QUOTED}
+    return once | {quoted(text) for text in once for quoted in QUOTED}
 
 
 def find_secrets(node):
