@@ -1,4 +1,4 @@
-"""Every screen with hostile names on it, in a real browser: no dialog, no error, nothing that runs."""
+"""Every screen with hostile names on it, in a real browser: no dialog, no error, no script."""
 
 import json
 
@@ -58,6 +58,16 @@ OPEN_ALL = """
 """
 
 
+def form_of(record):
+    """Return the action that shows a record in its form."""
+    return {
+        "type": "ir.actions.act_window",
+        "res_model": record._name,
+        "res_id": record.id,
+        "views": [[False, "form"]],
+    }
+
+
 @tagged("post_install", "-at_install")
 class TestHostileScreens(HttpCase, SecurityWorld):
     def setUp(self):
@@ -72,24 +82,20 @@ class TestHostileScreens(HttpCase, SecurityWorld):
 
     def _screens(self):
         """Return ``[what it is, what the client is asked for, options]`` of each screen."""
-        screens = []
-        for action in self._of_product("ir.actions.client"):
-            screens.append([action.name, action.id, {}])
-        for action in self._of_product("ir.actions.act_window"):
-            if action.target == "new" or action.res_model not in self.world:
-                continue
-            for kind in action.view_mode.split(","):
-                if kind != "form":
-                    screens.append([f"{action.name}: {kind}", action.id, {"viewType": kind}])
-        for name, record in self.world.items():
-            request = {
-                "type": "ir.actions.act_window",
-                "res_model": name,
-                "res_id": record.id,
-                "views": [[False, "form"]],
-            }
-            screens.append([f"form of {name}", request, {}])
-        return screens
+        clients = self._of_product("ir.actions.client")
+        windows = self._of_product("ir.actions.act_window").filtered(
+            lambda action: action.target != "new" and action.res_model in self.world
+        )
+        return [
+            *([action.name, action.id, {}] for action in clients),
+            *(
+                [f"{action.name}: {kind}", action.id, {"viewType": kind}]
+                for action in windows
+                for kind in action.view_mode.split(",")
+                if kind != "form"
+            ),
+            *([f"form of {name}", form_of(record), {}] for name, record in self.world.items()),
+        ]
 
     def _of_product(self, model):
         known = self.env["ir.model.data"].search(

@@ -12,7 +12,7 @@ from engine.destinations import rclone_config, rclone_words, sftp_keys
 from engine.errors import BackupError
 from engine.sources import http, http_client
 from fuzzing import LONG, TOKENS, ends_in_time, fuzzed, long_texts, outcome, texts
-from hypothesis import given
+from hypothesis import example, given
 
 
 def sftp_key(text):
@@ -61,26 +61,28 @@ PARSERS = {
 UNITS = (
     '<div class="', "<div class='", "AAAAC3NzaC1lZDI1NTE5 ", "AAAABXZ1eHl6 ", "//x:", '"token":"',
 )  # fmt: skip
-# Those that others' numbers make linear, with the number.
+# Those that are not tried until another number of the issue is done.
 PENDING = {"page": 4, "rclone configuration": 3}
+TRIED = sorted(set(PARSERS) - set(PENDING))
 
 
-@pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize("name", TRIED)
 @fuzzed()
 @given(text=texts)
+@example(text="0\n 0")
 def test_a_parser_refuses_with_its_own_errors_and_within_its_memory(name, text):
     parse, refuses = PARSERS[name]
     outcome(parse, text, refuses=refuses or AssertionError)
 
 
-@pytest.mark.parametrize("name", sorted(set(PARSERS) - set(PENDING)))
+@pytest.mark.parametrize("name", TRIED)
 def test_a_parser_is_linear_in_what_it_looks_for(name):
     parse, refuses = PARSERS[name]
     repeated = (unit * (LONG // len(unit)) for unit in (*TOKENS, *UNITS))
     ends_in_time(parse, repeated, refuses)
 
 
-@pytest.mark.parametrize("name", sorted(set(PARSERS) - set(PENDING)))
+@pytest.mark.parametrize("name", TRIED)
 @fuzzed(few=2)
 @given(text=long_texts)
 def test_a_parser_is_linear(name, text):
