@@ -18,10 +18,15 @@ LINE = 8
 QUOTED = (
     str,
     urllib.parse.quote,
+    lambda text: urllib.parse.quote(text, safe=""),
     urllib.parse.quote_plus,
     lambda text: repr(text)[1:-1],
     lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    # As PHP and many templates write it.
+    lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
     html.escape,
+    lambda text: html.escape(text).replace("/", "&#x2F;"),
 )
 
 
