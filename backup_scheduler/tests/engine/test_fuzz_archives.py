@@ -1,17 +1,16 @@
 """Fuzzing of what reads archives: zips, manifests, SQL scripts, custom dumps, catalogues, age."""
 
 import json
-import os
 
 import pytest
 import verify_archives as archives
 from engine import encryption
 from engine.archive.verify import verify
-from engine.destinations.local import LocalDestination, read_catalogue
+from engine.destinations.local import LocalDestination
 from engine.errors import BackupError
 from engine.restore.members import Members
 from fuzzing import LONG, TOKENS, damaged, ends_in_time, fuzzed, outcome, plain, texts
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 ZIPS = [
@@ -57,6 +56,9 @@ def test_a_custom_dump_is_good_or_refused(place, content):
 
 
 objects = plain.map(lambda node: json.dumps(node).encode())
+# An archive that the owner "me" has made elsewhere.
+FOREIGN = {"foreign.zip": b"foreign", "foreign.zip.json": b'{"run": "me", "size": 7}'}
+parts = st.sampled_from(["..", ".", "", "vault", "foreign.zip", "a.zip", "x"])
 scripts = st.one_of(
     damaged(SCRIPTS), texts.map(lambda text: archives.SQL + text.encode("utf-8", "replace"))
 )
@@ -95,28 +97,46 @@ def test_the_reading_of_a_script_is_linear(place, where):
 # --- catalogues ---------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory):
+    """Return the folder of a destination, beside which there is somebody else's archive."""
+    folder = tmp_path_factory.mktemp("places") / "vault"
+    folder.mkdir()
+    (folder / "a.zip").write_bytes(b"archive")
+    for name, content in FOREIGN.items():
+        (folder.parent / name).write_bytes(content)
+    return folder
+
+
+def catalogue_of(vault, content):
+    (vault / "a.zip.json").write_bytes(content)
+    listed = LocalDestination(str(vault)).catalogues()
+    return outcome(lambda: dict(listed), size=len(content), refuses=())["a.zip"]
+
+
 @fuzzed()
 @given(content=st.one_of(st.binary(max_size=200), objects))
-def test_a_catalogue_is_an_object_or_none(place, content):
-    place.write_bytes(content)
-    found = outcome(read_catalogue, str(place), size=len(content), refuses=())
+def test_a_catalogue_is_an_object_or_none(vault, content):
+    found = catalogue_of(vault, content)
     assert found is None or isinstance(found, dict)
 
 
 @pytest.mark.parametrize("unit", ["[", '{"a":', '"\\ud800', "1", "-", " "])
-def test_a_deep_or_long_catalogue_is_an_object_or_none(place, unit):
-    place.write_text(unit * (LONG // len(unit)))
-    assert outcome(read_catalogue, str(place), size=LONG, refuses=()) is None
+def test_a_deep_or_long_catalogue_is_none(vault, unit):
+    content = (unit * (LONG // len(unit))).encode()
+    assert catalogue_of(vault, content) is None
 
 
-@fuzzed()
-@given(path=texts)
-def test_no_path_leads_out_of_the_folder(tmp_path_factory, path):
-    folder = tmp_path_factory.getbasetemp()
-    place = LocalDestination(str(folder))
-    found = outcome(place._locate, path, refuses=(BackupError, ValueError))
-    if isinstance(found, str):
-        assert os.path.realpath(found).startswith(os.path.realpath(folder) + os.sep)
+@fuzzed(few=50)
+@given(path=st.one_of(texts, st.lists(parts, max_size=6).map("/".join)))
+@example(path="../foreign.zip")
+def test_no_path_leads_out_of_the_folder(vault, path):
+    place = LocalDestination(str(vault))
+    read = outcome(lambda: b"".join(place.read(path)), size=0, refuses=(BackupError, ValueError))
+    assert read not in FOREIGN.values()
+    outcome(lambda: place.delete(path, "me"), size=0, refuses=(BackupError, ValueError))
+    for name, content in FOREIGN.items():
+        assert (vault.parent / name).read_bytes() == content
 
 
 # --- age ----------------------------------------------------------------------------------------
