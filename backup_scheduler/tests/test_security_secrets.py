@@ -30,7 +30,7 @@ STEM = "zk7qmw"
 AROUND = ' "{}"<&\\ü/+%'
 # Settings that a kind cannot do without, by the field: what their own check accepts.
 PLAIN = {
-    "path": "/tmp/backup_scheduler_tests",  # noqa: S108 - nothing is written there
+    "path": "/tmp/backup_scheduler_tests_of_secrets",  # noqa: S108 - nothing is written there
     "rclone_remote": "remote",
     "s3_endpoint": "http://127.0.0.1:1",
     "s3_access_key": "AKIA",
