@@ -122,6 +122,6 @@ def parse(line):
     """Return the event that a line of output holds, or None."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and "event" in event else None

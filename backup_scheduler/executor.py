@@ -112,9 +112,9 @@ class Executor:
 
         An event that cannot be recorded ends the task, and not the executor.
         """
-        event = storable(received(event))
         try:
-            return self.transaction(lambda env: self._record(env, task, event))
+            said = storable(received(event))
+            return self.transaction(lambda env: self._record(env, task, said))
         except DATABASE_ERRORS:
             raise
         except Exception as error:

@@ -15,6 +15,20 @@ PROSE = ("error", "hint", "traceback", "notes")
 OTHERS = ("identity", "password", "secret_url", "secret_path")
 # A line of a secret text is secret from this length on; shorter ones stand in many words.
 LINE = 8
+# The ways of quoting a text.
+QUOTED = (
+    str,
+    urllib.parse.quote,
+    lambda text: urllib.parse.quote(text, safe=""),
+    urllib.parse.quote_plus,
+    lambda text: repr(text)[1:-1],
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    # As PHP and many templates write it.
+    lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    html.escape,
+    lambda text: html.escape(text).replace("/", "&#x2F;"),
+)
 
 
 def secrets_of(order):
@@ -31,21 +45,10 @@ def parts_of(value):
 
 
 def spellings_of(value):
-    """Return how a text may quote ``value``: as it is, in an address, Python, JSON or HTML."""
-    in_json = json.dumps(value)[1:-1]
-    return (
-        value,
-        urllib.parse.quote(value),
-        urllib.parse.quote(value, safe=""),
-        urllib.parse.quote_plus(value),
-        repr(value)[1:-1],
-        in_json,
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        # As PHP and many templates write it.
-        in_json.replace("/", "\\/"),
-        html.escape(value),
-        html.escape(value).replace("/", "&#x2F;"),
-    )
+    """Return how a text may quote ``value``: as it is, in an address, Python, JSON or HTML, and
+    one of these in another, such as JSON in an address."""
+    once = {quoted(value) for quoted in QUOTED}
+    return once | {quoted(text) for text in once for quoted in QUOTED}
 
 
 def find_secrets(node):

@@ -69,6 +69,9 @@ from . import test_run_failures
 from . import test_run_progress
 from . import test_run_views
 from . import test_secrets
+from . import test_security_screens
+from . import test_security_secrets
+from . import test_security_walk
 from . import test_settings
 from . import test_setup
 from . import test_setup_answered

@@ -85,6 +85,16 @@ class TestExecutor(BackupCase):
         self.assertTrue(self.executor.record(task, {"event": "stage", "stage": "connect"}))
         self.assertEqual(self._fresh().stage, "connect")
 
+    @mute_logger(EXECUTOR_LOGGER, RUN_LOGGER)
+    def test_an_event_that_cannot_be_read_ends_its_task_and_not_the_executor(self):
+        self.run_record.max_attempts = 1
+        self.env.flush_all()
+        task = self.executor.claim()
+        event = {"event": "failed", "error": "x", "messages": [""]}
+        self.assertFalse(self.executor.record(task, event))
+        self.assertRecordValues(self._fresh(), [{"status": "failed", "error_code": "internal"}])
+        self.assertEqual(self._task().mapped("kind"), ["discard"], "The attempt left something")
+
     def test_an_executor_that_lost_its_lease_records_nothing(self):
         task = self.executor.claim()
         self._expire_lease(self.run_record)

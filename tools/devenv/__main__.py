@@ -15,6 +15,7 @@ COMMANDS = {
     "test": ("tests", "test"),
     "chaos": ("chaos", "chaos"),
     "corpus": ("corpus", "corpus"),
+    "fuzz": ("fuzz", "fuzz"),
     "lint": ("lint", "lint"),
     "clean": ("clean", "clean"),
     "screenshots": ("screenshots", "screenshots"),

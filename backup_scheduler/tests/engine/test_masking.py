@@ -1,6 +1,8 @@
 """What is secret in an order, and is blotted out of whatever is told about it."""
 
+import html
 import json
+import urllib.parse
 
 import pytest
 from engine import destinations, sources
@@ -82,3 +84,17 @@ def test_a_word_that_begins_like_a_secret_stays():
     assert masked({"error": "database-9 and databases"}, secrets)["error"] == (
         "database-9 and databases"
     )
+
+
+def test_a_secret_is_masked_where_a_quote_of_it_is_quoted_again():
+    secret = 'hush "hush" <ü>/\\'
+    quotes = (
+        json.dumps({"key": secret}),
+        urllib.parse.quote(json.dumps({"key": secret})),
+        html.escape(json.dumps({"key": secret})),
+        repr(json.dumps({"key": secret})),
+        urllib.parse.quote(urllib.parse.quote(secret)),
+    )
+    secrets = secrets_of({"password": secret})
+    for quote in quotes:
+        assert "hush" not in masked({"error": quote}, secrets)["error"], quote
