@@ -6,11 +6,7 @@ trying again may help. That last one is the *kind* of the error, :class:`Retryab
 flag that callers pass around.
 """
 
-from .messages import Message, _
-
-# Characters of a message, and of what it quotes where it is longer: names in an archive, what a
-# server says.
-MESSAGE_LIMIT, QUOTED = 4000, 200
+from .messages import _, bounded
 
 
 class BackupError(Exception):
@@ -393,12 +389,3 @@ class WorkerLost(RetryableError):
     hint = _(
         "The process ended without a word: it was killed, memory ran out, or the machine restarted."
     )
-
-
-def bounded(text):
-    """Return a message, with what it quotes cut where it is too long to be recorded and read."""
-    if len(text) <= MESSAGE_LIMIT:
-        return text
-    if isinstance(text, Message):
-        text = text.changed(lambda quoted: quoted[:QUOTED])
-    return text if len(text) <= MESSAGE_LIMIT else str(text)[:MESSAGE_LIMIT]

@@ -11,6 +11,9 @@ What another program said (a server's own message, a line of its log) is a value
 import re
 
 HOME = "backup_scheduler"
+# Characters of a message, and of what it quotes where it is longer: names in an archive, what a
+# server says.
+MESSAGE_LIMIT, QUOTED = 4000, 200
 # No width and no precision: a template says where a value goes, and not how long the text gets.
 _PLACE = re.compile(r"%(?:(%)|\((\w+)\)([srd]))")
 
@@ -119,6 +122,15 @@ def _changed(value, change):
     if isinstance(value, list):
         return [_changed(item, change) for item in value]
     return change(value) if isinstance(value, str) else value
+
+
+def bounded(text):
+    """Return a message, with what it quotes cut where it is too long to be recorded and read."""
+    if len(text) <= MESSAGE_LIMIT:
+        return text
+    if isinstance(text, Message):
+        text = text.changed(lambda quoted: quoted[:QUOTED])
+    return text if len(text) <= MESSAGE_LIMIT else str(text)[:MESSAGE_LIMIT]
 
 
 # --- as JSON ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from bounded import run_bounded
 from engine import messages
 from engine.archive.content import _name
 from engine.archive.zip_directory import read_directory
-from engine.errors import MESSAGE_LIMIT, Damaged
+from engine.errors import Damaged
 
 MEMORY = 256 << 20
 END = b"--\n-- PostgreSQL database dump complete"
@@ -174,9 +174,9 @@ def test_a_message_quotes_a_long_name_in_part(place):
     content = archives.odoo_zip({**archives.members(), name: b"x"}, method=zipfile.ZIP_BZIP2)
     error = fault(place, content)
     told = error.as_dict()
-    assert len(told["error"]) <= MESSAGE_LIMIT
+    assert len(told["error"]) <= messages.MESSAGE_LIMIT
     long = Damaged(messages._("The file %(name)s is damaged.", name=name))
     assert long.as_dict()["error"].startswith("The file filestore/aaa")
     assert long.as_dict()["error"].endswith("a is damaged.")
     assert isinstance(long.as_dict()["error"], messages.Message), "It can be translated"
-    assert len(Damaged("x" * 60_000).as_dict()["error"]) == MESSAGE_LIMIT
+    assert len(Damaged("x" * 60_000).as_dict()["error"]) == messages.MESSAGE_LIMIT
