@@ -84,14 +84,15 @@ class TestCompanies(BackupCase):
         instance = self._make_instance("Shared", company_id=False)
         values = {
             "backup.instance": {"url": "http://127.0.0.1:1", "company_id": False},
-            "backup.destination": {"path": tempfile.gettempdir(), "company_id": False},
+            "backup.destination": {"path": f"{tempfile.gettempdir()}/own", "company_id": False},
             "backup.alert.channel": {"kind": "mail", "company_id": False},
             "backup.job": {"instance_id": instance.id},
         }
         for name, given in values.items():
             model = self.env[name].with_user(self.user)
             with self.subTest(name):
-                with self.assertRaisesRegex(AccessError, "Company: choose one"):
+                refused = self.assertRaisesRegex(AccessError, "Company: choose one")
+                with refused, self.env.cr.savepoint():
                     model.create({"name": "Tap", **given})
                 own = given if name == "backup.job" else {**given, "company_id": self.ours.id}
                 own = {**own, **({"instance_id": self.instance.id} if "instance_id" in own else {})}
@@ -206,6 +207,7 @@ class TestRules(BackupCase):
             "backup.setup": {"line_ids": [(0, 0, {"name": "sales"})]},
             "backup.restore.wizard": {"run_id": run.id},
             "backup.verification": {"run_id": run.id},
+            "backup.run.confirmation": {"job_ids": [(6, 0, run.job_id.ids)]},
         }
         asked = [model for model in self._models() if model._transient]
         lines = {"backup.retention.preview.line", "backup.setup.database"}

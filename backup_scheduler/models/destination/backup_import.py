@@ -10,6 +10,7 @@ from odoo.exceptions import UserError, ValidationError
 from ...engine.archive.levels import BY_READING, COMPLETE
 from ...engine.catalogue import Catalogue, is_signed
 from ...engine.errors import ArchiveMissing, BackupError
+from .. import arguments
 from ..backup_message import reason_of
 from ..backup_secret_mixin import signing_keys
 from ..run.backup_run import GOOD
@@ -41,6 +42,7 @@ class BackupDestination(models.Model):
         "beside them.",
     )
 
+    @arguments.accepts(accept_unsigned=arguments.flag)
     def import_archives(self, accept_unsigned=False):
         """Read what lies in the destination, and make the runs that are not known here.
 
@@ -93,6 +95,7 @@ class BackupDestination(models.Model):
     def action_import_unsigned(self):
         return self.action_import_archives(accept_unsigned=True)
 
+    @arguments.accepts(accept_unsigned=arguments.flag)
     def action_import_archives(self, accept_unsigned=False):
         found = self.import_archives(accept_unsigned)
         message = self.env._(
