@@ -25,10 +25,13 @@ LONG = 200_000
 CPU_LIMIT = 10
 
 
-def fuzzed(few=FEW):
-    """Return the settings of a test: the same examples each time, unless many are wanted."""
+def fuzzed(few=FEW, share=1):
+    """Return the settings of a test: the same examples each time, unless many are wanted.
+
+    :param share: of slow tests: one for so many examples that are wanted
+    """
     return settings(
-        max_examples=MANY or few,
+        max_examples=max(few, MANY // share),
         derandomize=not MANY,
         database=None,
         deadline=None,

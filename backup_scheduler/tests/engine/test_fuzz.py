@@ -83,7 +83,7 @@ def test_a_parser_is_linear_in_what_it_looks_for(name):
 
 
 @pytest.mark.parametrize("name", TRIED)
-@fuzzed(few=2)
+@fuzzed(few=2, share=100)
 @given(text=long_texts)
 def test_a_parser_is_linear(name, text):
     parse, refuses = PARSERS[name]
