@@ -127,7 +127,7 @@ class Catalogue:
             raise CatalogueError(_("catalogue"), _("it cannot be read as JSON"))
         require_bounded(content)
         self._content = content
-        self.owner = self._name("run")
+        self.owner = self._owner()
         self.instance = self._name("instance")
         self.database = self._name("database")
         self.job = self._name("job", required=False)
@@ -190,6 +190,13 @@ class Catalogue:
 
     def _name(self, name, required=True):
         return one_line(text_in(self._content, name, required=required, limit=NAME_LIMIT))
+
+    def _owner(self):
+        """What it is compared with is exact, so it is not made fit as names are."""
+        found = text_in(self._content, "run", limit=NAME_LIMIT)
+        if CONTROL.search(found):
+            raise CatalogueError("run", _("it has control characters or line breaks"))
+        return found
 
     def _choice(self, name, choices):
         found = self._content.get(name)

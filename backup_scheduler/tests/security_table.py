@@ -26,6 +26,7 @@ MODELS = {
     "backup.retention.preview": ("operator", "operator"),
     "backup.retention.preview.line": ("operator", "operator"),
     "backup.run": ("user", NOBODY),
+    "backup.run.confirmation": ("operator", "operator"),
     "backup.setup": ("manager", "manager"),
     "backup.setup.database": ("manager", "manager"),
     "backup.task": ("user", NOBODY),
@@ -60,6 +61,7 @@ METHODS = {
         "action_accept_host_key": "manager",
         "action_check": "operator",
         "action_import_archives": "manager",
+        "action_import_unsigned": "manager",
         "action_open_copies": OPENS,
         "check": "operator",
         "import_archives": "manager",
@@ -109,6 +111,7 @@ METHODS = {
         "unpin": "operator",
         "verify": "operator",
     },
+    "backup.run.confirmation": {"action_run": "operator"},
     "backup.setup": {
         "action_back": "manager",
         "action_check_destinations": "manager",

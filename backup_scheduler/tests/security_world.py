@@ -146,6 +146,7 @@ class SecurityWorld(BackupCase):
                 for model in ("backup.restore.wizard", "backup.verification")
             ),
             self.env["backup.archive.deletion"].create({"run_ids": [(6, 0, run.ids)]}),
+            self.env["backup.run.confirmation"].create({"job_ids": [(6, 0, run.job_id.ids)]}),
         )
 
     def _mark(self, record, mark):

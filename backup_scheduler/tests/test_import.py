@@ -168,7 +168,7 @@ class TestImport(ImportCase):
             {"report": {"notes": [3]}}, {"report": {"manifest": []}}, {"report": {"users": "5"}},
             {"report": {"users": [5]}}, {"report": {"users": True}}, {"report": {"database": 5}},
             {"size": 1000.5}, {"size": "1000"}, {"size": True}, {"include_filestore": "false"},
-            {"include_filestore": 1}, {"instance": "a\nb"}, {"database": "a\nb"}, {"run": "a\rb"},
+            {"include_filestore": 1}, {"run": "a\rb"},
             {"odoo_version": 19}, {"archive_format": {"zip": 1}}, {"trigger\0": 1},
             {"report": {"users": ["\ud800"]}}, {"report": [3]},
             {"report": {"deep": deep}}, {"scheduled_at": "0001-01-01T00:00:00+10:00"},

@@ -47,11 +47,6 @@ AROUND = (
     "mail.mail", "mail.message", "mail.notification", "mail.tracking.value",
 )  # fmt: skip
 
-# Models whose records other companies still reach, with the number of what will change that.
-PENDING = dict.fromkeys(
-    ("backup.archive.deletion", "backup.retention.preview", "backup.retention.preview.line"), 13
-)
-
 
 def is_below(role, least):
     return least == NOBODY or ROLES.index(role) < ROLES.index(least)
@@ -117,8 +112,6 @@ class TestSecurityWalk(SecurityWorld):
         env, (side, role) = self._env_of(*who), who
         if record._transient and side == "ours":
             self._give(record, env.uid)
-        if side == "theirs" and record._name in PENDING:
-            return
         foreign = side == "theirs" and bool(record) and not self._is_of_model(record, method)
         refuses = least != OPENS and (foreign or is_below(role, least))
         before = self._rows() if refuses or least == OPENS else None
@@ -140,7 +133,7 @@ class TestSecurityWalk(SecurityWorld):
     def test_odoos_methods_show_and_change_nothing_that_is_not_theirs(self):
         for who in WALKERS:
             for model in models_of(self.env):
-                if model._name in MODELS and not (who[0] == "theirs" and model._name in PENDING):
+                if model._name in MODELS:
                     with self.subTest(model=model._name, who=" ".join(who)), self._undone():
                         self._walk_odoos(model, who)
 
@@ -212,7 +205,7 @@ class TestSecurityWalk(SecurityWorld):
                 self._give(record, env.uid)
             if not env[name].has_access("write"):
                 continue
-            for field in () if name in PENDING else self._relations_to_ours(record):
+            for field in self._relations_to_ours(record):
                 with self.subTest(f"{name}.{field.name}"), self._undone():
                     self._assert_not_linked(env, record, field)
 

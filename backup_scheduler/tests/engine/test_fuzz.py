@@ -61,12 +61,9 @@ PARSERS = {
 UNITS = (
     '<div class="', "<div class='", "AAAAC3NzaC1lZDI1NTE5 ", "AAAABXZ1eHl6 ", "//x:", '"token":"',
 )  # fmt: skip
-# Those that are not tried until another number of the issue is done.
-PENDING = {"page": 4, "rclone configuration": 3}
-TRIED = sorted(set(PARSERS) - set(PENDING))
 
 
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize("name", sorted(PARSERS))
 @fuzzed()
 @given(text=texts)
 @example(text="0\n 0")
@@ -75,14 +72,14 @@ def test_a_parser_refuses_with_its_own_errors_and_within_its_memory(name, text):
     outcome(parse, text, refuses=refuses or AssertionError)
 
 
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize("name", sorted(PARSERS))
 def test_a_parser_is_linear_in_what_it_looks_for(name):
     parse, refuses = PARSERS[name]
     repeated = (unit * (LONG // len(unit)) for unit in (*TOKENS, *UNITS))
     ends_in_time(parse, repeated, refuses)
 
 
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize("name", sorted(PARSERS))
 @fuzzed(few=2, share=100)
 @given(text=long_texts)
 def test_a_parser_is_linear(name, text):
