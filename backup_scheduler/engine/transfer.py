@@ -11,6 +11,7 @@ import datetime
 from .copies import SPACE_MARGIN, open_copies, publish_copies, require
 from .destinations import opened
 from .errors import BackupError, NoDatabase, UnknownDatabase
+from .importing import list_archives
 from .messages import _
 from .naming import one_line
 from .notify import notify
@@ -124,6 +125,7 @@ def discard_copy(copy, owner, control):
 
 
 ACTIONS = {
+    "archives": list_archives,
     "backup": backup,
     "check": check,
     "discard": discard,

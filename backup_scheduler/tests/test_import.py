@@ -9,6 +9,8 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import mute_logger
 
+from .. import engine_call
+from ..engine import importing
 from ..engine.destinations import local
 from .common import DIGEST, SIZE, BackupCase, ago
 
@@ -317,10 +319,24 @@ class TestImport(ImportCase):
     def test_what_one_call_has_no_time_for_the_next_one_finds(self):
         for number in range(3):
             self._lay(f"Paris/books/{number}.zip", run=f"lost/{number}")
-        with patch(f"{IMPORT}.TIME_LIMIT", -1):
+        with patch.object(importing, "TIME_LIMIT", -1):
             found = self.place.import_archives(accept_unsigned=True)
             self.assertEqual((found["imported"], found["complete"]), (1, False))
         self.assertEqual(self._import(), (2, 1, 0))
+
+    def test_a_destination_is_listed_by_a_process(self):
+        self._lay()
+        calls = []
+
+        def carry_out(order, time_limit):
+            calls.append((order["action"], time_limit))
+            return engine_call.carry_out_here(order, time_limit)
+
+        with patch.object(engine_call, "carry_out", carry_out):
+            self.assertEqual(self._import(), (1, 0, 0))
+        ((action, limit),) = calls
+        self.assertEqual(action, "archives")
+        self.assertGreater(limit, importing.TIME_LIMIT)
 
     # --- who and how ----------------------------------------------------------------------------
 

@@ -158,14 +158,19 @@ class BackupDestination(models.Model):
     def _checked(self):
         """Check the destination in an engine process; return what was found there, and the failure
         (``error_code error hint`` and details) or nothing. What it renews meanwhile is stored."""
-        order = {"action": "check", "destination": {"id": self.id, **self._engine_order()}}
-        *others, last = self._call_engine(order, CHECK_TIME_LIMIT)
-        for event in others:
-            if event["event"] == "renewed":
-                self._keep_changed_settings(event["changed_settings"])
+        *_others, last = self._ask_place("check", CHECK_TIME_LIMIT)
         if last["event"] == "failed":
             return {}, failure_in(last)
         return last["found"] or {}, {}
+
+    def _ask_place(self, action, time_limit, **order):
+        """Return the events of an order about this destination; what it renews is stored."""
+        order.update(action=action, destination={"id": self.id, **self._engine_order()})
+        events = self._call_engine(order, time_limit)
+        for event in events:
+            if event["event"] == "renewed":
+                self._keep_changed_settings(event["changed_settings"])
+        return events
 
     def _record_check(self, found, warnings):
         rights = found.get("rights") or {}

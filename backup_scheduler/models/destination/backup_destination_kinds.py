@@ -134,13 +134,3 @@ class BackupDestinationKinds(models.Model):
                 values[name] = value
         if values:
             self.sudo().with_context(**{RENEWAL: True}).write(values)
-
-    @contextlib.contextmanager
-    def _opened(self):
-        """Yield the engine's object for the destination; store what the place renews meanwhile,
-        also where an error ends it."""
-        place = self._open_kind()
-        try:
-            yield place
-        finally:
-            self._keep_changed_settings(place.changed_settings)

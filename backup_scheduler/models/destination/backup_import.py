@@ -1,6 +1,5 @@
 import logging
 import re
-import time
 
 import psycopg2
 
@@ -8,18 +7,19 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from ...engine.archive.levels import BY_READING, COMPLETE
-from ...engine.catalogue import Catalogue, is_signed
-from ...engine.errors import ArchiveMissing, BackupError
+from ...engine.catalogue import Catalogue
+from ...engine.importing import TIME_LIMIT
+from ...engine_call import failure_in
 from .. import arguments
-from ..backup_message import reason_of
+from ..backup_message import all_translated
 from ..backup_secret_mixin import signing_keys
 from ..run.backup_run import GOOD
 from ..run.backup_run_status import finding_of
 
 _logger = logging.getLogger(__name__)
 
-# Seconds of a request. What is left is found by the next one: what is known is passed over.
-TIME_LIMIT = 60
+# Seconds. The engine itself stops earlier; what is left is found by the next request.
+LIST_TIME_LIMIT = TIME_LIMIT + 60
 NO_ADDRESS = "https://unknown.invalid"
 # What was imported is read here before anything that was: an empty moment comes first.
 NEVER_READ = False
@@ -68,22 +68,31 @@ class BackupDestination(models.Model):
         known, stored = self._known_archives()
         found = dict.fromkeys(("imported", "known", "unreadable", "unsigned"), 0)
         found.update(known=stored, complete=True)
-        keys = signing_keys()
-        deadline = time.monotonic() + TIME_LIMIT
-        try:
-            with self._opened() as place:
-                for path, catalogue in place.catalogues(known):
-                    signed = is_signed(catalogue or {}, keys)
-                    accepted = signed or accept_unsigned
-                    found[self._import_archive(place, path, catalogue, signed, accepted)] += 1
-                    if time.monotonic() > deadline:
-                        found["complete"] = False
-                        break
-        except BackupError as error:
-            reason = reason_of(error, self.env.lang)
-            raise UserError(self.env._("%(error)s\n\n%(hint)s", **reason)) from error
+        for event in self._list_archives(known, accept_unsigned):
+            if event["event"] == "archive":
+                found[self._import_archive(event)] += 1
+            elif event["event"] == "unreadable":
+                self._log_unreadable(event["path"], event["error"])
+            elif event["event"] == "done":
+                found["unsigned"], found["complete"] = event["unsigned"], event["complete"]
+                found["unreadable"] += event["unreadable"]
         self.sudo().unsigned_archives = found["unsigned"]
         return found
+
+    def _list_archives(self, known, accept_unsigned):
+        """Return the events of :func:`.importing.list_archives`; raise where it cannot be done."""
+        keys = {"secrets": ["keys"], "settings": {"keys": "\n".join(signing_keys())}}
+        events = self._ask_place(
+            "archives", LIST_TIME_LIMIT,
+            known=sorted(known), signature=keys, accept_unsigned=accept_unsigned,
+        )  # fmt: skip
+        if events[-1]["event"] == "failed":
+            reason = all_translated(failure_in(events[-1]), self.env.lang)
+            raise UserError(self.env._("%(error)s\n\n%(hint)s", **reason))
+        return events
+
+    def _log_unreadable(self, path, error):
+        _logger.warning("Not imported: %r in %r: %s", path, self.name, error)
 
     def _known_archives(self):
         """Return the paths that are taken in the destination, and how many have an archive."""
@@ -125,20 +134,17 @@ class BackupDestination(models.Model):
             },
         }
 
-    def _import_archive(self, place, path, content, signed, accepted):
+    def _import_archive(self, found):
         """Import one archive; return which count it belongs to."""
+        path = found["path"]
         try:
-            described = Catalogue(path, content)
-            if not accepted:
-                return "unsigned"
-            require_size(place, path, described.stored_size)
             with self.env.cr.savepoint():
-                self._make_copy(path, described, signed)
+                self._make_copy(path, Catalogue(path, found["content"]), found["signed"])
         except psycopg2.errors.UniqueViolation:
             # Somebody else was quicker.
             return "known"
-        except (ArchiveMissing, *NOT_OURS) as error:
-            _logger.warning("Not imported: %r in %r: %s", path, self.name, error)
+        except NOT_OURS as error:
+            self._log_unreadable(path, error)
             return "unreadable"
         return "imported"
 
@@ -247,9 +253,3 @@ def copy_values(path, described):
         "stored_at": described.stored_at,
         "checked_at": NEVER_READ,
     }
-
-
-def require_size(place, path, size):
-    """Raise where the archive at rest is not as large as it should be: it is another, or cut."""
-    if (found := place.stat(path)) != size:
-        raise ValueError(f"{found} bytes, where its catalogue says {size}")
