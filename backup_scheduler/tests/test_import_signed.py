@@ -10,6 +10,7 @@ from ..engine import catalogue
 from ..engine.masking import secrets_of
 from ..models.backup_secret_mixin import KEY_VARIABLE, signing_keys
 from .test_import import OWNER, PATH, ImportCase
+from .test_upgrade import UpgradeCase
 
 
 class TestImportSigned(ImportCase):
@@ -103,3 +104,24 @@ class TestImportSigned(ImportCase):
         self._lay()
         self._import()
         self.assertEqual(run._databases_left_bare(), ["books"])
+
+
+class TestUpgradeOfImports(UpgradeCase, ImportCase):
+    """From 19.0.4.0.0, in which an imported archive counted at once."""
+
+    version = "19.0.5.0.0"
+    before = "19.0.4.0.0"
+    script = "post-unverified_imports"
+
+    def test_an_imported_archive_that_was_never_verified_counts_no_more(self):
+        own = self._stored("books", self._make_job())
+        self._lay()
+        self._lay("Paris/books/read.zip", run="lost/18", scheduled_at="2026-11-21T02:00:00Z")
+        self._import()
+        never, read = self._imported().sorted("catalogue_owner")
+        read._mark_verified({"level": 2})
+        self._sql("UPDATE backup_run SET unverified_import = NULL")
+        self._upgrade()
+        self.env.invalidate_all()
+        self.assertEqual(never.unverified_import, "unsigned")
+        self.assertFalse(read.unverified_import or own.unverified_import)
