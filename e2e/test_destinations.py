@@ -15,12 +15,20 @@ from test_archives import ended, read_again
 SLOW_DEATH = 90  # seconds in which a run ends although a destination hangs
 
 
+@pytest.fixture(scope="module")
+def made():
+    """The ids of the destinations, by kind: no two may lie at one place, so they are made once."""
+    return {}
+
+
 @pytest.fixture
-def places(world, s3, sftp, webdav):
+def places(world, s3, sftp, webdav, made):
     """Every kind of destination, each checked as its form's button does."""
-    ids = storage.make_all(world, s3.url, sftp, webdav)
-    yield ids
-    others = [destination for kind, destination in ids.items() if kind != "local"]
+    if not made:
+        made.update(storage.make_all(world, s3.url, sftp, webdav))
+    others = [destination for kind, destination in made.items() if kind != "local"]
+    world.call("destination", "write", others, {"active": True})
+    yield made
     world.call("destination", "write", others, {"active": False})
 
 
