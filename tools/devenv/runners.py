@@ -17,6 +17,9 @@ TIMEOUT = 1800
 DATABASE = "tests"
 # In the order in which they are installed: each is tested before the next one adds to it.
 ADDONS = (ADDON.name, f"{ADDON.name}_queue_job", "backup_channel_example")
+ENGINE = ADDON / "tests" / "engine"
+# Of the engine's tests, those that wait for servers of destinations.
+WAITING = tuple(ENGINE / name for name in ("rclone", "s3", "sftp"))
 E2E = ROOT / "e2e"
 # End-to-end tests wait most of their time, so parts of them run beside each other, each with
 # servers of its own. A file that no part names belongs to the last one.
@@ -114,7 +117,8 @@ class Addon(Runner):
 def runners():
     """Return all there are, in the order in which they are told about."""
     return [
-        Pytest("engine", ADDON / "tests" / "engine"),
+        Pytest("engine", ENGINE, sorted(ENGINE.glob("test_*.py"))),
+        Pytest("engine", ENGINE, WAITING, "destinations"),
         Addon("addon"),
         *(Pytest("e2e", E2E, _files(part), part) for part in E2E_PARTS),
     ]

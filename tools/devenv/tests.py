@@ -66,8 +66,8 @@ class Together:
         self._results = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._began = time.monotonic()
-        computing = [runner for runner in chosen if runner.name in COMPUTING]
-        lanes = [(runner,) for runner in chosen if runner.name not in COMPUTING]
+        computing = [runner for runner in chosen if runner.title in COMPUTING]
+        lanes = [(runner,) for runner in chosen if runner.title not in COMPUTING]
         self._threads = [
             threading.Thread(target=self._lane, args=(lane,), daemon=True)
             for lane in (computing, *lanes)
@@ -93,7 +93,7 @@ class Together:
         return results
 
     def _lane(self, lane):
-        if lane[0].name in COMPUTING:
+        if lane[0].title in COMPUTING:
             # Linux: of this thread alone, and of the processes that it starts.
             os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
         for runner in lane:
