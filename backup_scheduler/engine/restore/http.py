@@ -12,6 +12,7 @@ Odoo 14 to 19. The ones that matter most:
 
 import contextlib
 import http.client
+import os
 import re
 import urllib.parse
 
@@ -26,6 +27,7 @@ from ..errors import (
     RemoteError,
     RestoreFailed,
     RestoreRefused,
+    UnsafeDump,
     WrongMasterPassword,
 )
 from ..messages import _, joined
@@ -45,6 +47,8 @@ NAME_LIMIT = 63
 # "19.0", "19.0-20261101", "saas~18.2+e": the part that says which code fits the database.
 SERIES = re.compile(r"(?:saas[~-])?(\d+)\.\d+")
 NEUTRALIZES_SINCE = 16
+# By what Python's zipfile knows a zip: an end record, and the longest comment behind it (bytes).
+ZIP_END, ZIP_TAIL = b"PK\x05\x06", 22 + 0xFFFF
 EXISTS = re.compile(r"already exists", re.IGNORECASE)
 # Of the new database: what cannot have changed since, and what the server itself may have added.
 SAME = {"tables": _("tables"), "modules": _("installed modules")}
@@ -83,6 +87,8 @@ def restore(path, archive_format, report, target, control, spool, token):
     require_fit(server, report, target)
     if archive_format == "zip":
         require_safe(path, control)
+    else:
+        require_no_zip(path)
     # Nothing of what follows can be undone from here.
     control.ask_permission()
     control.check_permission()
@@ -149,6 +155,29 @@ def require_safe(path, control):
             reader.feed(block)
             reader.require_safe()
     reader.finish()
+
+
+def require_no_zip(path):
+    """Raise :class:`UnsafeDump` for a custom dump that Odoo would take for a zip.
+
+    It would feed the ``dump.sql`` in there to its psql, and nobody has read that one. Python's
+    ``is_zipfile`` looks for an end record in the last bytes alone, whatever the file begins with;
+    they may be the content of a large object.
+    """
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - ZIP_TAIL))
+        is_zip = ZIP_END in file.read()
+    if is_zip:
+        raise UnsafeDump(
+            _(
+                "Odoo would take this dump for a zip, and run what stands in that: the end of a "
+                "zip is in its last bytes."
+            ),
+            hint=_(
+                "Restore it to this server, or by pg_restore. The backups that Odoo makes are "
+                "compressed and do not have this: find out who can change that server."
+            ),
+        )
 
 
 def series(version):

@@ -1,8 +1,10 @@
 """Restoring to an Odoo server over HTTP: what is sent, what is refused, what is proven."""
 
 import contextlib
+import io
 import os
 import tracemalloc
+import zipfile
 
 import pytest
 import restore_http_world as world
@@ -162,7 +164,8 @@ def test_a_wrong_password_is_told_before_anything_is_sent(odoo, back):
 
 
 @pytest.mark.parametrize("archive_format", ["zip", "dump"])
-def test_what_was_restored_is_read_back_and_counted(odoo, back, archive_format):
+def test_what_was_restored_is_read_back_and_counted(odoo, archive, back, archive_format):
+    archive.write_bytes(CONTENT if archive_format == "zip" else dump_of("shop"))
     done = back(archive_format=archive_format)
     assert done["database"] == NAME
     assert done["checked"] == {**COUNTS, "version": "19.0"}
@@ -234,4 +237,15 @@ def test_nothing_is_sent_that_the_psql_of_the_server_might_obey(odoo, archive, b
     archive.write_bytes(archive_of(b"SELECT 1;\n" + evil))
     with pytest.raises(UnsafeDump):
         back()
+    assert odoo.asked(world.RESTORE) == []
+
+
+@pytest.mark.parametrize("behind", [0, 30_000])
+def test_no_dump_is_sent_that_odoo_takes_for_a_zip(odoo, archive, back, behind):
+    """It looks for the end of a zip only, which may be the content of a large object."""
+    content = dump_of("shop") + archive_of(b"\\! id\n", b"") + bytes(behind)
+    assert zipfile.is_zipfile(io.BytesIO(content))
+    archive.write_bytes(content)
+    with pytest.raises(UnsafeDump, match="zip"):
+        back(archive_format="dump")
     assert odoo.asked(world.RESTORE) == []
