@@ -118,7 +118,7 @@ class NotOdoo(BackupError):
 class TooManyDatabases(BackupError):
     code = "too_many_databases"
     hint = _(
-        "The others are not recorded, and not backed up. If the server really has as many, raise "
+        "The others are not recorded, and not backed up. If the server really has that many, raise "
         "the system parameter backup_scheduler.max_databases and test again. Otherwise find out "
         "why it lists them."
     )

@@ -30,8 +30,8 @@ class TestFlood(BackupCase):
     def test_of_very_many_databases_as_many_as_allowed_are_recorded_and_the_check_fails(self):
         answer = self._test([*NAMES, "sales", "stock"])
         self.assertEqual((answer["ok"], answer["error_code"]), (False, "too_many_databases"))
-        self.assertEqual(answer["error"], "The server lists 2002 databases; of one server, at most "
-                                          "5 are recorded.")  # fmt: skip
+        self.assertEqual(answer["error"], "The server lists 2002 databases; at most 5 of one "
+                                          "server are recorded.")  # fmt: skip
         self.assertIn("backup_scheduler.max_databases", answer["hint"])
         self.assertEqual(answer["databases"], ["d0000", "d0001", "d0002", "sales", "stock"])
         self.assertEqual(sorted(self._recorded().mapped("name")), answer["databases"])

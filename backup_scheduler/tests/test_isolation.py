@@ -121,6 +121,16 @@ class TestTrust(IsolationCase):
         self.instance.write({"url": "https://third.example", "trusted": True})
         self.assertTrue(self.instance.trusted)
 
+    def test_trust_ends_where_certificates_are_not_verified_any_more(self):
+        self.instance.write({"url": "https://shop.example", "trusted": True})
+        self.instance.write({"verify_tls": True})
+        self.assertTrue(self.instance.trusted)
+        self.instance.verify_tls = False
+        self.assertFalse(self.instance.trusted)
+        self.instance.trusted = True
+        self.instance.verify_tls = True
+        self.assertTrue(self.instance.trusted)
+
     def test_who_trusts_an_instance_is_written_in_its_chatter(self):
         self.env.flush_all()
         self.env.cr.precommit.run()

@@ -133,6 +133,8 @@ class BackupInstance(models.Model):
         moved = any(
             one[name] != vals[name] for one in self for name in SERVER_SETTINGS & vals.keys()
         )
+        # Without it, whoever stands in between can send an archive too.
+        moved |= not vals.get("verify_tls", True) and any(self.mapped("verify_tls"))
         return {"trusted": False, **vals} if moved and any(self.mapped("trusted")) else vals
 
     def _plan_jobs(self):
@@ -193,7 +195,7 @@ class BackupInstance(models.Model):
             return {}
         error = TooManyDatabases(
             messages._(
-                "The server lists %(count)s databases; of one server, at most %(limit)s are "
+                "The server lists %(count)s databases; at most %(limit)s of one server are "
                 "recorded.",
                 count=len(names),
                 limit=limit,
