@@ -29,6 +29,9 @@ _DESCRIPTOR_MAGIC = b"PK\x07\x08"
 
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64_EXTRA = 1
+# The name in UTF-8 (4.6.9). Python 3.12 and later take it for the name: what is "filestore/x" here
+# can be the "dump.sql" there that psql gets.
+_UNICODE_PATH_EXTRA, _UNICODE_PATH_HEAD = 0x7075, 5
 
 STORED, DEFLATED = 0, 8
 # 4.4.4: strength of deflate (bits 1 and 2), data descriptor (3), UTF-8 names (11). Odoo writes no
@@ -209,7 +212,10 @@ def _read_entry(source, stop, number):
 
 
 def _zip64_extra(extra, name):
-    """Return the content of the ZIP64 field (4.5.3) of an extra field, empty when it has none."""
+    """Return the content of the ZIP64 field (4.5.3) of an extra field, empty when it has none.
+
+    Raises :class:`Damaged` for a field that gives the member another name.
+    """
     found = b""
     at = 0
     while at < len(extra):
@@ -217,8 +223,11 @@ def _zip64_extra(extra, name):
         kind, length = _FIELD.unpack_from(extra, at) if at + _FIELD.size <= len(extra) else (0, 0)
         if at + 4 + length > len(extra):
             raise Damaged(_("The extra field of %(name)s is damaged.", name=_show(name)))
+        content = extra[at + 4 : at + 4 + length]
         if kind == _ZIP64_EXTRA:
-            found = extra[at + 4 : at + 4 + length]
+            found = content
+        elif kind == _UNICODE_PATH_EXTRA and content[_UNICODE_PATH_HEAD:] != name:
+            raise Damaged(_("%(name)s has another name besides.", name=_show(name)))
         at += 4 + length
     return found
 

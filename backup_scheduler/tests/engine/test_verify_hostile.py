@@ -1,13 +1,17 @@
 """Archives that are made to do harm cost little time and memory, and end with a verdict."""
 
+import io
 import json
+import struct
 import zipfile
+import zlib
 
 import pytest
 import verify_archives as archives
 from bounded import run_bounded
 from engine import messages
 from engine.archive.content import _name
+from engine.archive.levels import COMPLETE
 from engine.archive.zip_directory import read_directory
 from engine.errors import Damaged
 
@@ -139,6 +143,7 @@ def test_the_title_of_a_page_is_found_in_linear_time(unit):
 import sys
 from engine import messages
 from engine.archive.content import _name
+from engine.archive.levels import COMPLETE
 for _time in range(1000):
     _name(b"<html><title>" + sys.argv[1].encode() * (4096 // len(sys.argv[1])))
 """
@@ -180,3 +185,20 @@ def test_a_message_quotes_a_long_name_in_part(place):
     assert long.as_dict()["error"].endswith("a is damaged.")
     assert isinstance(long.as_dict()["error"], messages.Message), "It can be translated"
     assert len(Damaged("x" * 60_000).as_dict()["error"]) == messages.MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize(("other", "is_good"), [(b"dump.sql", False), (b"filestore/x", True)])
+def test_a_member_has_one_name_for_every_python(place, other, is_good):
+    """Python 3.12 and later take the name from the Unicode path field: the last "dump.sql" would
+    be one that nobody has read."""
+    member = zipfile.ZipInfo("filestore/x")
+    field = struct.pack("<BL", 1, zlib.crc32(b"filestore/x")) + other
+    member.extra = struct.pack("<2H", 0x7075, len(field)) + field
+    content = io.BytesIO(archives.odoo_zip(archives.members()))
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.writestr(member, b"\\! id\n")
+    if is_good:
+        assert check(place, content.getvalue(), COMPLETE).level == COMPLETE
+    else:
+        with pytest.raises(Damaged, match="another name"):
+            check(place, content.getvalue(), COMPLETE)
