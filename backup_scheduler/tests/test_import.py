@@ -356,7 +356,7 @@ class TestImport(ImportCase):
         self._lay()
         answer = self.place.action_import_archives()
         self.assertIn("0 imported", answer["params"]["message"])
-        self.assertIn("1 were left", answer["params"]["message"])
+        self.assertIn("did not sign them: 1.", answer["params"]["message"])
         self.assertEqual(self.place.unsigned_archives, 1)
         answer = self.place.action_import_unsigned()
         self.assertIn("1 imported", answer["params"]["message"])

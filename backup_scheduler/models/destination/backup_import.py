@@ -112,9 +112,10 @@ class BackupDestination(models.Model):
         )
         if found["unsigned"]:
             message += " " + self.env._(
-                "%(count)s were left, because this installation did not sign them: they are from "
-                "before there were signatures, from another server, or somebody put them there. "
-                "If you know where they come from, import them by Import Unsigned Archives.",
+                "Not imported, because this installation did not sign them: %(count)s. Such "
+                "archives are from before there were signatures, from another server, or somebody "
+                "put them there. If you know where they come from, press Import Unsigned Archives "
+                "on the destination.",
                 count=found["unsigned"],
             )
         if not found["complete"]:
