@@ -185,6 +185,8 @@ class UnsafeDump(ArchiveError):
     """The dump would have psql do what pg_dump never asks for, such as running a program."""
 
     code = "unsafe_dump"
+    # Another attempt would read the same.
+    retryable = False
     hint = _(
         "Do not restore this archive by hand. Find out who can change the database or the programs "
         "of that server: pg_dump does not write this."

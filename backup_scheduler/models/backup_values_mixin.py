@@ -37,6 +37,10 @@ class BackupValuesMixin(models.AbstractModel):
                 raise ValidationError(
                     self.env._("%(field)s: enter a text that can be stored.", field=label)
                 )
+            if field.type == "selection" and value not in field.get_values(self.env):
+                raise ValidationError(
+                    self.env._("%(field)s: choose one of the values it has.", field=label)
+                )
             if field.type == "integer" and not is_whole(value):
                 raise ValidationError(
                     self.env._(

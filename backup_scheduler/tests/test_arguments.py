@@ -154,6 +154,8 @@ FIELDS = [
     ("backup.job", {}, "ping_url", ADDRESSES),
     *(("backup.job", {}, name, PORTS) for name in
       ("max_attempts", "retry_delay", "time_limit", "retention_value", "max_age")),
+    *(("backup.job", {}, name, ["tar", "9", 1, [], "\x00"]) for name in
+      ("archive_format", "verify_after_backup", "overlap_policy")),
     ("backup.job", {}, "timezone", ["Mars/X", "../../etc/passwd", "UTC\x00", []]),
 ]  # fmt: skip
 

@@ -41,9 +41,8 @@ _END_OF_LINE, _ESCAPE, _COMMENT = (
 )
 
 UNLESS_SWITCHED = _(
-    "A text ends with a backslash. psql reads it as meant unless the dump switches "
-    "standard_conforming_strings off, which nobody can see beforehand. Restore to this server "
-    "instead, or by hand."
+    "psql reads it as meant unless the dump switches standard_conforming_strings off, which cannot "
+    "be ruled out beforehand. Restore to this server instead, or by hand."
 )
 # Encodings in which a byte below 128 may be part of a letter. No server stores text in them.
 CLIENT_ONLY = {b"BIG5", b"GBK", b"GB18030", b"JOHAB", b"SJIS", b"SHIFT_JIS_2004", b"UHC"}
@@ -244,9 +243,14 @@ class Lexer:
         if end < 0:
             return max(at, len(text) - len(closer) + 1), True
         if closer == b"'" and self._strict and _backslashes_before(text, end) % 2:
-            error = self._ambiguous(end)
-            error.hint = UNLESS_SWITCHED
-            raise error
+            raise UnsafeDump(
+                _(
+                    "The text that ends at byte %(position)s of the dump has a backslash before "
+                    "its quote, so psql may read it in another way.",
+                    position=self.base + end,
+                ),
+                hint=UNLESS_SWITCHED,
+            )
         return self._closed_at(end + len(closer))
 
     def _close_escapes(self, text, at):
