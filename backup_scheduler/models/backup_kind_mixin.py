@@ -5,10 +5,13 @@ A new kind needs nothing here: its settings become fields, its secrets are seale
 shows them where the kind is chosen. One of another addon comes by :mod:`..kinds`.
 """
 
+import json
+
 from lxml import etree
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.http import request
 
 from .. import engine_call
 from ..engine.errors import BackupError, KindMissing
@@ -24,6 +27,15 @@ FIELD_TYPES = {
     "selection": fields.Selection,
 }
 EMPTY = {"char": "", "text": "", "integer": 0, "boolean": False, "selection": ""}
+
+
+def _answers_of_request():
+    """Return the answers of the engine that the request at hand has for its next try, by order."""
+    if not request:
+        return {}
+    if not hasattr(request, "backup_engine_answers"):
+        request.backup_engine_answers = {}
+    return request.backup_engine_answers
 
 
 def sealed_name(name):
@@ -175,10 +187,18 @@ class BackupKindMixin(models.AbstractModel):
     @api.model
     def _call_engine(self, order, time_limit):
         """Carry out an order of the engine while somebody waits; return its events, of which the
-        last is ``done`` or ``failed``. Only hosts that forbid processes do it in this thread."""
+        last is ``done`` or ``failed``. Only hosts that forbid processes do it in this thread.
+
+        A request that collides with another transaction is tried again by Odoo, from its
+        beginning. It takes the answer that it has: to wait again, for a minute each time, would
+        hold its thread for longer than Odoo allows.
+        """
+        key = json.dumps(order, sort_keys=True)
         here = self.env["backup.dispatcher"]._executor() == "inline"
         call = engine_call.carry_out_here if here else engine_call.carry_out
-        return call(order, time_limit)
+        events = _answers_of_request().pop(key, None) or call(order, time_limit)
+        self.env.cr.postrollback.add(lambda: _answers_of_request().update({key: events}))
+        return events
 
     def _open_kind(self):
         """Return the object of the engine's class; raise what is wrong with the settings."""

@@ -3,6 +3,7 @@
 import signal
 import tempfile
 import time
+import types
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ from .. import executor as executor_module
 from ..engine.sources.base import Server
 from ..engine.sources.http import HttpSource
 from ..executor import Executor, storable
+from ..models import backup_kind_mixin
 from ..models.instance import backup_instance
 from ..runner import Runner
 from .common import RUN_LOGGER, BackupCase
@@ -27,10 +29,10 @@ re.match("(a+)+$", "a" * 64 + "b")
 """
 
 
-@mute_logger(backup_instance.__name__)
 class TestEngineCall(BackupCase):
     def setUp(self):
         super().setUp()
+        self.enterContext(mute_logger(backup_instance.__name__))
         self.startPatcher(patch.object(engine_call, "carry_out", IN_A_PROCESS))
 
     def test_nothing_that_a_server_sends_is_parsed_in_odoo(self):
@@ -59,6 +61,28 @@ class TestEngineCall(BackupCase):
         self.assertEqual((answer["ok"], answer["error_code"]), (False, "time_limit"))
         self.assertEqual(self.instance.check_status, "error")
 
+    def test_a_request_that_is_tried_again_does_not_wait_again(self):
+        asked = []
+
+        def answer(order, time_limit):
+            asked.append(order["action"])
+            return [{"event": "done", "version": "19.0", "databases": ["sales"]}]
+
+        tries = types.SimpleNamespace()
+        with (
+            patch.object(engine_call, "carry_out", answer),
+            patch.object(backup_kind_mixin, "request", tries),
+        ):
+            self.assertTrue(self.instance.test_connection()["ok"])
+            for _try in range(2):
+                # As Odoo does after a collision.
+                self.env.cr.postrollback.run()
+                self.assertTrue(self.instance.test_connection()["ok"])
+            self.assertEqual(len(asked), 1)
+            # Somebody presses the button once more.
+            self.assertTrue(self.instance.test_connection()["ok"])
+            self.assertEqual(len(asked), 2)
+
     def test_a_host_on_which_no_process_can_be_started_says_so(self):
         with patch.object(engine_call, "EngineProcess", side_effect=PermissionError(1, "No fork")):
             answer = self.instance.test_connection()
@@ -74,7 +98,7 @@ class TestEngineCall(BackupCase):
             self.assertTrue(destination.check()["ok"])
             self.assertTrue(destination.folder_marker)
             self.assertTrue((Path(folder) / "file").write_bytes(b"") == 0)
-            destination = self._make_destination("There", path=f"{folder}/file")
+            destination.path = f"{folder}/file"
             answer = destination.check()
         self.assertEqual((answer["ok"], answer["error_code"]), (False, "destination_failed"))
         self.assertEqual(destination.check_status, "error")
