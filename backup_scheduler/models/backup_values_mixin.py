@@ -6,6 +6,8 @@ from odoo.exceptions import ValidationError
 from ..engine.naming import UNSHOWN
 
 TEXTS = ("char", "text", "html", "selection")
+# Characters of a value that is quoted.
+SHOWN = 60
 # What PostgreSQL's type of an integer holds.
 LARGEST = 2**31 - 1
 
@@ -39,7 +41,11 @@ class BackupValuesMixin(models.AbstractModel):
                 )
             if field.type == "selection" and value not in field.get_values(self.env):
                 raise ValidationError(
-                    self.env._("%(field)s: choose one of the values it has.", field=label)
+                    self.env._(
+                        "%(field)s: %(value)s is not one of the choices.",
+                        field=label,
+                        value=ascii(value)[:SHOWN],
+                    )
                 )
             if field.type == "integer" and not is_whole(value):
                 raise ValidationError(

@@ -109,7 +109,7 @@ class TestJobRules(BackupCase):
                 self._make_job(cron_expression=expression)
 
     def test_an_unknown_zone_is_refused_with_the_name_of_the_field(self):
-        with self.assertRaisesRegex(ValidationError, "Schedule: timezone: 'Mars/Base'"):
+        with self.assertRaisesRegex(ValidationError, "Time Zone: 'Mars/Base' is not"):
             self._make_job(timezone="Mars/Base")
 
     def test_the_zone_of_the_settings_counts_in_the_check(self):
