@@ -116,7 +116,7 @@ class Catalogue:
     not there. Raises :class:`CatalogueError` for what none of ours would say.
 
     :ivar encryption: ``age`` or empty
-    :ivar stored_size, stored_sha256: of the bytes at rest, which are others where it is encrypted
+    :ivar stored_size, stored_sha256: of the stored bytes, which differ where it is encrypted
     :ivar report: of its last verification, as :class:`.archive.report.Report` has it, or empty
     :ivar finding: ``error_code error hint`` of an archive that is no good one, or empty
     """

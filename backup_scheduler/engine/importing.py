@@ -1,4 +1,4 @@
-"""Listing what lies in a destination, for whoever rebuilds a catalogue from it."""
+"""Lists the archives of a destination, so that the catalogue can be rebuilt from it."""
 
 import json
 import time
@@ -17,7 +17,7 @@ NAMED = 100
 
 
 def list_archives(order, control):
-    """Tell of each archive that a destination has and that is not known, by its catalogue.
+    """Report each archive in a destination that is not known yet, by its catalogue.
 
     Order: ``destination`` (``id kind settings``), ``known`` (paths that are passed over),
     ``signature`` (``keys`` among its settings, one a line) and ``accept_unsigned``.
@@ -77,7 +77,7 @@ class _Listing:
 
 
 def require_size(place, path, size):
-    """Raise where the archive at rest is not as large as it should be: it is another, or cut."""
+    """Raise :class:`CatalogueError` where the stored archive does not have that size (bytes)."""
     if (found := place.stat(path)) != size:
         raise CatalogueError(
             "size", _("the archive has %(found)s bytes, not %(size)s", found=found, size=size)

@@ -5,10 +5,10 @@ import resource
 import threading
 import time
 
-# Bytes. With millions of files, and uploads to several places, an engine needs less than a quarter.
+# Bytes of memory that a process may write to.
 MEMORY_LIMIT = 2 << 30
 # Seconds in which no thread could do anything but one. Nothing that is meant to happen takes as
-# long; whoever would kill the process may be gone.
+# long; the owner that would kill the process may be gone.
 STUCK_LIMIT = 600
 
 

@@ -73,7 +73,8 @@ class ResConfigSettings(models.TransientModel):
     backup_scratch_host = fields.Char(
         "Drill Server",
         config_parameter=SCRATCH_PREFIX + "host",
-        help="The PostgreSQL that restore drills use. Empty: Odoo's own.",
+        help="The PostgreSQL that restore drills use. Empty: one that is started for each drill, "
+        "or Odoo's own where that is not possible.",
     )
     backup_scratch_port = fields.Char("Drill Port", config_parameter=SCRATCH_PREFIX + "port")
     backup_scratch_user = fields.Char(

@@ -46,7 +46,7 @@ UNLESS_SWITCHED = _(
 )
 # Encodings in which a byte below 128 may be part of a letter. No server stores text in them.
 CLIENT_ONLY = {b"BIG5", b"GBK", b"GB18030", b"JOHAB", b"SJIS", b"SHIFT_JIS_2004", b"UHC"}
-# What psql knows without being told (startup.c, common.c, variables.c).
+# The variables that psql sets itself (startup.c, common.c, variables.c).
 VARIABLES = frozenset(
     b"""
     AUTOCOMMIT COMP_KEYWORD_CASE DBNAME ECHO ECHO_HIDDEN ENCODING ERROR FETCH_COUNT HIDE_TABLEAM
@@ -294,8 +294,9 @@ class Lexer:
                 raise self._unsafe(first, _("text that is no statement of pg_dump"))
             self._first, self._begun = first - start, True
         if self._counted < _WORDS_COUNTED or self._is_routine():
-            for word in _WORD.findall(content):
-                self._count(word.lower(), depth)
+            # One by one: a list of millions of words would fill the memory.
+            for word in _WORD.finditer(content):
+                self._count(word[0].lower(), depth)
 
     def _count(self, word, depth):
         if self._counted < _WORDS_COUNTED:

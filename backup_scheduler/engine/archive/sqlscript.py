@@ -2,7 +2,7 @@ r"""The plain script of pg_dump as a stream: its statements, and the rows betwee
 
 pg_dump writes the definitions of tables, then ``COPY … FROM stdin;`` with the rows of each table
 up to a line ``\.``, then indexes and constraints. Rows and texts can hold anything, also what looks
-like a statement: what is what is told as psql would (:mod:`.psql_lexer`).
+like a statement: the script is read as psql reads it (:mod:`.psql_lexer`).
 """
 
 from ..errors import Damaged, Inconsistent, UnsafeDump
@@ -25,8 +25,8 @@ _TAIL = len(_END_OF_ROWS)
 class Script:
     """The checker of ``dump.sql``.
 
-    What is unsafe in it (:mod:`.psql_lexer`) is told in :meth:`finish`, as all verdicts are: a
-    damaged byte is no attack. Whoever feeds psql asks :meth:`require_safe` after each block.
+    Unsafe content (:mod:`.psql_lexer`) is reported by :meth:`finish`, like all verdicts, because a
+    damaged byte is no attack. A caller that feeds psql calls :meth:`require_safe` after each block.
 
     :param schema: a :class:`.schema.Schema`, which sees each statement
     :param rows_of: called with (table, columns) at each COPY; returns a reader of its rows with
@@ -66,7 +66,7 @@ class Script:
         """Raise :class:`UnsafeDump`; :class:`Damaged` for rows that are none, or an end within
         rows or a statement."""
         held, self._held, self._windows = self._held, b"", False
-        # A last line without its end is one all the same.
+        # The last line may lack its line end.
         self.feed(held + b"\n")
         self.require_safe()
         for rows in self._finished:

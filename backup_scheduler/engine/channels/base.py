@@ -59,8 +59,7 @@ class Channel(abc.ABC):
     :cvar SETTINGS: the keywords that its form asks for
     :cvar NOTE: a sentence for the form: where the service shows what is to be entered
     :cvar HINTS: what to do about an answer, by its status
-    :cvar REASONS: what the service is known to answer and people may read, longest first: no other
-        word of an answer is told
+    :cvar REASONS: known answers of the service, longest first; nothing else of an answer is shown
     :cvar OVER_NETWORK: an engine process sends it; otherwise it is made of records of Odoo
     """
 

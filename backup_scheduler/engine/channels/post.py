@@ -58,7 +58,7 @@ class PostChannel(Channel):
             {"Idempotency-Key": notice["key"]},
         ) as answer:  # fmt: skip
             raise_for(
-                answer.status, told(host_of(url), answer, cls.REASONS), cls.HINTS,
+                answer.status, describe_answer(host_of(url), answer, cls.REASONS), cls.HINTS,
                 retry_after(answer.headers.get("Retry-After")),
             )  # fmt: skip
 
@@ -75,10 +75,11 @@ def posted(address, body, content_type):
     }
 
 
-def told(host, answer, reasons=()):
-    """Return what the other side answered, for people: its status, and the reason if it is one that
-    the service is known to give. All else it says may quote any part of the secret address, in any
-    spelling, or be what a server says that nobody here was to read.
+def describe_answer(host, answer, reasons=()):
+    """Return the status of an answer, and its reason where that is one of ``reasons``.
+
+    The rest of an answer may quote any part of the secret address, in any spelling, or come from a
+    server whose answers the user must not read.
     """
     status, said = f"{answer.status} {answer.reason}", answer.page()[:READ] if reasons else ""
     if reason := next((each for each in reasons if each in said), ""):

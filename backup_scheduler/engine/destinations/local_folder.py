@@ -3,7 +3,7 @@
 What lies in a destination comes from outside: a folder in it may be a link, or become one at any
 moment, to where other archives or other files of this machine are. So each folder is opened below
 the one before it, as nothing but a folder, and its files are reached by its descriptor. The
-destination's own root may be a link: whoever set it up has chosen that.
+destination's own root may be a link: the administrator has chosen it.
 """
 
 import contextlib

@@ -93,7 +93,7 @@ def storage_of(config, remote):
 
 
 def account_of(token):
-    """Return of a token what stays when the access is renewed."""
+    """Return the part of a token that is kept when the access is renewed."""
     try:
         return json.loads(token)["refresh_token"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,6 +1,6 @@
 """Which types of remotes an rclone configuration may have here, and which options of each.
 
-Whoever may enter a configuration is not necessarily one who may run programs on this server, read
+A user who may enter a configuration may not necessarily run programs on this server, read
 its files, or use the identity that it has at a cloud. rclone has options for all of that, and gets
 new ones: so everything is refused that is not named here. The lists come from
 ``rclone config providers``; a test compares them with the installed program, where an option that

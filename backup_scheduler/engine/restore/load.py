@@ -119,7 +119,7 @@ def made_by(path, archive_format):
             head = next(members.blocks(members.find(DUMP)), b"")
         return newest_of(head)
     except BackupError:
-        # What is wrong with the archive is told where it is loaded.
+        # Loading the archive reports its fault.
         return 0
 
 

@@ -26,7 +26,7 @@ ATTRIBUTES = (
     "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 1"
 )
 MAKE = "CREATE ROLE {} " + ATTRIBUTES + " PASSWORD {}"
-# Whoever makes a database for a role has to be a member of it.
+# Only a member of a role can create a database for it.
 JOIN = "GRANT {} TO CURRENT_USER"
 RENEW = "ALTER ROLE {} PASSWORD {}"
 MAY_MAKE = "SELECT rolsuper OR rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = current_user"

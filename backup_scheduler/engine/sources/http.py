@@ -90,8 +90,8 @@ class HttpSource(Source):
             default=True,
             proof=True,
             help="Refuse a server whose certificate is not valid for its name. Where it is "
-            "switched off, the master password has to be entered again: whoever stands in between "
-            "can read it then.",
+            "switched off, the master password has to be entered again: a man in the middle can "
+            "read it then.",
         ),
         Setting(
             "allow_insecure",

@@ -55,8 +55,8 @@ class BackupInstance(models.Model):
         help="SQL in an archive can do whatever the PostgreSQL role that restores it may do. So it "
         "is run by a role that reaches nothing but the restored database. Switched on, and only "
         "where no such role can be had here, archives of this instance are restored by the role of "
-        "Odoo itself: whoever controls that server can then read, change and delete every database "
-        "of this one, and run programs if the role is a superuser. Switch it on for servers that "
+        "Odoo itself: anyone who controls that server can then read, change and delete every "
+        "database of this one, and run programs if the role is a superuser. Switch it on for servers that "
         "you control as well as this one.",
     )
     max_parallel_runs = fields.Integer(
@@ -133,7 +133,7 @@ class BackupInstance(models.Model):
         moved = any(
             one[name] != vals[name] for one in self for name in SERVER_SETTINGS & vals.keys()
         )
-        # Without it, whoever stands in between can send an archive too.
+        # Without it, a man in the middle can send an archive too.
         moved |= not vals.get("verify_tls", True) and any(self.mapped("verify_tls"))
         return {"trusted": False, **vals} if moved and any(self.mapped("trusted")) else vals
 

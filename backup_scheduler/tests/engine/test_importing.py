@@ -7,14 +7,10 @@ from engine import importing
 from engine.catalogue import signed
 from engine.control import Control
 from engine.errors import Cancelled
+from test_catalogue import CONTENT as GOOD
+from test_catalogue import KEY
 
-KEY = "k" * 32
-CONTENT = {
-    "run": "lost/1", "instance": "Paris", "database": "books", "trigger": "schedule",
-    "scheduled_at": "2026-11-20T02:00:00Z", "started_at": "2026-11-20T02:00:00Z",
-    "stored_at": "2026-11-20T02:01:00Z", "archive_format": "zip", "include_filestore": True,
-    "size": 3, "sha256": "a" * 64,
-}  # fmt: skip
+CONTENT = {**GOOD, "size": 3}
 
 
 def lay(folder, name, content, archive=b"abc"):
