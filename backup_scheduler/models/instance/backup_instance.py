@@ -56,8 +56,8 @@ class BackupInstance(models.Model):
         "is run by a role that reaches nothing but the restored database. Switched on, and only "
         "where no such role can be had here, archives of this instance are restored by the role of "
         "Odoo itself: anyone who controls that server can then read, change and delete every "
-        "database of this one, and run programs if the role is a superuser. Switch it on for servers that "
-        "you control as well as this one.",
+        "database of this one, and run programs if the role is a superuser. Switch it on for "
+        "servers that you control as well as this one.",
     )
     max_parallel_runs = fields.Integer(
         "Backups at a Time",
