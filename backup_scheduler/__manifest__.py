@@ -1,7 +1,7 @@
 {
     "name": "Backup Scheduler",
     "summary": "Backs up Odoo servers on schedules, and proves that each backup can be restored",
-    "version": "19.0.5.0.0",
+    "version": "19.0.6.0.0",
     "category": "Administration",
     "license": "LGPL-3",
     "author": "The Backup Scheduler developers",
