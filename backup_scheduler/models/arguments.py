@@ -3,6 +3,8 @@
 ``@accepts(count=number, start=moment)`` has each argument looked at before the method sees it: what
 it cannot be is refused by a ValidationError that names the argument, and nothing else gets through.
 ``None`` and ``False`` stand for *not given*, as a client of XML-RPC may send no ``None``.
+
+``@one_record`` refuses several records, and none, in the same way.
 """
 
 import functools
@@ -10,7 +12,7 @@ import inspect
 import math
 
 from odoo import fields
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tools import LazyTranslate
 
@@ -64,6 +66,26 @@ def accepts(**kinds):
         return checked
 
     return decorate
+
+
+def one_record(method):
+    """Decorate a public method that works on one record: another count of them is refused."""
+
+    @functools.wraps(method)
+    def checked(self, *arguments, **named):
+        if len(self) != 1:
+            raise UserError(
+                self.env._(
+                    "Choose one record of “%(model)s” (%(count)s are chosen): %(method)s works on "
+                    "one at a time.",
+                    model=self.env["ir.model"]._get(self._name).sudo().name,
+                    count=len(self),
+                    method=method.__name__,
+                )
+            )
+        return method(self, *arguments, **named)
+
+    return checked
 
 
 def _accepted(model, name, value, kind):

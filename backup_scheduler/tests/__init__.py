@@ -75,6 +75,7 @@ from . import test_security_walk
 from . import test_settings
 from . import test_setup
 from . import test_setup_answered
+from . import test_several_records
 from . import test_task
 from . import test_tours
 from . import test_upgrade

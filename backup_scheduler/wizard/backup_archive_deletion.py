@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from ..models.arguments import one_record
+
 
 class BackupArchiveDeletion(models.TransientModel):
     """Asks before archives are deleted, by name where a database would have none left."""
@@ -32,8 +34,8 @@ class BackupArchiveDeletion(models.TransientModel):
         # Odoo checks constraints as the superuser.
         self.run_ids.sudo(False).check_access("read")
 
+    @one_record
     def action_delete(self):
-        self.ensure_one()
         # Of a selection, those that have something to delete.
         runs = self.run_ids.filtered(lambda run: run.copy_ids.filtered("path"))
         return runs.delete_archives((self.confirmation or "").strip())

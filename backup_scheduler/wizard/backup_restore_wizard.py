@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ..models.arguments import one_record
 from ..models.restore.backup_restore import NAME_LIMIT
 
 
@@ -87,9 +88,9 @@ class BackupRestoreWizard(models.TransientModel):
         for records in (self.run_id, self.copy_id, self.instance_id):
             records.sudo(False).check_access("read")
 
+    @one_record
     def action_restore(self):
         """Begin, and show how it goes."""
-        self.ensure_one()
         restore = self.run_id.restore(
             self.database_name,
             self.instance_id.id if self.target == "instance" else None,

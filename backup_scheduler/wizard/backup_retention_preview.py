@@ -3,6 +3,7 @@ import datetime
 from odoo import Command, api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..models.arguments import one_record
 from ..models.job.backup_job_planning import naive
 from ..models.job.backup_retention_mixin import POLICY_FIELDS
 
@@ -96,8 +97,10 @@ class BackupRetentionPreview(models.TransientModel):
     @api.depends("job_id", *POLICY_FIELDS)
     def _compute_is_changed(self):
         for preview in self:
-            saved = preview.job_id and preview.job_id._retention_values()
-            preview.is_changed = saved != preview._retention_values()
+            job = preview.job_id
+            preview.is_changed = (
+                bool(job) and job._retention_values() != preview._retention_values()
+            )
 
     @api.constrains("job_id")
     def _check_rights(self):
@@ -107,9 +110,9 @@ class BackupRetentionPreview(models.TransientModel):
 
     # --- what people do -------------------------------------------------------------------------
 
+    @one_record
     def action_use(self):
         """Make this the policy of the job, for those who may change jobs."""
-        self.ensure_one()
         self.job_id.write(self._retention_values())
         return {"type": "ir.actions.act_window_close"}
 

@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ..models.arguments import one_record
 from ..models.job.backup_job import CONFIRMED
 
 
@@ -31,6 +32,6 @@ class BackupRunConfirmation(models.TransientModel):
             "target": "new",
         }
 
+    @one_record
     def action_run(self):
-        self.ensure_one()
         return self.job_ids.with_context(**{CONFIRMED: True}).action_run_now()

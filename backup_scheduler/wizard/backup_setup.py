@@ -4,6 +4,7 @@ from odoo import Command, api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..engine.errors import BackupError
+from ..models.arguments import one_record
 from ..models.backup_kind_mixin import sealed_name
 from ..models.backup_message import all_translated
 
@@ -183,9 +184,9 @@ class BackupSetup(models.TransientModel):
 
     # --- the steps ------------------------------------------------------------------------------
 
+    @one_record
     def action_next(self):
         """Go on, once what was entered can be used; otherwise say why, and keep all of it."""
-        self.ensure_one()
         if self.step == ORDER[-1]:
             return self._show()
         self._tell({})
@@ -196,40 +197,40 @@ class BackupSetup(models.TransientModel):
             self.step = ORDER[ORDER.index(self.step) + 1]
         return self._show()
 
+    @one_record
     def action_back(self):
         """Go back; what was entered stays."""
-        self.ensure_one()
         self._tell({})
         self.step = ORDER[max(ORDER.index(self.step) - 1, 0)]
         return self._show()
 
+    @one_record
     def action_use_known(self):
         """Go on with the instance that has the address already."""
-        self.ensure_one()
         self.instance_id = self.known_instance_id
         self.name = self.instance_id.name
         self.known_instance_id = False
         return self.action_next()
 
+    @one_record
     def action_leave_instance(self):
         """Go on with another server than the instance that was chosen."""
-        self.ensure_one()
         self.write({"instance_id": False, "url": False, "name": False, "step": "server"})
         self.line_ids.unlink()
         return self._show()
 
+    @one_record
     def action_check_destinations(self):
         """Check each destination, and say what the first that fails lacks."""
-        self.ensure_one()
         self._tell(self._leave_destination() or {})
         return self._show()
 
+    @one_record
     def action_start(self):
         """Make the instance and its job, start its runs and show them.
 
         Nothing is left of the answers: pressed twice, it makes nothing twice.
         """
-        self.ensure_one()
         self._require_answer()
         self.env["backup.run"]._require_manager()
         instance = self.instance_id or self._create_instance()

@@ -1,5 +1,7 @@
 from odoo import fields, models
 
+from ..models.arguments import one_record
+
 
 class BackupSetupDatabase(models.TransientModel):
     """One database that the server has, to be backed up or not."""
@@ -18,9 +20,11 @@ class BackupSetupChoice(models.TransientModel):
 
     _inherit = "backup.setup"
 
+    @one_record
     def action_choose_all(self):
         return self._choose(True)
 
+    @one_record
     def action_choose_none(self):
         return self._choose(False)
 

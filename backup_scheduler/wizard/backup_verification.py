@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 
 from ..engine.archive.levels import DEFAULT, LEVELS, RESTORING
+from ..models.arguments import one_record
 from ..models.backup_message import translated
 from ..models.run.backup_run import VERIFICATION_LEVELS
 
@@ -52,6 +53,6 @@ class BackupVerification(models.TransientModel):
         # Odoo checks constraints as the superuser.
         self.run_id.sudo(False).check_access("read")
 
+    @one_record
     def action_verify(self):
-        self.ensure_one()
         return self.run_id.verify(self.level, self._take_identity())

@@ -12,6 +12,7 @@ from ...engine.errors import BackupError, KindMissing
 from ...engine.messages import joined
 from ...engine.notify import NOTICE_LIMIT
 from ...engine_call import failure_in
+from ..arguments import one_record
 from ..backup_kind_mixin import secret_field
 from ..backup_message import MessageText, translated
 from .backup_alert_channel_kinds import channel_fields, field_of, host_field, host_name
@@ -241,13 +242,13 @@ class BackupAlertChannel(models.Model):
 
     # --- what people and scripts do -------------------------------------------------------------
 
+    @one_record
     def send_test(self):
         """Send a message that says it is a test.
 
         :return: ``{ok, error_code, error, hint}``; of a channel over the network what the other
             side answered, of the others whether the records were made
         """
-        self.ensure_one()
         self.check_access("read")
         self.env["backup.run"]._require_manager()
         alert = self.env["backup.alert"].sudo()._make_test(self.sudo())
@@ -274,9 +275,9 @@ class BackupAlertChannel(models.Model):
     def action_unmute(self):
         return self.write({"muted_until": False})
 
+    @one_record
     def action_send_digest(self):
         """Send the weekly digest now."""
-        self.ensure_one()
         self.check_access("read")
         self.env["backup.run"]._require_manager()
         self.sudo()._make_digests()
@@ -287,8 +288,8 @@ class BackupAlertChannel(models.Model):
             "success",
         )
 
+    @one_record
     def action_open_alerts(self):
-        self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "backup_scheduler.backup_alert_action"
         )

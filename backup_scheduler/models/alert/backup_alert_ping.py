@@ -8,6 +8,7 @@ from ...engine.channels.base import checked_address
 from ...engine.channels.ping import PingChannel, ping_body
 from ...engine.errors import BackupError
 from ...engine.messages import joined
+from ..arguments import one_record
 from ..backup_kind_mixin import MANAGER
 from ..backup_message import MessageText, translated
 from ..run.backup_run import ACTIVE, GOOD
@@ -75,12 +76,12 @@ class BackupJobPing(models.Model):
     def action_forget_ping(self):
         return self.write({"ping_url": False})
 
+    @one_record
     def test_ping(self):
         """Send the check a line for its log, which changes nothing of how it stands.
 
         :return: ``{ok, error_code, error, hint}``
         """
-        self.ensure_one()
         self.check_access("read")
         self.env["backup.run"]._require_manager()
         if not self.ping_host:

@@ -1,5 +1,6 @@
 from odoo import Command, api, fields, models
 
+from ..arguments import one_record
 from .backup_alert import is_on, mutes_of
 from .backup_alert_gathering import GATHERING
 
@@ -45,6 +46,7 @@ class BackupInstanceAlerts(models.Model):
         for instance in self:
             instance.open_incident_count = counts.get(instance, 0)
 
+    @one_record
     def action_open_incidents(self):
         return self._open("backup_scheduler.backup_incident_action", "open")
 

@@ -3,6 +3,7 @@ import logging
 from odoo import api, fields, models
 
 from ...engine import messages
+from ..arguments import one_record
 from ..backup_message import MessageChar, MessageText
 from ..dispatcher.backup_dispatcher import isolated
 from ..run.backup_run import GOOD, SUMMARY_LENGTH
@@ -82,9 +83,9 @@ class BackupIncident(models.Model):
     def _place(self):
         return " / ".join(filter(None, (self.instance_id.name, self.database_name)))
 
+    @one_record
     def action_open_runs(self):
         """Show the runs of the database since shortly before it began."""
-        self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
         domain = [
             ("instance_id", "=", self.instance_id.id),

@@ -11,6 +11,7 @@ from ...engine.encryption import check_recipients
 from ...engine.errors import BackupError
 from ...engine.messages import joined
 from ...engine_call import failure_in
+from ..arguments import one_record
 from ..backup_message import MessageText, all_translated, reason_of
 
 _lt = LazyTranslate(__name__)
@@ -136,13 +137,13 @@ class BackupDestination(models.Model):
         lines = (line.split("#")[0].strip() for line in (self.recipients or "").splitlines())
         return [line for line in lines if line]
 
+    @one_record
     def check(self):
         """Write, read back and delete a marker in the destination.
 
         :return: ``{ok, error_code, error, hint, warnings}``; what may not be done there, other than
             writing, is no error but a warning
         """
-        self.ensure_one()
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = {"ok": True, "error_code": False, "error": False, "hint": False, "warnings": []}
@@ -217,11 +218,13 @@ class BackupDestination(models.Model):
                 ]
         return []
 
+    @one_record
     def action_accept_host_key(self):
         """Take the key that the server has shown for its own, and check it."""
         self.sftp_host_key = self.offered_host_key
         return self.action_check()
 
+    @one_record
     def action_accept_folder(self):
         """Take the folder that is there now for the destination, and check it."""
         kept = self.kept_values
@@ -248,8 +251,8 @@ class BackupDestination(models.Model):
             },
         }
 
+    @one_record
     def action_open_copies(self):
-        self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "backup_scheduler.backup_copy_action"
         )

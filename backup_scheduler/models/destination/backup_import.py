@@ -11,6 +11,7 @@ from ...engine.catalogue import Catalogue
 from ...engine.importing import TIME_LIMIT
 from ...engine_call import failure_in
 from .. import arguments
+from ..arguments import one_record
 from ..backup_message import all_translated
 from ..backup_secret_mixin import signing_keys
 from ..run.backup_run import GOOD
@@ -43,6 +44,7 @@ class BackupDestination(models.Model):
     )
 
     @arguments.accepts(accept_unsigned=arguments.flag)
+    @one_record
     def import_archives(self, accept_unsigned=False):
         """Read what lies in the destination, and make the runs that are not known here.
 
@@ -62,7 +64,6 @@ class BackupDestination(models.Model):
             for want of a signature, and whether all were looked at (a large destination takes
             several calls)
         """
-        self.ensure_one()
         self.check_access("write")
         self._require_own_location()
         known, stored = self._known_archives()

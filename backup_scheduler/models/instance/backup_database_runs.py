@@ -3,6 +3,7 @@ from odoo.exceptions import ValidationError
 from odoo.fields import Domain
 
 from .. import arguments
+from ..arguments import one_record
 from ..overview.backup_overview_days import fires_within
 
 # A run without a name stands for all databases of its job: its server could not be asked for them.
@@ -17,6 +18,7 @@ class BackupDatabaseRuns(models.Model):
     @arguments.accepts(
         start=arguments.moment, end=arguments.moment, statuses=arguments.texts
     )
+    @one_record
     def action_open_runs(self, start=None, end=None, statuses=()):
         """Show the runs of the database, and those that stand for all databases of a job of its.
 
@@ -25,7 +27,6 @@ class BackupDatabaseRuns(models.Model):
             was missed between ``start`` and ``end``
         :param statuses: only those of these; all without any
         """
-        self.ensure_one()
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
         domain = self._runs_domain()

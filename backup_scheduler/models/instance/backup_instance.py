@@ -9,6 +9,7 @@ from ...engine import messages
 from ...engine.errors import TooManyDatabases
 from ...engine.messages import joined
 from ...engine_call import failure_in
+from ..arguments import one_record
 from ..backup_message import MessageText, all_translated
 
 _lt = LazyTranslate(__name__)
@@ -142,13 +143,13 @@ class BackupInstance(models.Model):
 
     # --- what people and scripts do -------------------------------------------------------------
 
+    @one_record
     def test_connection(self):
         """Ask the server who it is, without changing anything there.
 
         :return: ``{ok, odoo_version, databases, error_code, error, hint}``; the databases found are
             recorded on the instance
         """
-        self.ensure_one()
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = self._ask_server(self._source_order())
@@ -247,19 +248,21 @@ class BackupInstance(models.Model):
             more=len(names) - NAMED,
         )
 
+    @one_record
     def action_open_runs(self):
         return self._open("backup_scheduler.backup_run_action")
 
+    @one_record
     def action_open_jobs(self):
         return self._open("backup_scheduler.backup_job_action")
 
+    @one_record
     def action_open_databases(self):
         return self._open("backup_scheduler.backup_database_action", "present")
 
     def _open(self, xmlid, *filters):
         """Show what belongs to the instance; ``filters``, which can be taken away, make the list
         what the button counts."""
-        self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
         action["domain"] = [("instance_id", "=", self.id)]
         switched_on = {f"search_default_{name}": 1 for name in filters}

@@ -5,6 +5,8 @@ from babel.dates import format_timedelta
 from odoo import api, fields, models
 from odoo.tools.misc import babel_locale_parse
 
+from ..arguments import one_record
+
 SETUP_ACTION = "backup_scheduler.backup_setup_action"
 
 
@@ -49,9 +51,9 @@ class BackupInstanceOverview(models.Model):
             else:
                 instance.next_step = False
 
+    @one_record
     def action_set_up_job(self):
         """Lead to a job of this instance."""
-        self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(SETUP_ACTION)
         return {**action, "context": {"dialog_size": "large", "default_instance_id": self.id}}
 
@@ -81,9 +83,9 @@ class BackupDatabaseOverview(models.Model):
                 since, add_direction=True, locale=locale
             )
 
+    @one_record
     def action_open_last_good(self):
         """Show the run that made the last good archive."""
-        self.ensure_one()
         return {
             "type": "ir.actions.act_window",
             "res_model": "backup.run",

@@ -9,6 +9,7 @@ from odoo.tools import SQL
 from ...engine.archive.levels import BY_READING, DEFAULT, LEVELS
 from ...engine.schedule import CronSchedule, ScheduleError
 from .. import arguments
+from ..arguments import one_record
 from ..backup_message import MessageText, translated
 from ..run.backup_run import LEVELS_AFTER_BACKUP, STATUSES
 
@@ -314,8 +315,8 @@ class BackupJob(models.Model):
     def action_resume(self):
         return self.write({"enabled": True})
 
+    @one_record
     def action_open_runs(self):
-        self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id("backup_scheduler.backup_run_action")
         return {**action, "domain": [("job_id", "=", self.id)], "context": {}}
 

@@ -9,6 +9,7 @@ from odoo.tools import format_list
 
 from ...engine.archive.levels import LEVELS
 from ...engine.schedule import ScheduleError
+from ..arguments import one_record
 from ..backup_message import translated
 from .backup_job_planning import naive, utc
 from .backup_retention_mixin import POLICY_FIELDS
@@ -70,6 +71,7 @@ class BackupJobAdvice(models.Model):
         for job in self:
             job.warnings = job._told(job.advice()) if job.instance_id else False
 
+    @one_record
     def advice(self):
         """Tell what the job lacks, without asking anybody over the network.
 
@@ -77,7 +79,6 @@ class BackupJobAdvice(models.Model):
             ``warning`` for what may cost the data of a database, and ``info`` for the rest.
             The codes never change their meaning.
         """
-        self.ensure_one()
         self.check_access("read")
         found = [
             *self._advice_on_databases(),

@@ -9,6 +9,7 @@ from odoo.tools import LazyTranslate
 
 from ...engine.retention import Archive, Policy, plan
 from .. import arguments
+from ..arguments import one_record
 from ..run.backup_run import GOOD
 from .backup_job_planning import utc
 from .backup_retention_mixin import POLICY_FIELDS
@@ -56,6 +57,7 @@ class BackupJobRetention(models.Model):
     # --- what people and scripts do -------------------------------------------------------------
 
     @arguments.accepts(policy=arguments.table)
+    @one_record
     def preview_retention(self, policy=None):
         """Tell what would stay and what would go if retention were applied now; change nothing.
 
@@ -67,7 +69,6 @@ class BackupJobRetention(models.Model):
             policy of its own that the entry is about, and is empty for all others together
         Raises ValidationError that names the field that is wrong.
         """
-        self.ensure_one()
         self.check_access("read")
         tried = self._tried_policy(policy)
         return [
@@ -93,9 +94,9 @@ class BackupJobRetention(models.Model):
             for run, decision in self._plan_retention(self._policy_of_scope(scope, tried), scope)
         ]
 
+    @one_record
     def action_preview_retention(self):
         """Open the preview, where another policy can be tried."""
-        self.ensure_one()
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Retention of %(job)s", job=self.name),

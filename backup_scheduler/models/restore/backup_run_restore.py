@@ -3,6 +3,7 @@ from odoo.exceptions import UserError
 from odoo.service.db import list_dbs
 
 from .. import arguments
+from ..arguments import one_record
 
 
 class BackupRunRestore(models.Model):
@@ -17,6 +18,7 @@ class BackupRunRestore(models.Model):
         neutralize=arguments.flag,
         identity=arguments.text,
     )
+    @one_record
     def restore(self, database_name, instance_id=None, copy_id=None, neutralize=True,
                 identity=None):  # fmt: skip
         """Restore the archive as a new database; Managers only.
@@ -28,7 +30,6 @@ class BackupRunRestore(models.Model):
         :param identity: the age identity (secret key) of an encrypted copy, used and forgotten
         :return: the id of the ``backup.restore``, whose ``status`` tells how it goes
         """
-        self.ensure_one()
         self._require_manager()
         run = self.sudo()
         run._require_restorable(database_name, instance_id, copy_id, identity)
@@ -102,9 +103,9 @@ class BackupRunRestore(models.Model):
                 )
             )
 
+    @one_record
     def action_restore(self):
         """Open the restore wizard."""
-        self.ensure_one()
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Restore"),

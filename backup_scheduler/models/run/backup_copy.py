@@ -7,6 +7,7 @@ from odoo.exceptions import UserError
 from ...engine.naming import NAME_LIMIT, UNSAFE, safe_name
 from ...engine.reading import moment_of
 from .. import arguments
+from ..arguments import one_record
 from ..backup_message import MessageText
 from ..task.kinds import REQUESTED
 
@@ -144,13 +145,14 @@ class BackupCopy(models.Model):
             run._request_verification(self & run.copy_ids, level, identity, REQUESTED)
         return True
 
+    @one_record
     def action_open_run(self):
         """Show the run whose archive this is: all that can be done with a copy is done there."""
         return self.run_id.get_formview_action()
 
+    @one_record
     def action_download(self):
         """Open the archive's download, for Managers."""
-        self.ensure_one()
         return {
             "type": "ir.actions.act_url",
             "url": f"/backup_scheduler/download/{self.id}",

@@ -6,6 +6,7 @@ import psycopg2
 from odoo import api, fields, models, tools
 from odoo.tools import SQL
 
+from ..arguments import one_record
 from .kinds import ASIDE, BACKUP, KINDS, MANUAL, SCHEDULE, SPARE, in_places
 
 # Seconds. An executor renews its leases well within the time after which a task counts as lost.
@@ -21,7 +22,6 @@ STAGES = [
     ("restore", "Restoring"),
     ("check", "Checking"),
 ]
-
 
 # What a task knows of the attempt at hand.
 NOT_BEGUN = {
@@ -146,9 +146,9 @@ class BackupTask(models.Model):
                 task._call("withdraw")
         return True
 
+    @one_record
     def action_open(self):
         """Show what the task is about: all that can be done with it is done there."""
-        self.ensure_one()
         subject = self.restore_id or self.run_id
         return subject.get_formview_action() if subject else False
 
