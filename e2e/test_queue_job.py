@@ -95,9 +95,18 @@ def queued(pair, small_remote):
         balancer.add(second.port)
         start(first, balancer)
     world = QueueWorld(second, small_remote, DATABASE)
+    share_folders(world)
     world.configure(backup_executor="queue_job")
     yield world
     world.end()
+
+
+def share_folders(world):
+    """Mark all folders as those of both servers, which they are."""
+    places = world.call("destination", "search", [["kind", "=", "local"]])
+    world.call("destination", "write", places, {"all_machines": True})
+    for place in places:
+        assert world.call("destination", "check", [place])["ok"]
 
 
 class QueueWorld(World):

@@ -269,6 +269,15 @@ class SpoolFailed(RetryableError):
     )
 
 
+class WrongSecretKey(RetryableError):
+    """What is stored encrypted cannot be read with the secret key of this machine.
+
+    Another machine, with the right key, may do what was asked.
+    """
+
+    code = "wrong_secret_key"
+
+
 class NoDatabase(BackupError):
     code = "no_database"
     hint = _(

@@ -17,6 +17,7 @@ from .. import engine_call
 from ..engine.errors import BackupError, KindMissing
 from ..engine.kinds import Registry, SettingRefused
 from .backup_message import reason_of
+from .backup_secret_mixin import SEALED
 
 MANAGER = "backup_scheduler.group_backup_manager"
 FIELD_TYPES = {
@@ -39,7 +40,7 @@ def _answers_of_request():
 
 
 def sealed_name(name):
-    return f"{name}_sealed"
+    return f"{name}{SEALED}"
 
 
 def kind_fields(registry, kind, bare=False, declared=()):

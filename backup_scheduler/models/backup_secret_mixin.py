@@ -3,6 +3,7 @@ import hmac
 import json
 import logging
 import os
+import socket
 import tempfile
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -10,13 +11,18 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from odoo import api, fields, models, tools
 from odoo.exceptions import UserError
 
+from ..engine import messages
+from ..engine.errors import WrongSecretKey
 from ..engine.sources.http_client import same_server
+from .backup_message import reason_of
 
 _logger = logging.getLogger(__name__)
 
 # The keys themselves, newest first, separated by commas: for hosts without a lasting data folder.
 KEY_VARIABLE = "BACKUP_SCHEDULER_KEY"
 KEY_FILE = "secret.key"
+# The names of fields with encrypted values end so.
+SEALED = "_sealed"
 
 
 class BackupSecretMixin(models.AbstractModel):
@@ -126,21 +132,26 @@ class BackupSecretMixin(models.AbstractModel):
     def _unseal(self, sealed):
         """Return the secret that :meth:`_seal` was given.
 
-        Raises UserError when the key is not the one it was sealed with.
+        Raises :class:`SecretKeyError` when the key is not the one it was sealed with.
         """
         if not sealed:
             return ""
         try:
             return self._cipher().decrypt(sealed.encode()).decode()
         except InvalidToken as error:
-            raise UserError(
-                self.env._(
-                    "A stored secret cannot be read: the secret key of this server is not the one "
-                    "it was stored with. Put the old key back (%(variable)s or %(file)s), or enter "
-                    "the secret again.",
+            raise SecretKeyError(
+                self.env,
+                messages._(
+                    "A stored secret cannot be read: the secret key of this machine (%(host)s) is "
+                    "not the one it was stored with.",
+                    host=socket.gethostname(),
+                ),
+                messages._(
+                    "Put that key back (%(variable)s or %(file)s): all machines that make backups "
+                    "need the same one. Where it is lost, enter the secret again.",
                     variable=KEY_VARIABLE,
                     file=key_path(),
-                )
+                ),
             ) from error
 
     def _seal_for(self, server, value):
@@ -154,7 +165,7 @@ class BackupSecretMixin(models.AbstractModel):
     def _unseal_for(self, server, sealed):
         """Return the secret that :meth:`_seal_for` was given for this server; nothing for others.
 
-        Raises UserError as :meth:`_unseal` does.
+        Raises as :meth:`_unseal` does.
         """
         try:
             kept = json.loads(self._unseal(sealed) or "{}")
@@ -170,14 +181,42 @@ class BackupSecretMixin(models.AbstractModel):
             return MultiFernet([Fernet(key) for key in load_keys()])
         except ValueError:
             # Without its cause, in which the key might be read.
-            raise UserError(
-                self.env._(
-                    "The secret key of this server cannot be used. Mend %(variable)s or %(file)s: "
-                    "keys as Fernet.generate_key() makes them, separated by commas.",
+            raise SecretKeyError(
+                self.env,
+                messages._(
+                    "The secret key of this machine (%(host)s) cannot be used.",
+                    host=socket.gethostname(),
+                ),
+                messages._(
+                    "Mend %(variable)s or %(file)s: keys as Fernet.generate_key() makes them, "
+                    "separated by commas.",
                     variable=KEY_VARIABLE,
                     file=key_path(),
-                )
+                ),
             ) from None
+        except OSError as error:
+            raise SecretKeyError(
+                self.env,
+                messages._(
+                    "The secret key of this machine (%(host)s) cannot be read: %(reason)s.",
+                    host=socket.gethostname(),
+                    reason=error.strerror,
+                ),
+                messages._(
+                    "Give the user that runs Odoo, and nobody else, the right to read and write "
+                    "%(file)s, or set %(variable)s.",
+                    variable=KEY_VARIABLE,
+                    file=key_path(),
+                ),
+            ) from error
+
+
+class SecretKeyError(UserError):
+    """:ivar failure: the same, as the engine's error"""
+
+    def __init__(self, env, message, hint):
+        self.failure = WrongSecretKey(message, hint=hint)
+        super().__init__("{error} {hint}".format(**reason_of(self.failure, env.lang)))
 
 
 def is_same_place(before, now):

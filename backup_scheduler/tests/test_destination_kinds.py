@@ -366,4 +366,4 @@ class TestLocksAndParts(BackupCase):
 
     def test_field_names_are_those_that_scripts_know(self):
         names = [name for name, _setting in self.env["backup.destination"]._settings_of("local")]
-        self.assertEqual(names, ["path", "reserve"])
+        self.assertEqual(names, ["path", "reserve", "all_machines"])

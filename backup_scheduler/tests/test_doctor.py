@@ -1,5 +1,6 @@
 import datetime
 import os
+import socket
 import tempfile
 from unittest.mock import patch
 
@@ -10,7 +11,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import Form
 from odoo.tools.convert import convert_file
 
-from ..models.backup_secret_mixin import KEY_VARIABLE
+from ..models.backup_secret_mixin import KEY_VARIABLE, SecretKeyError
 from .common import BackupCase, ago
 
 MODULE = "odoo.addons.backup_scheduler.models.doctor.backup_doctor"
@@ -154,6 +155,56 @@ class TestDoctor(BackupCase):
         self.env["backup.destination"].create(values)
         with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
             self.assertEqual(self._checks(), ["key"])
+
+    def test_each_secret_that_cannot_be_opened_is_told_first(self):
+        instance, job = self.instance, self._make_job(ping_url="https://ping.example.com/x")
+        channel = {"name": "Hook", "kind": "webhook", "url": "https://hooks.example.com/T"}
+        channel = self.env["backup.alert.channel"].create(channel)
+        settings = self.env["ir.config_parameter"]
+        seal = self.env["backup.secret.mixin"]._seal
+        kept = {
+            "instance": lambda: instance.sudo().write({"master_password_sealed": seal("x")}),
+            "job": lambda: job.sudo().write({"ping_url_sealed": seal("x")}),
+            "channel": lambda: channel.sudo().write({"url_sealed": seal("x")}),
+            "drill": lambda: settings.set_param("backup_scheduler.scratch_password", seal("x")),
+            "role": lambda: settings.set_param("backup_scheduler.restore_role_password", seal("x")),
+        }
+        for model, name in self.doctor._sealed_fields():
+            model.sudo().with_context(active_test=False).search([]).write({name: False})
+        self.assertNotIn("key", self._checks())
+        for name, keep in kept.items():
+            with self.subTest(name), self.env.cr.savepoint() as savepoint:
+                keep()
+                with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
+                    first = self.doctor._examine()[0]
+                self.assertEqual(first["check"], "key")
+                self.assertIn(socket.gethostname(), first["problem"])
+                self.assertIn(KEY_VARIABLE, first["hint"])
+                savepoint.rollback()
+                self.env.invalidate_all()
+
+    def test_a_key_that_cannot_be_read_is_told_first(self):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            patch.dict(os.environ, {KEY_VARIABLE: ""}),
+            patch("odoo.addons.backup_scheduler.models.backup_secret_mixin.key_path",
+                  return_value=folder),
+        ):  # fmt: skip
+            first = self.doctor._examine()[0]
+        self.assertEqual(first["check"], "key")
+        self.assertIn("cannot be read", first["problem"])
+
+    def test_a_run_on_a_machine_with_another_key_says_so(self):
+        run = self._make_run()
+        task = self._take_task("backup", run)
+        with (
+            patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}),
+            self.assertRaises(SecretKeyError) as raised,
+        ):
+            task._engine_order()
+        task._end_broken(raised.exception)
+        self.assertEqual((run.status, run.error_code), ("queued", "wrong_secret_key"))
+        self.assertTrue(run.retry_at)
 
     def test_a_key_that_others_can_read_is_told(self):
         with tempfile.NamedTemporaryFile() as file:

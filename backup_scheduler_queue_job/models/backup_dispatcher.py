@@ -25,6 +25,10 @@ class BackupDispatcher(models.AbstractModel):
         return places
 
     @api.model
+    def _is_distributed(self):
+        return self._executor() == EXECUTOR or super()._is_distributed()
+
+    @api.model
     def _hand_over(self, places):
         if self._executor() != EXECUTOR:
             return super()._hand_over(places)

@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 from .backup_dispatcher import EXECUTOR
 
@@ -11,6 +11,12 @@ class ResConfigSettings(models.TransientModel):
         ondelete={EXECUTOR: "set default"},
     )
     backup_runner_missing = fields.Boolean(compute="_compute_backup_runner_missing")
+
+    @api.constrains("backup_executor")
+    def _check_backup_executor(self):
+        """Nothing is stored in a folder that is another one on each machine."""
+        if EXECUTOR in self.mapped("backup_executor"):
+            self.env["backup.destination"].sudo().search([])._require_on_all_machines()
 
     def _compute_backup_runner_missing(self):
         self.backup_runner_missing = not self.env["backup.dispatcher"]._runner_is_at_work()

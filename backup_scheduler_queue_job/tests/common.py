@@ -20,6 +20,10 @@ class QueueCase(BackupCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        places = cls.env["backup.destination"].search([("kind", "=", "local")])
+        (places - cls.destination).active = False
+        cls.destination.all_machines = True
+        cls.destination.check()
         cls.env["ir.config_parameter"].set_param("backup_scheduler.executor", "queue_job")
 
     def setUp(self):

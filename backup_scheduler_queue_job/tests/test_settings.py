@@ -1,5 +1,6 @@
 from odoo.addons.backup_scheduler.tests.common import BackupCase
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
+from odoo.exceptions import ValidationError
 
 from ..hooks import post_init_hook, uninstall_hook
 from .common import QueueCase
@@ -19,6 +20,26 @@ class TestSettings(QueueCase):
         self._chosen("process")
         self.env["res.config.settings"].create({"backup_executor": "queue_job"}).execute()
         self.assertEqual(self._chosen(), "queue_job")
+
+    def test_queue_job_is_refused_where_each_machine_has_a_folder_of_its_own(self):
+        self._chosen("process")
+        self.destination.all_machines = False
+        settings = self.env["res.config.settings"]
+        with self.assertRaisesRegex(ValidationError, "Shared by All Machines"):
+            settings.create({"backup_executor": "queue_job"})
+        self.destination.active = False
+        settings.create({"backup_executor": "queue_job"}).execute()
+        self.assertEqual(self._chosen(), "queue_job")
+        for change in ({"active": True}, {"active": True, "all_machines": False}):
+            with self.assertRaisesRegex(ValidationError, self.destination.name):
+                self.destination.write(change)
+        self.destination.write({"active": True, "all_machines": True})
+
+    def test_installing_chooses_nothing_where_each_machine_has_a_folder_of_its_own(self):
+        self._chosen(False)
+        self.destination.all_machines = False
+        post_init_hook(self.env)
+        self.assertFalse(self._chosen())
 
     def test_installing_chooses_queue_job_where_nobody_chose(self):
         self._chosen(False)
@@ -53,6 +74,15 @@ class TestDoctor(QueueCase):
 
     def test_queue_job_is_an_executor_that_the_doctor_knows(self):
         self.assertFalse(self._problems("executor"))
+
+    def test_the_doctor_names_folders_that_each_machine_has_of_its_own(self):
+        self.assertFalse(self._problems("destination"))
+        # As an upgrade leaves them, or queue_job chosen by a parameter.
+        self.env.cr.execute("UPDATE backup_destination SET all_machines = false")
+        self.env.invalidate_all()
+        (found,) = self._problems("destination")
+        self.assertEqual(found["record"]["id"], self.destination.id)
+        self.assertIn("Shared by All Machines", found["problem"])
 
     def test_the_doctor_misses_a_job_runner_where_queue_job_was_chosen(self):
         self.assertFalse(self._problems("worker"))

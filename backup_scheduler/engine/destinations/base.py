@@ -28,6 +28,11 @@ class Destination(abc.ABC):
     SETTINGS = ()
     KEPT = ()
 
+    @classmethod
+    def is_of_one_machine(cls, settings):
+        """Return whether another machine with these settings has another place."""
+        return False
+
     @abc.abstractmethod
     def check(self):
         """Write, read back, list and delete a marker; return what was found, as plain values.

@@ -43,6 +43,8 @@ def failures_named(what):
 class LocalDestination(Destination):
     """:param path: the folder, absolute
     :param reserve: gigabytes of its disk that backups leave free for others
+    :param all_machines: whether all machines that make backups have this very folder, as a share
+        that is mounted there; only with its marker is it used
     :param marker: what :meth:`check` has returned as ``marker`` once. From then on only the folder
         that has it is the destination: where a disk is not mounted, the empty folder in its place
         is neither written to nor taken for one whose archives are gone. Empty: any folder will do
@@ -60,10 +62,19 @@ class LocalDestination(Destination):
             advanced=True,
             help="Gigabytes of the disk that backups leave free for others.",
         ),
+        Setting(
+            "all_machines",
+            "Shared by All Machines",
+            kind="boolean",
+            advanced=True,
+            help="All machines that make backups have this folder, as a share that is mounted at "
+            "the same place. Each one makes sure of it by a hidden file in the folder, which "
+            "Check makes. Where queue_job makes the backups, only such folders can be used.",
+        ),
     )
     KEPT = ("marker",)
 
-    def __init__(self, path, marker="", reserve=0):
+    def __init__(self, path, marker="", reserve=0, all_machines=False):
         if not os.path.isabs(path or ""):
             raise DestinationFailed(
                 _("The folder %(path)r is not an absolute path.", path=path),
@@ -71,15 +82,21 @@ class LocalDestination(Destination):
             )
         self.path = path
         self._marker = marker
+        self._all_machines = all_machines
         self._reserve = max(0, reserve) * GIGABYTE
 
     def locations(self):
         return folder_locations(self.path)
 
+    @classmethod
+    def is_of_one_machine(cls, settings):
+        return not settings.get("all_machines")
+
     def check(self):
         """See :class:`Destination`. Returns ``free`` (bytes) and ``marker`` (what the folder is
         known by, made where there was none)."""
-        self._require_marker()
+        if self._marker:
+            self._require_marker()
         with failures_named(_("The folder %(path)s cannot be written to", path=self.path)):
             os.makedirs(self.path, mode=0o700, exist_ok=True)
             self._try_to_write()
@@ -122,6 +139,11 @@ class LocalDestination(Destination):
     def _require_marker(self):
         """Raise where the folder is not the one that was checked."""
         if not self._marker:
+            if self._all_machines:
+                raise DestinationFailed(
+                    _("Nothing says yet which folder %(path)s all machines have.", path=self.path),
+                    hint=_("Press Check on the destination's form: it marks the folder."),
+                )
             return
         with failures_named(_("The folder %(path)s cannot be read", path=self.path)):
             found = self._found_marker()

@@ -23,7 +23,7 @@ import threading
 from ..archive import sqlscript
 from ..archive.checkers import PlainDump
 from ..archive.source import BLOCK
-from ..errors import LibraryMissing
+from ..errors import LibraryMissing, UnsafeDump
 from ..messages import _
 from ..spool import write_all
 
@@ -93,7 +93,12 @@ class Script:
         for block in self._blocks:
             whole.feed(block)
             reader.feed(block)
-            reader.require_safe()
+            try:
+                reader.require_safe()
+            except UnsafeDump:
+                # A damaged byte can make anything of what follows: a checksum says so at the end.
+                collections.deque(self._blocks, maxlen=0)
+                raise
             yield block
 
     def _unlocked(self, head):

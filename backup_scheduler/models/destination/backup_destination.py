@@ -8,7 +8,7 @@ from odoo.tools import LazyTranslate
 
 from ...engine import messages
 from ...engine.encryption import check_recipients
-from ...engine.errors import BackupError
+from ...engine.errors import BackupError, KindMissing
 from ...engine.messages import joined
 from ...engine_call import failure_in
 from ..arguments import one_record
@@ -118,6 +118,32 @@ class BackupDestination(models.Model):
     def _check_recipients(self):
         for destination in self:
             destination._require_usable_recipients()
+
+    @api.constrains("kind", "active", "all_machines")
+    def _check_all_machines(self):
+        if self.env["backup.dispatcher"]._is_distributed():
+            self.filtered("active")._require_on_all_machines()
+
+    def _require_on_all_machines(self):
+        """Raise ValidationError where one of them is another place on each machine."""
+        if names := self.sudo().filtered(lambda one: one._is_of_one_machine()).mapped("name"):
+            raise ValidationError(
+                self.env._(
+                    "Where queue_job makes the backups, each machine would use a folder of its own "
+                    "as %(names)s. If all machines have that folder (as a share, or because there "
+                    "is only one machine), tick “%(label)s” on its form; otherwise use another "
+                    "destination and archive this one.",
+                    names=", ".join(f"“{name}”" for name in names),
+                    label=self._fields["all_machines"]._description_string(self.env),
+                )
+            )
+
+    def _is_of_one_machine(self):
+        """Return whether another machine has another place under the same settings."""
+        try:
+            return self._kind_class().is_of_one_machine(self._settings(secrets=False))
+        except KindMissing:
+            return False
 
     def _require_usable_recipients(self):
         if not self._recipients():

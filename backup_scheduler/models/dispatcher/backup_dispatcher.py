@@ -277,6 +277,11 @@ class BackupDispatcher(models.AbstractModel):
         )
 
     @api.model
+    def _is_distributed(self):
+        """Return whether several machines may execute tasks."""
+        return False
+
+    @api.model
     def _cron_execute(self):
         """Execute the queued runs right here, one after the other: ``executor = inline``."""
         if self._executor() == "inline":

@@ -5,13 +5,13 @@ import shutil
 import stat
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import UserError, ValidationError
 
 from ... import launcher
 from ...engine.spool import free_space
-from ..backup_kind_mixin import sealed_name
-from ..backup_message import all_translated
-from ..backup_secret_mixin import KEY_VARIABLE, key_path
+from ..backup_message import all_translated, reason_of
+from ..backup_secret_mixin import KEY_VARIABLE, SEALED, SecretKeyError, key_path
+from ..restore.backup_restore import ROLE_PREFIX, SCRATCH_PREFIX
 from ..task.kinds import ATTEMPTS
 
 # The cron is due every minute; Odoo polls every 60 to 70 seconds.
@@ -23,6 +23,8 @@ SPOOL_MINIMUM = 100_000_000
 REQUIRED = ("boto3", "croniter", "pytz")
 PROGRAMS = ("psql", "pg_restore")
 EXECUTORS = ("process", "inline")
+# The parameters whose values are sealed.
+SEALED_PARAMETERS = (f"{SCRATCH_PREFIX}password", f"{ROLE_PREFIX}_password")
 
 
 class BackupDoctor(models.AbstractModel):
@@ -61,12 +63,13 @@ class BackupDoctor(models.AbstractModel):
         """Return all problems, missing extras apart. Writes and removes a marker in each local
         folder."""
         examinations = (
+            # Without it, most of what follows cannot be found out.
+            self._examine_key,
             self._examine_cron,
             self._examine_executor,
             self._examine_worker,
             self._examine_spool,
             self._examine_destinations,
-            self._examine_key,
             self._examine_libraries,
             self._examine_programs,
             self._examine_clock,
@@ -227,6 +230,11 @@ class BackupDoctor(models.AbstractModel):
 
     @api.model
     def _examine_one(self, destination):
+        if self.env["backup.dispatcher"]._is_distributed():
+            try:
+                destination._require_on_all_machines()
+            except ValidationError as error:
+                return [problem("destination", str(error), "", destination)]
         try:
             _found, failure = destination._checked()
         except UserError:
@@ -244,13 +252,10 @@ class BackupDoctor(models.AbstractModel):
     def _examine_key(self):
         """The key that all stored secrets need: there, right, and nobody else's."""
         try:
-            for model in ("backup.instance", "backup.destination"):
-                records = self.env[model].sudo().with_context(active_test=False)
-                for name in map(sealed_name, records._secret_names()):
-                    for record in records.search([(name, "!=", False)]):
-                        record._unseal(record[name])
-        except UserError as error:
-            return [problem("key", str(error), "")]
+            self._open_secrets()
+        except SecretKeyError as error:
+            reason = reason_of(error.failure, self.env.lang)
+            return [problem("key", reason["error"], reason["hint"])]
         path = key_path()
         if os.environ.get(KEY_VARIABLE) or not os.path.exists(path):
             return []
@@ -263,6 +268,30 @@ class BackupDoctor(models.AbstractModel):
                 )
             ]
         return []
+
+    @api.model
+    def _open_secrets(self):
+        """Read all secrets that are stored; raise :class:`SecretKeyError` at the first that cannot
+        be read with the key of this machine."""
+        secrets = self.env["backup.secret.mixin"]
+        for model, name in self._sealed_fields():
+            records = model.sudo().with_context(active_test=False)
+            for record in records.search_fetch([(name, "!=", False)], [name]):
+                secrets._unseal(record[name])
+        settings = self.env["ir.config_parameter"].sudo()
+        for key in SEALED_PARAMETERS:
+            secrets._unseal(settings.get_param(key))
+
+    @api.model
+    def _sealed_fields(self):
+        """Return ``(model, name)`` of each stored field whose values are sealed."""
+        return [
+            (model, name)
+            for model in map(self.env.get, self.env.registry)
+            if not model._transient and not model._abstract
+            for name, field in model._fields.items()
+            if field.store and name.endswith(SEALED)
+        ]
 
     @api.model
     def _examine_libraries(self):

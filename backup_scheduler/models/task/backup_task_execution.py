@@ -12,6 +12,7 @@ from odoo.tools import SQL
 from ...engine import messages
 from ...engine.errors import BackupError, InternalError
 from ...engine_call import LAST_WORDS, without_kill
+from ..backup_secret_mixin import SecretKeyError
 from .backup_task import NOT_BEGUN
 from .kinds import KINDS, in_places, may_begin
 
@@ -279,6 +280,8 @@ def internal(error):
     """Return a failure that nobody foresaw as an engine would report it."""
     if isinstance(error, BackupError):
         return error.as_dict()
+    if isinstance(error, SecretKeyError):
+        return error.failure.as_dict()
     if isinstance(error, UserError):
         # It says itself what to do.
         return InternalError(str(error), hint="").as_dict()

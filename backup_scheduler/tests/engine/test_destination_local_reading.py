@@ -295,3 +295,27 @@ if places.can_mount():
             store(destination, "Shop/db/next.zip")
         assert "mount it again" in raised.value.hint
         assert places.files(folder) == []
+
+
+def test_a_folder_of_all_machines_is_used_only_where_its_mark_is(root, tmp_path):
+    shared = {"path": root, "all_machines": True}
+    unchecked = open_destination("local", shared)
+    with pytest.raises(DestinationFailed, match="Nothing says yet") as refused:
+        unchecked.stat("archive.zip")
+    assert "Check" in str(refused.value.hint)
+    with pytest.raises(DestinationFailed, match="Nothing says yet"):
+        unchecked.begin("archive.zip", "owner", "token")
+    marker = unchecked.check()["marker"]
+    here = open_destination("local", {**shared, "marker": marker})
+    with pytest.raises(ArchiveMissing):
+        here.stat("archive.zip")
+    # The same settings on a machine where the share is not mounted.
+    elsewhere = open_destination("local", {**shared, "path": str(tmp_path), "marker": marker})
+    for use, *arguments in (
+        (elsewhere.stat, "a.zip"),
+        (elsewhere.check,),
+        (elsewhere.delete, "a.zip", "owner"),
+        (elsewhere.begin, "a.zip", "owner", "token"),
+    ):
+        with pytest.raises(DestinationFailed, match="is missing"):
+            use(*arguments)

@@ -165,6 +165,20 @@ def test_a_zip_with_a_changed_byte_fails_the_drill(cluster, tmp_path, sql):
         drill(path, "zip", {"level": 1}, cluster.dsn(), Control(), "run-1")
 
 
+def test_a_damaged_dump_that_became_unsafe_is_damaged(cluster, tmp_path, sql):
+    path = world.zipped(tmp_path / "archive.zip", sql + b"\n\\! id\n")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.infolist()[0].filename == "dump.sql"
+        crc = archive.getinfo("dump.sql").CRC
+    with open(path, "r+b") as file:
+        # It stands before the member, and in the central directory.
+        content = file.read().replace(crc.to_bytes(4, "little"), (crc ^ 1).to_bytes(4, "little"))
+        file.seek(0)
+        file.write(content)
+    with pytest.raises(Damaged):
+        drill(path, "zip", {"level": 1}, cluster.dsn(), Control(), "run-1")
+
+
 def test_a_cut_custom_dump_fails_the_drill(cluster, tmp_path):
     path = world.custom(tmp_path / "archive.dump", cluster)
     os.truncate(path, os.path.getsize(path) * 2 // 3)
