@@ -1,7 +1,10 @@
 """What the engine is told of keeping the SQL of archives from other databases, and by whom."""
 
+from odoo import tools
 from odoo.exceptions import AccessError
+from odoo.tests import Form
 
+from ..models.instance.backup_instance import is_this_server
 from ..models.restore.backup_restore import ROLE_PREFIX, SCRATCH_PREFIX
 from .common import BackupCase
 from .test_upgrade import UpgradeCase
@@ -100,6 +103,22 @@ class TestTrust(IsolationCase):
     def test_no_instance_is_trusted_by_itself(self):
         self.assertFalse(self.instance.trusted)
         self.assertFalse(self.instance.copy().trusted)
+
+    def test_this_server_itself_is_trusted(self):
+        own = f"http://127.0.0.1:{tools.config['http_port']}"
+        instance = self._make_instance("This", url=own)
+        self.assertTrue(instance.trusted)
+        self.assertIn("Trusted Archives", "".join(instance.message_ids.mapped("body")))
+        self.assertFalse(self._make_instance("Doubted", url=own, trusted=False).trusted)
+        for other in (own + "1", "http://127.0.0.1", "http://odoo.example:8069", "http://[::1"):
+            self.assertFalse(is_this_server(other), other)
+        with Form(self.env["backup.instance"]) as form:
+            form.name, form.url = "Typed", "https://shop.example"
+            self.assertFalse(form.trusted)
+            form.url = own
+            self.assertTrue(form.trusted)
+            form.url = "https://shop.example"
+            self.assertFalse(form.trusted)
 
     def test_archives_of_a_trusted_instance_are(self):
         self.instance.trusted = True

@@ -16,7 +16,8 @@ class ResConfigSettings(models.TransientModel):
     def _check_backup_executor(self):
         """Nothing is stored in a folder that is another one on each machine."""
         if EXECUTOR in self.mapped("backup_executor"):
-            self.env["backup.destination"].sudo().search([("active", "=", True)])._require_on_all_machines()
+            places = self.env["backup.destination"].sudo().search([("active", "=", True)])
+            places._require_on_all_machines()
 
     def _compute_backup_runner_missing(self):
         self.backup_runner_missing = not self.env["backup.dispatcher"]._runner_is_at_work()

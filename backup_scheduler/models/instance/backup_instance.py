@@ -1,7 +1,8 @@
 import datetime
 import logging
+import urllib.parse
 
-from odoo import api, fields, models
+from odoo import api, fields, models, tools
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import LazyTranslate
 
@@ -25,6 +26,7 @@ NAMED = 10
 MAX_DATABASES, KEPT_GONE = 1000, 10
 # Parallel runs of one server each learn that it answers: one of them writes it down.
 CHECK_INTERVAL = datetime.timedelta(minutes=1)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # What says which server it is and how it is reached: a check counts for these.
 SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_insecure"}
 # What says which server it is: another one has to be trusted anew.
@@ -58,7 +60,7 @@ class BackupInstance(models.Model):
         "where no such role can be had here, archives of this instance are restored by the role of "
         "Odoo itself: anyone who controls that server can then read, change and delete every "
         "database of this one, and run programs if the role is a superuser. Switch it on for "
-        "servers that you control as well as this one.",
+        "servers that you control as well as this one; for this server itself it is on.",
     )
     max_parallel_runs = fields.Integer(
         "Backups at a Time",
@@ -113,11 +115,27 @@ class BackupInstance(models.Model):
             instance.job_count = len(instance.job_ids)
             instance.run_count = runs.get(instance._origin, 0)
 
+    @api.onchange("url")
+    def _onchange_url(self):
+        if self.url != self._origin.url:
+            self.trusted = is_this_server(self.url)
+
     @api.model_create_multi
     def create(self, vals_list):
-        instances = super().create(vals_list)
+        own = [{"trusted": is_this_server(vals.get("url")), **vals} for vals in vals_list]
+        instances = super().create(own)
+        instances._tell_trusted()
         instances._plan_jobs()
         return instances
+
+    def _tell_trusted(self):
+        for instance in self.filtered("trusted"):
+            instance.message_post(
+                body=self.env._(
+                    "Trusted Archives is on. Where no other role can be had, SQL of its archives "
+                    "is run by the role of Odoo."
+                )
+            )
 
     def write(self, vals):
         active = vals.get("active")
@@ -343,3 +361,14 @@ class BackupInstance(models.Model):
                 "last_check_at": fields.Datetime.now(),
             }
         )
+
+
+def is_this_server(url):
+    """Return whether an address leads to the very Odoo that this process belongs to, and nowhere
+    else whatever a name server or a proxy says: the loopback interface, and Odoo's own port."""
+    try:
+        parts = urllib.parse.urlsplit(url or "")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return host in LOOPBACK and port == tools.config["http_port"]
