@@ -4,13 +4,16 @@ What a remote sends is not parsed in a thread of Odoo's: it is done in an engine
 be limited in memory, and killed where it does not end.
 """
 
+import os
 import queue
 
-from .engine import messages, transfer
+from .engine import messages, reading, transfer
 from .engine.control import Control
 from .engine.errors import BackupError, Cancelled, InternalError, TimeLimit, WorkerLost
 from .engine.masking import masked, secrets_of
 from .engine.messages import joined, received
+from .engine.spool import BLOCK
+from .engine.tally import Tally
 from .engine_process import CANCELLED, END_LIMIT, EngineProcess
 
 LAST_WORDS = ("done", "failed", "lost")
@@ -73,6 +76,57 @@ def carry_out_here(order, time_limit):
         last = {"event": "failed", **InternalError.of(error).as_dict()}
     kept = [event for event in events if event["event"] not in PASSING]
     return [*kept, masked(last, secrets)]
+
+
+class EngineFailed(Exception):
+    """:ivar failure: what :func:`failure_in` returns"""
+
+    def __init__(self, event):
+        super().__init__(event["error_code"])
+        self.failure = failure_in(event)
+
+
+def handed_out(copy):
+    """Yield the bytes at rest of a copy (as orders name it), read by an engine process of its own,
+    which ends with the generator. Raises :class:`EngineFailed`."""
+    outlet, inlet = os.pipe()
+    told = queue.SimpleQueue()
+    with open(outlet, "rb") as pipe:
+        try:
+            order = {"action": "hand_out", "copy": copy, "out": inlet}
+            process = EngineProcess(order, told.put, GRACE, (inlet,))
+        except OSError as error:
+            raise EngineFailed(not_started(error).as_dict()) from error
+        finally:
+            os.close(inlet)
+        try:
+            while block := pipe.read(BLOCK):
+                yield block
+            last = last_word(told)
+        finally:
+            # Whoever does not want the rest leaves it in the pipe.
+            pipe.close()
+            process.end()
+    if last["event"] == "failed":
+        raise EngineFailed(last)
+
+
+def last_word(told):
+    event = {"event": ""}
+    while event["event"] not in LAST_WORDS:
+        event = received(told.get())
+    return ended(event)
+
+
+def handed_out_here(copy):
+    """As :func:`handed_out`, in this thread: for hosts that forbid processes."""
+    control = Control(lambda _event: None)
+    try:
+        for block in reading.stored_blocks(copy, Tally(), control):
+            # Servers keep what they get.
+            yield bytes(block)
+    except BackupError as error:
+        raise EngineFailed(error.as_dict()) from error
 
 
 def failure_in(event):

@@ -27,9 +27,10 @@ class EngineProcess:
         ``done``, ``failed``, or ``lost`` when the process ended without a word; of one that was
         killed here, ``killed`` says why (``time_limit`` or ``cancelled``)
     :param grace: seconds that it gets to end by itself
+    :param shared: open file descriptors that it gets, under their numbers
     """
 
-    def __init__(self, order, deliver, grace=None):
+    def __init__(self, order, deliver, grace=None, shared=()):
         self._deliver = deliver
         self._grace = END_LIMIT if grace is None else grace
         self._lock = threading.Lock()
@@ -41,6 +42,7 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            pass_fds=shared,
             encoding="utf-8",
             errors="replace",
         )

@@ -1,4 +1,3 @@
-import contextlib
 import itertools
 import time
 
@@ -9,8 +8,10 @@ from werkzeug.wsgi import ClosingIterator
 from odoo import http
 from odoo.http import Response, request
 
+from .. import engine_call
 from ..engine.errors import BackupError
-from ..models.backup_message import reason_of
+from ..engine_call import EngineFailed
+from ..models.backup_message import all_translated, reason_of
 
 # The key, in the session of a user, of the downloads that began in it: by the id of the copy,
 # ``[address, when it began, bytes sent since]``.
@@ -45,10 +46,14 @@ class BackupDownload(http.Controller):
         try:
             answer = self._stream(copy)
         except BackupError as error:
-            reason = reason_of(error, request.env.lang)
-            raise ServiceUnavailable(f"{reason['error']} {reason['hint']}") from error
+            self._refuse(error, reason_of(error, request.env.lang))
+        except EngineFailed as error:
+            self._refuse(error, all_translated(error.failure, request.env.lang))
         self._write_down(copy, answer, self._address())
         return answer
+
+    def _refuse(self, error, reason):
+        raise ServiceUnavailable(f"{reason['error']} {reason['hint']}") from error
 
     def _address(self):
         return request.httprequest.remote_addr
@@ -92,7 +97,9 @@ class BackupDownload(http.Controller):
                 etag=copy.sha256 or True,
                 max_age=0,
             )
-        blocks = _read(destination, copy.path)
+        here = request.env["backup.dispatcher"]._executor() == "inline"
+        hand_out = engine_call.handed_out_here if here else engine_call.handed_out
+        blocks = hand_out(copy._engine_orders()[0])
         # Now, while the answer can still be that the destination is away.
         first = list(itertools.islice(blocks, 1))
         headers = [
@@ -104,9 +111,3 @@ class BackupDownload(http.Controller):
         whole = ClosingIterator(itertools.chain(first, blocks), blocks.close)
         return Response(whole, headers=headers, direct_passthrough=True)
 
-
-def _read(destination, path):
-    """Yield the bytes of the archive, each block the reader's to keep, as servers want them."""
-    with contextlib.closing(destination.read(path)) as blocks:
-        for block in blocks:
-            yield bytes(block)

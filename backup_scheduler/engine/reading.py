@@ -14,6 +14,7 @@ from .encryption import decrypt
 from .errors import (
     ArchiveError,
     BackupError,
+    Cancelled,
     Damaged,
     DestinationFailed,
     IsolationUnavailable,
@@ -24,7 +25,7 @@ from .errors import (
 )
 from .messages import _
 from .sources import KINDS as SOURCES
-from .spool import Spool, check_space, sweep
+from .spool import Spool, check_space, sweep, write_all
 from .tally import Tally
 
 # --- verifying ----------------------------------------------------------------------------------
@@ -246,6 +247,16 @@ def unseal(copy, identity, write, control):
                 pass
             tally.require(copy["stored_size"], copy["stored_sha256"])
         raise
+
+
+def hand_out(order, control):
+    """Write the bytes at rest of a ``copy`` to the open file descriptor ``out``."""
+    try:
+        for block in stored_blocks(order["copy"], Tally(), control):
+            write_all(order["out"], block)
+    except BrokenPipeError as error:
+        raise Cancelled(_("Nobody reads it any more.")) from error
+    return {}
 
 
 # --- restoring ----------------------------------------------------------------------------------

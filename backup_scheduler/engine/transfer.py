@@ -15,7 +15,7 @@ from .importing import list_archives
 from .messages import _
 from .naming import one_line
 from .notify import notify
-from .reading import examine, restore, sweep_servers, verify_copies
+from .reading import examine, hand_out, restore, sweep_servers, verify_copies
 from .replication import replicate
 from .sources import open_source
 from .spool import Digest, Spool, check_space, sweep
@@ -130,6 +130,7 @@ ACTIONS = {
     "check": check,
     "discard": discard,
     "discover": discover,
+    "hand_out": hand_out,
     "notify": notify,
     "replicate": replicate,
     "restore": restore,

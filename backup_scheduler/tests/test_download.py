@@ -8,9 +8,9 @@ from unittest.mock import patch
 from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.tools import mute_logger
 
+from .. import engine_call
 from ..controllers import download
 from ..engine.destinations.local import LocalDestination
-from ..engine.errors import DestinationFailed
 from ..models.run import backup_copy
 from .common import BackupCase
 
@@ -73,10 +73,20 @@ class TestDownload(HttpCase, BackupCase):
         self.assertEqual(answer.headers["Content-Disposition"], f"attachment; filename={name}")
         self._assert_logged(1)
 
-    def test_a_kind_that_is_no_folder_is_streamed(self):
+    def test_a_kind_that_is_no_folder_is_streamed_by_a_process_of_its_own(self):
         with patch.object(LocalDestination, "path_of", return_value=None), \
-                patch.object(LocalDestination, "read", self._read_in_one_buffer):  # fmt: skip
-            answer = self._get()
+                patch.object(LocalDestination, "read", side_effect=AssertionError):  # fmt: skip
+            self._assert_streamed()
+
+    def test_hosts_that_forbid_processes_stream_it_in_the_thread(self):
+        self.env["ir.config_parameter"].set_param("backup_scheduler.executor", "inline")
+        with patch.object(LocalDestination, "path_of", return_value=None), \
+                patch.object(LocalDestination, "read", self._read_in_one_buffer), \
+                patch.object(engine_call, "EngineProcess", side_effect=AssertionError):  # fmt: skip
+            self._assert_streamed()
+
+    def _assert_streamed(self):
+        answer = self._get()
         self.assertEqual((answer.status_code, answer.content), (200, CONTENT))
         self.assertEqual(answer.headers["Content-Length"], str(len(CONTENT)))
         self.assertIn("sales_2026-11-20", answer.headers["Content-Disposition"])
@@ -90,6 +100,22 @@ class TestDownload(HttpCase, BackupCase):
             block = CONTENT[start : start + len(buffer)]
             buffer[: len(block)] = block
             yield memoryview(buffer)[: len(block)]
+
+    def test_a_download_that_is_given_up_leaves_no_process(self):
+        made, start = [], engine_call.EngineProcess
+
+        def noted(*arguments):
+            made.append(start(*arguments))
+            return made[-1]
+
+        with open(self.file, "ab") as file:
+            # More than what a pipe holds.
+            file.truncate(20_000_000)
+        with patch.object(engine_call, "EngineProcess", noted):
+            blocks = engine_call.handed_out(self.copy._engine_orders()[0])
+            self.assertTrue(next(blocks).startswith(CONTENT))
+            blocks.close()
+        self.assertIsNotNone(made[0]._process.returncode)
 
     # --- who took how much of it ----------------------------------------------------------------
 
@@ -195,10 +221,9 @@ class TestDownload(HttpCase, BackupCase):
         self._assert_refused(503)
 
     def test_a_destination_that_is_away_says_so_before_the_first_byte(self):
-        def read(_destination, _path):
-            raise DestinationFailed("The bucket does not answer.", hint="Look at the network.")
-            yield
-
-        with patch.object(LocalDestination, "path_of", return_value=None), \
-                patch.object(LocalDestination, "read", read):  # fmt: skip
-            self._assert_refused(503)
+        os.unlink(self.file)
+        for executor in ("process", "inline"):
+            self.env["ir.config_parameter"].set_param("backup_scheduler.executor", executor)
+            with self.subTest(executor), \
+                    patch.object(LocalDestination, "path_of", return_value=None):  # fmt: skip
+                self._assert_refused(503)
