@@ -6,7 +6,7 @@ from odoo.tests import Form
 
 from ..models.instance.backup_instance import is_this_server
 from ..models.restore.backup_restore import ROLE_PREFIX, SCRATCH_PREFIX
-from .common import BackupCase
+from .common import BackupCase, ago
 from .test_upgrade import UpgradeCase
 
 PASSWORD = "a-secret-password"
@@ -124,6 +124,15 @@ class TestTrust(IsolationCase):
         self.instance.trusted = True
         run = self._stored()
         self.assertTrue(self._drill(run)["isolation"]["trusted"])
+
+    def test_archives_of_the_server_before_are_not_trusted(self):
+        before = self._stored()
+        before.started_at = ago(days=1)
+        self.instance.write({"url": "https://shop.example", "trusted": True})
+        self.assertFalse(self._drill(before)["isolation"]["trusted"])
+        after = self._stored()
+        after.started_at = ago(days=-1)
+        self.assertTrue(self._drill(after)["isolation"]["trusted"])
 
     def test_what_was_imported_is_not_trusted(self):
         self.instance.trusted = True

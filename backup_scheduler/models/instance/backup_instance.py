@@ -62,6 +62,11 @@ class BackupInstance(models.Model):
         "database of this one, and run programs if the role is a superuser. Switch it on for "
         "servers that you control as well as this one; for this server itself it is on.",
     )
+    server_changed_at = fields.Datetime(
+        readonly=True,
+        copy=False,
+        help="What was backed up before came from another server, or was not known to be from it.",
+    )
     max_parallel_runs = fields.Integer(
         "Backups at a Time",
         default=1,
@@ -148,13 +153,16 @@ class BackupInstance(models.Model):
         return result
 
     def _without_trust(self, vals):
-        """Return the values, which end the trust in what becomes another server."""
+        """Return the values, which end the trust in what becomes another server, and in its
+        archives from before."""
         moved = any(
             one[name] != vals[name] for one in self for name in SERVER_SETTINGS & vals.keys()
         )
         # Without it, a man in the middle can send an archive too.
         moved |= not vals.get("verify_tls", True) and any(self.mapped("verify_tls"))
-        return {"trusted": False, **vals} if moved and any(self.mapped("trusted")) else vals
+        if not moved:
+            return vals
+        return {"trusted": False, **vals, "server_changed_at": fields.Datetime.now()}
 
     def _plan_jobs(self):
         self.job_ids._plan()

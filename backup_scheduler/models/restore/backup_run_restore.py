@@ -62,10 +62,15 @@ class BackupRunRestore(models.Model):
     def _is_trusted(self):
         """Return whether SQL of the archive may be run by the role of Odoo itself.
 
-        Not what was imported: whose it is, the catalogue says.
+        Not what was imported: whose it is, the catalogue says. Nor what is of another server, which
+        the instance was before.
         """
         self.ensure_one()
-        return self.instance_id.trusted and not self.catalogue_owner
+        instance = self.instance_id
+        if not instance.trusted or self.catalogue_owner:
+            return False
+        changed_at = instance.server_changed_at
+        return not changed_at or bool(self.started_at and self.started_at > changed_at)
 
     def _require_restorable(self, database_name, instance_id, copy_id, identity):
         if not database_name:
