@@ -55,7 +55,9 @@ class EngineProcess:
 
     def publish(self):
         """Allow the archive to get its final name."""
-        self._send({"command": "publish", "at": time.monotonic()})
+        # As the engine's own control.moment(): this module is imported without the package, too.
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._send({"command": "publish", "at": now})
 
     def cancel(self):
         """Tell the process to stop and to remove what it made."""

@@ -6,7 +6,7 @@ import time
 import traceback
 
 from .engine import transfer
-from .engine.control import Control
+from .engine.control import Control, moment
 from .engine.errors import BackupError, InternalError
 from .engine.masking import masked, secrets_of
 from .executor import Executor
@@ -95,7 +95,7 @@ class InlineRun:
 
     def _ask(self):
         """Return the moment at which the task was still ours, or None."""
-        asked_at = time.monotonic()
+        asked_at = moment()
         if self._renew():
             return asked_at
         self._control.cancel()

@@ -2,7 +2,7 @@
 
 The first line of input is the order as JSON, with its secrets (an argument list can be read by
 every user of the machine). Lines that follow are commands: ``{"command": "cancel"}`` and
-``{"command": "publish", "at": <time.monotonic() of the owner>}``. The end of the input means that
+``{"command": "publish", "at": <.control.moment() of the owner>}``. The end of the input means that
 the parent is gone: then the run is stopped, and everything it made is removed.
 
 Each line of output is an event: ``stage``, ``progress``, ``source``, ``ready``, and at last

@@ -20,14 +20,23 @@ PERMISSION_TIMEOUT = 120
 PERMISSION_LASTS = 30
 
 
+def moment():
+    """Return the seconds of the one clock that all processes of this machine share.
+
+    It goes on while the machine sleeps, unlike time.monotonic(): the lease of a task runs out
+    meanwhile, by the clock of the database.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Control:
     """Cancelling, time limit, progress and the permission to publish.
 
     :param emit: called with one dict of plain values for each event
     :param time_limit: seconds after which the run is stopped with ``time_limit``; 0 for none
     :param permission: called with the seconds it may take before the archive gets its final name;
-        returns the moment (of time.monotonic, one clock for all processes of a machine) at which
-        the owner said that it still holds the run, or None. None when nobody needs to be asked
+        returns the moment (see :func:`moment`) at which the owner said that it still holds the run,
+        or None. None when nobody needs to be asked
     """
 
     def __init__(self, emit=None, time_limit=0, permission=None):
@@ -160,7 +169,7 @@ class Control:
     def check_permission(self):
         """Raise when the owner's word is too old to be acted on: this process was stopped."""
         self.check()
-        if self._permission is not None and time.monotonic() > self._permitted_until:
+        if self._permission is not None and moment() > self._permitted_until:
             raise WorkerLost(
                 _("The run was held up too long to be sure that it is still ours."),
                 hint=_(

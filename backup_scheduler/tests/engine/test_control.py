@@ -121,6 +121,15 @@ def test_a_permission_grows_old(clock):
         control.check_permission()
 
 
+def test_a_permission_does_not_outlive_the_sleep_of_the_machine(clock, monkeypatch):
+    control = Control(permission=lambda timeout: control_module.moment())
+    control.ask_permission()
+    # Nothing of it is seen by the monotonic clock.
+    monkeypatch.setattr(clock, "clock_gettime", lambda which: clock.now + 3600)
+    with pytest.raises(WorkerLost):
+        control.check_permission()
+
+
 def test_the_age_of_a_permission_counts_from_when_it_was_given_and_not_received(clock):
     """A process that is stopped (SIGSTOP) finds an old word of its owner in the pipe."""
     control = Control(permission=lambda timeout: clock.now - 3600)

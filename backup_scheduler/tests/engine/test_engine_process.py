@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.parse
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import engine_process
 import fake_odoo
 import places
 import pytest
+from engine.control import moment
 from fake_odoo import PASSWORD
 from orders import (
     PATH,
@@ -154,7 +154,7 @@ def test_a_word_that_was_given_long_ago_is_not_acted_on(odoo, folder):
     """The process was stopped while the word lay in its pipe."""
     with engine(backup_order(odoo, folder)) as running:
         running.until("ready")
-        running.process._send({"command": "publish", "at": time.monotonic() - 60})
+        running.process._send({"command": "publish", "at": moment() - 60})
         failed = running.last(publish=False)
     assert (failed["error_code"], failed["retryable"]) == ("worker_lost", True)
     assert left_in(folder) == []

@@ -6,12 +6,11 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import places
 import pytest
 import restore_world as world
-from engine.control import PERMISSION_LASTS, Control
+from engine.control import PERMISSION_LASTS, Control, moment
 from engine.errors import (
     Cancelled,
     Damaged,
@@ -134,7 +133,7 @@ def test_who_lost_the_task_gives_no_database_its_name(restored, sql, cluster, fo
 
     def permission(_timeout):
         asked_at.append((is_gone(cluster, folder), len(world.scratch_databases(cluster))))
-        return answer and time.monotonic() + answer
+        return answer and moment() + answer
 
     with pytest.raises(WorkerLost):
         restored(sql, control=Control(permission=permission))

@@ -3,14 +3,13 @@
 import hashlib
 import json
 import threading
-import time
 
 import fake_odoo
 import pytest
 from engine import copies as copies_module
 from engine import destinations as destinations_module
 from engine.catalogue import is_signed, parsed
-from engine.control import Control
+from engine.control import Control, moment
 from engine.destinations.local import LocalDestination, LocalUpload
 from engine.errors import (
     ArchiveTooLarge,
@@ -136,7 +135,7 @@ def test_the_stages_are_told_in_their_order(odoo, folder):
 def test_the_right_to_publish_is_asked_for_last(odoo, folder):
     def permission(timeout):
         assert [name for name in left_in(folder) if not name.endswith((".part", ".spool"))] == []
-        return time.monotonic()
+        return moment()
 
     run(backup_order(odoo, folder), permission=permission)
     assert len(left_in(folder)) == 2
@@ -222,14 +221,14 @@ def test_a_run_that_is_cancelled_at_any_stage_leaves_nothing(odoo, folder, stage
 
     order = backup_order(odoo, folder, ("first", "second"))
     with pytest.raises(Cancelled):
-        run(order, cancel, permission=lambda timeout: time.monotonic())
+        run(order, cancel, permission=lambda timeout: moment())
     assert left_in(folder) == []
 
 
 @pytest.mark.parametrize("answer", [None, -3600], ids=["refused", "too old"])
 def test_without_a_permission_that_is_fresh_nothing_is_published(odoo, folder, answer):
     def permission(timeout):
-        return answer and time.monotonic() + answer
+        return answer and moment() + answer
 
     with pytest.raises(WorkerLost):
         run(backup_order(odoo, folder, ("first", "second")), permission=permission)
