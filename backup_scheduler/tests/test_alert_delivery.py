@@ -349,6 +349,17 @@ class TestMailsAndActivities(IncidentCase):
         row = next(row for row in digest["rows"] if row["instance"] == "Shop")
         self.assertEqual((row["good"], row["failed"], row["protected"]), (1, 1, 1))
 
+    def test_the_digest_names_servers_of_which_no_database_is_known(self):
+        self._make_instance("Never Asked", company_id=self.instance.company_id.id)
+        self._make_channel("mail", weekly_digest=True)
+        self._mails().unlink()
+        self.Channel._cron_digest()
+        self._look()
+        self.assertRegex(
+            self._mails().body_html, r"(?s)Never Asked\s*<div[^>]*>No database is known"
+        )
+        self.assertEqual(self._mails().body_html.count("No database is known"), 1)
+
     def test_a_digest_goes_to_channels_alone_that_have_it_switched_on(self):
         self._make_channel("mail")
         self.Channel._cron_digest()

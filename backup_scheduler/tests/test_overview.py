@@ -88,6 +88,30 @@ class TestOverview(OverviewCase):
         self.assertEqual(totals["unprotected"], before["unprotected"] - 1)
         self.assertLessEqual(totals["next_run_at"], fields.Datetime.to_string(job.next_run_at))
 
+    def test_a_server_of_which_nothing_is_known_is_named(self):
+        empty = self._make_instance("Never Asked")
+        self._make_job(instance_id=empty.id)
+        gone = self._make_instance("Moved", ["old"])
+        self.assertIn("Never Asked", self._load()["totals"]["empty"])
+        self.assertNotIn("Moved", self._load()["totals"]["empty"])
+        gone.database_ids.present = False
+        self.assertIn("Moved", self._load()["totals"]["empty"])
+        self.assertNotIn(self.instance.name, self._load()["totals"]["empty"])
+        empty.active = False
+        self.assertNotIn("Never Asked", self._load()["totals"]["empty"])
+
+    def test_what_else_keeps_the_page_from_being_green_is_counted(self):
+        before = self._load()["totals"]
+        self.instance.check_status = "error"
+        self.env["backup.incident"].create(
+            {"kind": "failed", "instance_id": self.instance.id, "database_name": "sales",
+             "opened_at": ago(hours=1)}
+        )  # fmt: skip
+        totals = self._load()["totals"]
+        self.assertEqual(set(totals["unreachable"]) - set(before["unreachable"]),
+                         {self.instance.name})  # fmt: skip
+        self.assertEqual(totals["incidents"] - before["incidents"], 1)
+
     def test_a_database_fails_while_its_last_attempt_did_not_go_well(self):
         job = self._make_job()
         self.assertFalse(self._row()["failure"])

@@ -55,15 +55,18 @@ class BackupAlertDigest(models.Model):
     def _digest(self, company):
         """Return what the mail shows, in a number of queries that does not grow.
 
-        :return: ``{rows: [{instance, protected, pending, late, unprotected, good, failed, stored}],
+        :return: ``{rows: [{instance, empty (no database is known), protected, pending, late,
+            unprotected, good, failed, stored}],
             total (the same over all), incidents, more (incidents that are not listed)}``
         """
         instances = self._digest_instances(company)
         stands = self._stands_of(instances)
         good, failed, stored = self._week_of(instances)
+        empty = instances._without_databases()
         rows = [
             {
                 "instance": instance.name,
+                "empty": instance in empty,
                 **{stand: stands.get((instance.id, stand), 0) for stand in STANDS},
                 "good": good.get(instance, 0),
                 "failed": failed.get(instance, 0),

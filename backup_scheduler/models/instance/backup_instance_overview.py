@@ -40,6 +40,14 @@ class BackupInstanceOverview(models.Model):
             for state in ("protected", "pending", "late", "unprotected"):
                 instance[f"{state}_count"] = found.count(state)
 
+    def _without_databases(self):
+        """Return those of which no database is known to be there: no list of databases shows that
+        nothing of them is backed up."""
+        known = self.env["backup.database"]._read_group(
+            [("instance_id", "in", self.ids), ("present", "=", True)], ["instance_id"]
+        )
+        return self - self.browse(instance.id for (instance,) in known)
+
     @api.depends("check_status", "job_ids.enabled", "active")
     def _compute_next_step(self):
         for instance in self:

@@ -55,7 +55,7 @@ class BackupOverview(models.AbstractModel):
             "now": fields.Datetime.to_string(fields.Datetime.now()),
             "days": [self._day(day) for day in days],
             "rights": self._rights(),
-            "totals": self._totals(rows, jobs, destinations),
+            "totals": self._totals(rows, jobs, destinations, instances),
             "health": self.env["backup.doctor"].health()["problems"],
             "instances": self._instances(instances, jobs, rows),
             "destinations": destinations,
@@ -302,7 +302,11 @@ class BackupOverview(models.AbstractModel):
         ]
 
     @api.model
-    def _totals(self, rows, jobs, destinations):
+    def _totals(self, rows, jobs, destinations, instances):
+        """Return the numbers of the page, and what makes its verdict beside the databases:
+        ``empty`` and ``unreachable`` (names of instances), ``incidents`` (how many are open)."""
+        incidents = self.env["backup.incident"]
+        open_ones = [("state", "=", "open"), ("instance_id", "in", instances.ids)]
         totals = dict.fromkeys((*COVERED, "unprotected", "absent", "failing"), 0)
         for row in rows.values():
             totals[row["state"]] += 1
@@ -313,6 +317,9 @@ class BackupOverview(models.AbstractModel):
             "next_run_at": moment(min(fires, default=False)),
             "bytes": sum(destination["bytes"] for destination in destinations),
             "copies": sum(destination["copies"] for destination in destinations),
+            "empty": instances._without_databases().mapped("name"),
+            "unreachable": [one.name for one in instances if one.check_status == "error"],
+            "incidents": incidents.search_count(open_ones),
         }
 
     @api.model

@@ -101,41 +101,58 @@ function many(count, one, more) {
     return count === 1 ? one : more;
 }
 
+/** Say what is true of servers: of one by its name, of more by how many there are. */
+function sayServers(names, one, more) {
+    return names.length === 1 ? one(names[0]) : more(names.length);
+}
+
 /**
- * Say in one sentence how all databases stand.
+ * Say what is wrong, the worst first: what each part is about, and its state.
+ *
+ * Databases that are not known are on no list: of a server with none, the server itself is named.
+ */
+function* sayFaults({ late, failing, unprotected, unreachable, empty, incidents }) {
+    if (late) {
+        yield [many(late, _t("1 database is late"), _t("%s databases are late", late)), "late"];
+    }
+    if (failing) {
+        const one = _t("the last backup of 1 database failed");
+        yield [many(failing, one, _t("the last backups of %s databases failed", failing)), "failing"];
+    }
+    if (unreachable.length) {
+        const one = (name) => _t("%s cannot be reached", name);
+        const more = (count) => _t("%s servers cannot be reached", count);
+        yield [sayServers(unreachable, one, more), "failing"];
+    }
+    if (incidents && !late && !failing && !unreachable.length) {
+        const one = _t("1 incident is open");
+        yield [many(incidents, one, _t("%s incidents are open", incidents)), "failing"];
+    }
+    if (unprotected) {
+        const one = _t("no job backs up 1 database");
+        yield [many(unprotected, one, _t("no job backs up %s databases", unprotected)), "unprotected"];
+    }
+    if (empty.length) {
+        const one = (name) => _t("%s has no known database, so nothing of it is backed up", name);
+        const more = (count) =>
+            _t("%s servers have no known database, so nothing of them is backed up", count);
+        yield [sayServers(empty, one, more), "unprotected"];
+    }
+}
+
+/**
+ * Say in one sentence how all servers and databases stand.
  *
  * @param {Object} totals of the server
  * @returns {{text: string, state: string}} the state gives the sentence its icon and colour
  */
 export function sayTotals(totals) {
-    const { late, failing, unprotected, pending } = totals;
-    const covered = totals.protected + late + pending;
-    const parts = [];
-    if (late) {
-        parts.push(many(late, _t("1 database is late"), _t("%s databases are late", late)));
-    }
-    if (failing) {
-        parts.push(
-            many(
-                failing,
-                _t("the last backup of 1 database failed"),
-                _t("the last backups of %s databases failed", failing)
-            )
-        );
-    }
-    if (unprotected) {
-        parts.push(
-            many(
-                unprotected,
-                _t("no job backs up 1 database"),
-                _t("no job backs up %s databases", unprotected)
-            )
-        );
-    }
-    if (parts.length) {
-        const said = parts.join(", ");
-        const state = ["late", "failing", "unprotected"].find((name) => totals[name]);
-        return { text: `${said[0].toUpperCase()}${said.slice(1)}.`, state };
+    const { pending } = totals;
+    const covered = totals.protected + totals.late + pending;
+    const faults = [...sayFaults(totals)];
+    if (faults.length) {
+        const said = faults.map(([text]) => text).join(", ");
+        return { text: `${said[0].toUpperCase()}${said.slice(1)}.`, state: faults[0][1] };
     }
     if (pending) {
         const text = many(
@@ -144,9 +161,6 @@ export function sayTotals(totals) {
             _t("%s databases wait for a backup that is not due yet; nothing is late.", pending)
         );
         return { text, state: "pending" };
-    }
-    if (!covered) {
-        return { text: _t("No database is known yet."), state: "pending" };
     }
     const text = many(
         covered,

@@ -32,6 +32,35 @@ describe("what is shown", () => {
         expect.verifySteps(["load"]);
     });
 
+    test("nothing is green beside a server of which no database is known", async () => {
+        const well = instance(1, "Shop", [database(1, "a")]);
+        await mountOverview(() => answer([well, { ...instance(2, "Branch", []), check_status: "ok" }]));
+        expect(".o_backup_sentence").toHaveText(
+            "Branch has no known database, so nothing of it is backed up."
+        );
+        expect(".o_backup_sentence i").toHaveClass("text-warning");
+        expect.verifySteps(["load"]);
+    });
+
+    test("nothing is green beside servers that cannot be reached", async () => {
+        const well = () => instance(1, "Shop", [database(1, "a")]);
+        const away = (id) => ({ ...instance(id, "Branch", [database(id, "b")]), check_status: "error" });
+        const page = answer([well(), away(2), away(3)]);
+        await mountOverview(() => page);
+        expect(".o_backup_sentence").toHaveText("2 servers cannot be reached.");
+        expect(".o_backup_sentence i").toHaveClass("text-danger");
+        expect.verifySteps(["load"]);
+    });
+
+    test("an open incident is said where nothing else is wrong", async () => {
+        const page = answer([instance(1, "Shop", [database(1, "a")])]);
+        page.totals.incidents = 1;
+        await mountOverview(() => page);
+        expect(".o_backup_sentence").toHaveText("1 incident is open.");
+        expect(".o_backup_sentence i").toHaveClass("text-danger");
+        expect.verifySteps(["load"]);
+    });
+
     test("databases are rows, worst first, each with its state in words", async () => {
         await mountOverview(() => answer([SHOP()]));
         expect(queryAllTexts(".o_backup_database .o_backup_name > a")).toEqual([

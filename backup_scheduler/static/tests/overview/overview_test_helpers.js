@@ -96,6 +96,13 @@ export function answer(instances, values = {}) {
             next_run_at: "2026-06-15 15:00:00",
             bytes: 3_000_000_000,
             copies: 4,
+            empty: instances
+                .filter((one) => one.databases.every((row) => row.state === "absent"))
+                .map((one) => one.name),
+            unreachable: instances
+                .filter((one) => one.check_status === "error")
+                .map((one) => one.name),
+            incidents: 0,
         },
         health: [],
         instances,
