@@ -15,11 +15,13 @@ class BackupError(Exception):
     :param message: one sentence that says what happened, without any secret in it
     :param hint: what the reader can do about it; the kind's own hint when left out
     :ivar in_order: False where something that was begun may be left in a destination
+    :ivar retry_after: seconds that the other side wants to be left alone; 0: it does not say
     """
 
     code = "internal"
     hint = ""
     in_order = True
+    retry_after = 0
 
     def __init__(self, message, hint=None):
         super().__init__(message)
@@ -43,6 +45,7 @@ class BackupError(Exception):
             "error": bounded(self.message),
             "hint": bounded(self.hint),
             "retryable": self.retryable,
+            **({"retry_after": self.retry_after} if self.retry_after else {}),
             **({} if self.in_order else {"in_order": False}),
         }
 
@@ -139,6 +142,39 @@ class SourceTimeout(RetryableError):
     hint = _("The server stopped answering. Check its load and the network between here and there.")
 
 
+class ServerDown(ConnectionFailed):
+    """Whoever answers in the place of Odoo says that it is not there now."""
+
+    hint = _(
+        "Check that Odoo runs there. Where only the backup gets this answer, the server itself "
+        "ends it: raise limit_time_real in its configuration above the time that a backup takes."
+    )
+
+
+class RateLimited(RetryableError):
+    code = "rate_limited"
+    hint = _(
+        "A proxy in front of the server limits how often it may be asked. Exempt this machine from "
+        "the limit there, or let fewer backups of that server run at a time."
+    )
+
+
+class ProxyRefused(BackupError):
+    """Something in front of the Odoo asks for a login, or does not let this machine in."""
+
+    code = "proxy_refused"
+
+
+class DatabasesUnavailable(RetryableError):
+    """A server that has databases lists none just now."""
+
+    code = "databases_unavailable"
+    hint = _(
+        "An Odoo whose PostgreSQL is down or has no free connection lists no database. Look at "
+        "PostgreSQL there. If the databases were dropped for good, archive the instance."
+    )
+
+
 class ProxyTimeout(RetryableError):
     code = "proxy_timeout"
     hint = _(
@@ -150,6 +186,16 @@ class ProxyTimeout(RetryableError):
 class RemoteError(RetryableError):
     code = "remote_error"
     hint = _("The message is the server's own; its log has the details.")
+
+
+class RemoteNoSpace(RemoteError):
+    """The disk of the server that is backed up, or restored to: not one of ours."""
+
+    code = "remote_no_space"
+    hint = _(
+        "Free disk space on that server, not on this one. For a zip, Odoo first writes the dump "
+        "and a copy of the filestore to its folder for temporary files (TMPDIR)."
+    )
 
 
 # --- the archive --------------------------------------------------------------------------------

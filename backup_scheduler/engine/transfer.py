@@ -10,7 +10,7 @@ import datetime
 
 from .copies import SPACE_MARGIN, open_copies, publish_copies, require
 from .destinations import opened
-from .errors import BackupError, NoDatabase, UnknownDatabase
+from .errors import BackupError, DatabasesUnavailable, UnknownDatabase
 from .importing import list_archives
 from .messages import _
 from .naming import one_line
@@ -24,13 +24,20 @@ from .spool import Digest, Spool, check_space, sweep
 def discover(order, control):
     """Return what the server is and which databases it has; change nothing there.
 
-    Order: ``source``. Result: ``version`` and ``databases``.
+    Order: ``source``. Result: ``version``, ``databases``, and whether that list is ``confirmed``:
+    see :class:`.sources.base.Server`.
     """
     control.enter("connect")
-    server = open_source(order["source"], control).probe()
+    source = open_source(order["source"], control)
+    server = source.probe()
+    source.require_access()
     # Names from elsewhere come in here, and go into mails, logs and paths.
     databases = sorted({one_line(str(name)) for name in server.databases})
-    return {"version": one_line(server.version), "databases": databases}
+    return {
+        "version": one_line(server.version),
+        "databases": databases,
+        "confirmed": server.confirmed,
+    }
 
 
 def check(order, control):
@@ -69,16 +76,21 @@ def backup(order, control):
 
 
 def check_database(source, order, control):
-    """Tell what the source is; raise :class:`UnknownDatabase` before anything is asked of it.
+    """Tell what the source is; raise :class:`UnknownDatabase` before anything is asked of it, or
+    :class:`DatabasesUnavailable` where it lists none at all.
 
     Returns the moment: by the server's own clock where it tells, for its database is dated by it.
     """
     control.enter("connect")
     server = source.probe()
-    control.tell("source", version=server.version, databases=list(server.databases))
-    if order["database"] not in server.databases:
-        if not server.databases:
-            raise NoDatabase(_("The server has no database."))
+    databases = list(server.databases)
+    control.tell(
+        "source", version=server.version, databases=databases, confirmed=server.confirmed
+    )
+    if order["database"] not in databases:
+        if not databases:
+            # It had this one when the run was made.
+            raise DatabasesUnavailable(_("The server lists no database."))
         raise UnknownDatabase(
             _("The server has no database %(database)r.", database=order["database"])
         )

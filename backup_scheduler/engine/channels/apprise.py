@@ -13,6 +13,7 @@ import sys
 from ..control import Control
 from ..errors import LibraryMissing, RetryableError, TimeLimit
 from ..messages import _
+from ..sources.http_client import retry_after
 from .base import (
     Address,
     Channel,
@@ -22,7 +23,6 @@ from .base import (
     clipped,
     cut,
     raise_for,
-    retry_after,
     without_markdown,
 )
 

@@ -17,8 +17,6 @@ from ..messages import _
 from ..sources.http_client import checked_url
 
 ICONS = {"opened": "🔴", "recovered": "🟢", "test": "🔵"}
-# Seconds. What a busy receiver asks for is respected up to here.
-MOST_RETRY_AFTER = 3600
 BUSY = (408, 425, 429)
 SERVER_ERROR = 500
 ACCEPTED = range(200, 300)
@@ -123,12 +121,6 @@ def raise_for(status, message, hints, pause=0):
     if status in REDIRECTED:
         raise NoticeRefused(message, REDIRECT_HINT)
     raise NoticeRefused(message, hints.get(status, HINT))
-
-
-def retry_after(header):
-    """Return the seconds that the header asks for, within bounds; 0 where it says none."""
-    header = (header or "").strip()
-    return min(int(header), MOST_RETRY_AFTER) if header.isdigit() else 0
 
 
 def checked_address(url):

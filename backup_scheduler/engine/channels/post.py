@@ -5,8 +5,8 @@ import json
 import urllib.parse
 
 from ..messages import _
-from ..sources.http_client import HttpClient
-from .base import Address, Channel, ChannelIncomplete, host_of, path_of, raise_for, retry_after
+from ..sources.http_client import HttpClient, retry_after
+from .base import Address, Channel, ChannelIncomplete, host_of, path_of, raise_for
 
 # Seconds from the last byte of a message to the first of the answer.
 ANSWER_TIMEOUT = 10

@@ -1,7 +1,7 @@
 """Restoring an archive on an Odoo server, through its database manager, ``/web/database``.
 
 Source of the quirks handled here: ``addons/web/controllers/database.py`` and ``service/db.py`` of
-Odoo 14 to 19. The ones that matter most:
+Odoo 14 to 20. The ones that matter most:
 
 * it loads the dump without stopping at errors, and calls what came of it a success: so the new
   database is fetched back and compared with the archive;
@@ -27,13 +27,14 @@ from ..errors import (
     RemoteError,
     RestoreFailed,
     RestoreRefused,
+    ServerDown,
     UnsafeDump,
     WrongMasterPassword,
 )
 from ..messages import _, joined
-from ..sources.http import DENIED, HttpSource, unexplained
-from ..sources.http_answers import page_message
+from ..sources.http import HttpSource
 from ..sources.http_form import FileForm
+from ..sources.http_refusal import restore_refusal
 from ..spool import Spool
 from .filestore import NO_FILESTORE
 from .members import Members
@@ -47,9 +48,10 @@ NAME_LIMIT = 63
 # "19.0", "19.0-20261101", "saas~18.2+e": the part that says which code fits the database.
 SERIES = re.compile(r"(?:saas[~-])?(\d+)\.\d+")
 NEUTRALIZES_SINCE = 16
+# Its database manager restores zips alone.
+NO_DUMPS_SINCE = 20
 # By what Python's zipfile knows a zip: an end record, and the longest comment behind it (bytes).
 ZIP_END, ZIP_TAIL = b"PK\x05\x06", 22 + 0xFFFF
-EXISTS = re.compile(r"already exists", re.IGNORECASE)
 # Of the new database: what cannot have changed since, and what the server itself may have added.
 SAME = {"tables": _("tables"), "modules": _("installed modules")}
 AT_LEAST = {"users": _("users"), "attachments": _("attachments")}
@@ -84,7 +86,8 @@ def restore(path, archive_format, report, target, control, spool, token):
         target.get("allow_insecure", False),
     )
     server = source.probe()
-    require_fit(server, report, target)
+    require_fit(server, report, target, archive_format)
+    source.require_access()
     if archive_format == "zip":
         require_safe(path, control)
     else:
@@ -113,8 +116,8 @@ def require_name(name):
         )
 
 
-def require_fit(server, report, target):
-    """Raise where the server has such a database, or another Odoo than the archive is of."""
+def require_fit(server, report, target, archive_format):
+    """Raise where the server has such a database, or is an Odoo that cannot restore the archive."""
     name = target["database"]
     if name in server.databases:
         raise DatabaseExists(_("The server has a database %(name)r already.", name=name))
@@ -128,6 +131,17 @@ def require_fit(server, report, target):
             ),
             hint=_(
                 "Restore to a server of the archive's version; Odoo upgrades no database by this."
+            ),
+        )
+    if archive_format == "dump" and served and int(served[1]) >= NO_DUMPS_SINCE:
+        raise RestoreRefused(
+            _(
+                "The database manager of an Odoo %(served)s restores no custom dumps.",
+                served=served[0],
+            ),
+            hint=_(
+                "Restore a zip there; or restore the dump to this server, or by pg_restore to the "
+                "PostgreSQL of that one. Nothing was sent."
             ),
         )
     if target.get("neutralize") and served and int(served[1]) < NEUTRALIZES_SINCE:
@@ -210,7 +224,7 @@ def send(source, path, archive_format, target, control):
         ) as answer,
     ):
         if not leads_to_manager(answer):
-            raise refusal(answer, target["database"])
+            raise restore_refusal(answer, target["database"])
 
 
 def leads_to_manager(answer):
@@ -220,39 +234,14 @@ def leads_to_manager(answer):
     return answer.status in redirects and location.path.endswith(MANAGER)
 
 
-def refusal(answer, database):
-    """Return the error that the answer to a failed restore tells."""
-    if answer.status == http.client.REQUEST_ENTITY_TOO_LARGE:
-        return RemoteError(
-            _("A proxy in front of the server refuses files of this size."),
-            hint=_(
-                "Raise its limit (nginx: client_max_body_size), or use an address that bypasses "
-                "the proxy."
-            ),
-        )
-    text = page_message(answer.page()) if answer.is_page else ""
-    if DENIED in text:
-        return WrongMasterPassword(_("The server refused the restore: Access Denied."))
-    if EXISTS.search(text):
-        return DatabaseExists(
-            _(
-                "The server says of the database %(database)r: %(text)s",
-                database=database,
-                text=text,
-            ),
-            hint=_(
-                "It has one of this name that it does not list: a dbfilter may hide it, or another "
-                "server uses the same PostgreSQL. Choose another name."
-            ),
-        )
-    return RemoteError(text or unexplained(answer))
-
-
 @contextlib.contextmanager
 def broken_connection_told(form):
     """Say what a connection that breaks means here: the archive on its way, or the restore."""
     try:
         yield
+    except ServerDown:
+        # Whoever stands in its place has said so.
+        raise
     except ConnectionFailed as error:
         if form.is_sent:
             raise RemoteError(

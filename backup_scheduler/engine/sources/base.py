@@ -16,11 +16,14 @@ class Server:
     :param databases: the names of all its databases that can be backed up
     :param clock: what its own clock said just then (aware, UTC, to the second), or None where it
         does not tell. Times that its databases hold are compared with this one, not with ours
+    :param confirmed: whether the list of databases can be believed. An empty one that nothing
+        confirms may be of a server that cannot ask its PostgreSQL just now
     """
 
     version: str
     databases: tuple
     clock: datetime.datetime | None = None
+    confirmed: bool = True
 
 
 class Source(abc.ABC):
@@ -41,6 +44,11 @@ class Source(abc.ABC):
         """Return the :class:`Server`; raise the named reason why a backup could not be made.
 
         Changes nothing on the server.
+        """
+
+    def require_access(self):  # noqa: B027 - most kinds have nothing left to ask
+        """Raise the named reason why a backup or restore would be refused, where :meth:`probe`
+        could not tell. It is asked where no backup follows that would find out itself.
         """
 
     @abc.abstractmethod

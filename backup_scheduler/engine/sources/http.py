@@ -11,16 +11,14 @@ those versions. The three that matter most:
 """
 
 import http.client
-import json
-import re
 import urllib.parse
 import xmlrpc.client
 
 from ..errors import (
     ConnectionFailed,
     DatabaseManagerDisabled,
+    DatabasesUnavailable,
     InsecureRemote,
-    NotOdoo,
     RemoteError,
     SourceTimeout,
     Truncated,
@@ -31,33 +29,29 @@ from ..kinds import Setting
 from ..messages import _
 from ..spool import BLOCK
 from .base import Server, Source
-from .http_answers import (
-    PASSWORD_FIELD,
-    has_default_password,
-    last_line,
-    names_of,
-    page_message,
-    version_of,
-    xmlrpc_value,
-)
+from .http_answers import PASSWORD_FIELD, has_default_password
 from .http_client import MANAGER_LIMIT, HttpClient, checked_url, same_address
+from .http_questions import asked, call_db, confirmed_databases, version
+from .http_refusal import DENIED, PG_DUMP_HINT, refusal
+from .http_status import OVERLOADED, led_away, other_server
 
 DEFAULT_PASSWORD = "admin"  # noqa: S105 - the remote's default, the one that is looked for
+FORM = "application/x-www-form-urlencoded"
 # Seconds. With a zip the first byte comes after the whole dump: hours for a large company.
 FIRST_BYTE_TIMEOUT = 6 * 3600
 # Seconds. Once bytes flow they come from finished files; a pause this long is a dead server.
 NEXT_BYTE_TIMEOUT = 300
 
-NO_SUCH_DATABASE = re.compile(r"database .{1,80} (does not exist|is not known)", re.I)
+# A name that no database has: a backup of it changes nothing, and tells of the password.
+NOBODYS = "backup-scheduler-asks-for-the-password"
 # The warning that the page shows beside a form that sends the default password as the old one.
 UNPROTECTED = "is not protected"
 # What a page must have to be believed when it shows none of the two: a cut one may lack them.
 WHOLE = "</html>"
 DISABLED = "disabled by the administrator"
-DENIED = "Access Denied"
-SILENT = _("The server failed without a message.")
-# Odoo's fault code of the same.
+# Odoo's fault code of a refused password.
 ACCESS_DENIED = 3
+NONE_LISTED = _("The server lists no database.")
 
 
 class HttpSource(Source):
@@ -108,12 +102,29 @@ class HttpSource(Source):
         self.password = master_password or ""
         self._allow_insecure = allow_insecure
         self._control = control
+        self._is_accepted = None
 
     def probe(self):
-        version = self._version()
+        served = version(self.client)
         self._check_protection()
-        databases = tuple(self._databases())
-        return Server(version=version, databases=databases, clock=self.client.clock)
+        databases, confirmed = confirmed_databases(self.client)
+        return Server(served, tuple(databases), self.client.clock, confirmed)
+
+    def require_access(self):
+        """Raise :class:`WrongMasterPassword` where :meth:`probe` could not find that out.
+
+        An Odoo 20 says it only to a backup: it is asked for one of a database that it does not
+        have. It writes that into its log, so nobody asks who makes a backup anyway.
+        """
+        if self._is_accepted is not None:
+            return
+        form = urllib.parse.urlencode(
+            {"master_pwd": self.password, "name": NOBODYS, "backup_format": "zip"}
+        )
+        with self.client.request("POST", "/web/database/backup", form, FORM) as answer:
+            error = refusal(answer, NOBODYS)
+        if isinstance(error, WrongMasterPassword):
+            raise error
 
     @classmethod
     def normalized(cls, settings):
@@ -149,16 +160,38 @@ class HttpSource(Source):
             "POST",
             "/web/database/backup",
             urllib.parse.urlencode(form),
-            "application/x-www-form-urlencoded",
+            FORM,
             timeout=FIRST_BYTE_TIMEOUT,
         ) as answer:
             if answer.status != http.HTTPStatus.OK or answer.is_page:
-                raise refusal(answer, database)
+                self._refuse(refusal(answer, database), database)
             answer.set_timeout(NEXT_BYTE_TIMEOUT)
-            self._drain(answer, write)
+            received = self._drain(answer, write)
+        if not received and archive_format == "dump":
+            # The exit code of pg_dump is never read there.
+            raise Truncated(_("The server sent an empty file."), PG_DUMP_HINT)
+
+    def _refuse(self, error, database):
+        """Raise the error of a refused backup.
+
+        An Odoo without its PostgreSQL calls every database unknown.
+        """
+        if isinstance(error, UnknownDatabase):
+            names, _confirmed = confirmed_databases(self.client)
+            if not names:
+                raise DatabasesUnavailable(NONE_LISTED) from error
+            if database in names:
+                raise RemoteError(
+                    _(
+                        "The server did not know its database %(database)r for a moment.",
+                        database=database,
+                    ),
+                    OVERLOADED,
+                ) from error
+        raise error
 
     def _drain(self, answer, write):
-        """Read to the end as fast as the bytes come, and nothing else."""
+        """Read to the end as fast as the bytes come, and nothing else; return their number."""
         buffer = memoryview(bytearray(BLOCK))
         received = 0
         try:
@@ -182,25 +215,9 @@ class HttpSource(Source):
                 _("The connection broke after %(received)s bytes.", received=received)
             ) from error
         self._control.check()
+        return received
 
     # --- the questions before it ----------------------------------------------------------------
-
-    def _version(self):
-        """Return the server's version, which proves that it is an Odoo."""
-        try:
-            page = self._ask_json("/web/webclient/version_info")
-            return version_of(page, "result", "server_version")
-        except ValueError:
-            return self._version_since_19()
-
-    def _version_since_19(self):
-        with self.client.request("GET", "/web/version") as answer:
-            require_up(answer)
-            page = answer.page()
-        try:
-            return version_of(page, "version")
-        except ValueError as error:
-            raise NotOdoo(_("What answers at this address is not Odoo.")) from error
 
     def _check_protection(self):
         """Refuse a server that would take our password for its own; raise if it is a wrong one.
@@ -210,23 +227,20 @@ class HttpSource(Source):
         if self._page_says_unprotected():
             self._check_insecure()
             return
-        accepted = self._accepts(self.password)
-        if accepted is False:
+        self._is_accepted = self._accepts(self.password)
+        if self._is_accepted is False:
             raise WrongMasterPassword(_("The server does not accept the master password."))
         if self.password == DEFAULT_PASSWORD:
             self._check_insecure()
 
     def _page_says_unprotected(self):
-        with self.client.request("GET", "/web/database/manager") as answer:
-            require_up(answer)
+        with asked(self.client, "GET", "/web/database/manager") as answer:
             page = answer.page(MANAGER_LIMIT) if answer.is_page else ""
+        if other_server(answer):
+            raise led_away(answer)
         if answer.status != http.HTTPStatus.OK:
             raise DatabaseManagerDisabled(
-                _(
-                    "/web/database is closed: %(status)s %(reason)s.",
-                    status=answer.status,
-                    reason=answer.reason,
-                )
+                _("/web/database is closed: %(answer)s.", answer=answer.line)
             )
         if DISABLED in page:
             raise DatabaseManagerDisabled(_("The server's database manager is switched off."))
@@ -250,82 +264,18 @@ class HttpSource(Source):
             )
         # Any other password would become the server's own.
         self.password = DEFAULT_PASSWORD
+        self._is_accepted = True
 
     def _accepts(self, password):
         """Ask whether ``password`` is the master password, by migrating no database at all.
 
-        Returns None where the server has no XML-RPC to ask by (it may be closed by a proxy, and
-        goes away with Odoo 20): then the backup itself tells.
+        Returns None where the server cannot be asked this way: a proxy may close its XML-RPC, and
+        that of Odoo 20 has no service ``db``, which is a fault like any other.
         """
-        body = xmlrpc.client.dumps((password, []), "migrate_databases").encode()
-        with self.client.request("POST", "/xmlrpc/2/db", body, "text/xml") as answer:
-            page = answer.page()
-        if answer.status != http.HTTPStatus.OK:
-            return None
         try:
-            return xmlrpc_value(page) is True
+            return call_db(self.client, "migrate_databases", password, []) is True
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode == ACCESS_DENIED or DENIED in str(fault.faultString):
-                return False
-            raise RemoteError(last_line(fault.faultString) or SILENT) from fault
+            refused = fault.faultCode == ACCESS_DENIED or DENIED.search(str(fault.faultString))
+            return False if refused else None
         except ValueError:
             return None
-
-    def _databases(self):
-        """Return the databases that this address backs up: a dbfilter may hide others."""
-        try:
-            return names_of(self._ask_json("/web/database/list"))
-        except ValueError as error:
-            raise DatabaseManagerDisabled(_("The server does not list its databases.")) from error
-
-    def _ask_json(self, path):
-        """Return what a JSON-RPC route answers, as text."""
-        body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}}).encode()
-        with self.client.request("POST", path, body, "application/json") as answer:
-            require_up(answer)
-            return answer.page()
-
-
-def require_up(answer):
-    """Raise :class:`ConnectionFailed` where a proxy says that there is no server behind it now.
-
-    HAProxy and the ingresses of Kubernetes answer 503 while an Odoo is restarted: that says nothing
-    about what is there otherwise.
-    """
-    if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-        raise ConnectionFailed(
-            _(
-                "The server answered %(status)s %(reason)s: it is down, or restarting.",
-                status=answer.status,
-                reason=answer.reason,
-            )
-        )
-
-
-def refusal(answer, database):
-    """Return the error that a page in place of a backup tells."""
-    text = page_message(answer.page()) if answer.is_page else ""
-    if DENIED in text:
-        return WrongMasterPassword(_("The server refused the backup: Access Denied."))
-    if NO_SUCH_DATABASE.search(text):
-        return UnknownDatabase(_("The server has no database %(database)r.", database=database))
-    if answer.status in (http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND):
-        return DatabaseManagerDisabled(
-            _(
-                "/web/database/backup is closed: %(status)s %(reason)s.",
-                status=answer.status,
-                reason=answer.reason,
-            )
-        )
-    return RemoteError(text or unexplained(answer))
-
-
-def unexplained(answer):
-    """Return what is told of an answer that is none of Odoo's."""
-    return _(
-        "The server answered %(status)s %(reason)s (%(type)s), which is no answer of Odoo's.",
-        status=answer.status,
-        reason=answer.reason,
-        type=answer.headers.get_content_type(),
-    )
-

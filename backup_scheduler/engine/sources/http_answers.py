@@ -22,6 +22,12 @@ NAME_LIMIT = 63
 # What Odoo puts before the reason of a failure.
 PREFIX = re.compile(r"^Database (backup|restore) error: ")
 PASSWORD_FIELD, DEFAULT_VALUE = 'name="master_pwd"', 'value="admin"'
+# How the error pages of werkzeug begin, which Odoo 20 answers with.
+ERROR_PAGE = re.compile(
+    r"<!doctype html>\s*<html lang=en>\s*<title>\d{3} [\w ]{1,60}</title>\s*"
+    r"<h1>[\w ]{1,60}</h1>\s*<p>",
+    re.I,
+)
 # What a broken answer may make xmlrpc.client raise.
 BROKEN_XML = (
     ArithmeticError, AssertionError, AttributeError, ExpatError, LookupError, TypeError, ValueError,
@@ -33,12 +39,14 @@ BROKEN_XML = (
 
 
 def page_message(page):
-    """Return what an HTML page of Odoo says to its reader in an alert; of other pages nothing.
+    """Return what an HTML page of Odoo says to its reader: in an alert, or as the reason of an
+    error's page; of other pages nothing.
 
     They are of servers that only this machine may reach, perhaps, and whoever enters an address is
     not to read what answers there.
     """
-    text = html.unescape(without_tags(alert(page)[:PART_LIMIT]))
+    told = alert(page) or reason(page)
+    text = html.unescape(without_tags(told[:PART_LIMIT]))
     return PREFIX.sub("", " ".join(text.split()))[:TEXT_LIMIT]
 
 
@@ -48,6 +56,12 @@ def alert(page):
         if "alert-danger" in tag.partition('class="')[2].partition('"')[0]:
             return page[end:].partition("</div>")[0]
     return ""
+
+
+def reason(page):
+    """Return the reason that an error's page of Odoo gives, or nothing."""
+    begin = ERROR_PAGE.match(page)
+    return page[begin.end() :].partition("</p>")[0] if begin else ""
 
 
 def tags(page, opening):
@@ -81,12 +95,6 @@ def has_default_password(page):
     return False
 
 
-def last_line(text):
-    """Return the last line of a text that has one, or nothing."""
-    lines = str(text)[-PART_LIMIT:].strip().splitlines()
-    return lines[-1][:TEXT_LIMIT] if lines else ""
-
-
 # --- JSON and XML-RPC ---------------------------------------------------------------------------
 
 
@@ -96,6 +104,15 @@ def json_value(page, key):
         return json.loads(page)[key]
     except (LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"no JSON object with {key!r}") from error
+
+
+def rpc_error(page):
+    """Return the name of the exception that an answer of JSON-RPC is the failure of, or nothing."""
+    try:
+        name = json_value(page, "error")["data"]["name"]
+    except (LookupError, TypeError, ValueError):
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def version_of(page, *keys):

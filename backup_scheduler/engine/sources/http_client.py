@@ -9,12 +9,13 @@ import contextlib
 import datetime
 import email.utils
 import http.client
+import math
 import re
 import socket
 import ssl
 import urllib.parse
 
-from ..errors import ConnectionFailed, NotOdoo, ProxyTimeout, SourceTimeout, TLSError
+from ..errors import ConnectionFailed, NotOdoo, SourceTimeout, TLSError
 from ..messages import _
 from ..naming import UNSHOWN
 
@@ -26,7 +27,20 @@ ANSWER_TIMEOUT = 60
 SEND_TIMEOUT = 300
 DEFAULT_PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
 REDIRECTS = (301, 302, 307, 308)
-PROXY_TIMEOUTS = (502, 504)
+# What Cloudflare calls the statuses that it has made itself.
+REASONS = {
+    **http.client.responses,
+    520: "Unknown Error",
+    521: "Web Server Is Down",
+    522: "Connection Timed Out",
+    523: "Origin Is Unreachable",
+    524: "A Timeout Occurred",
+    525: "TLS Handshake Failed",
+    526: "Invalid Certificate",
+    530: "Origin Not Resolved",
+}
+# Seconds. What a busy server asks for is respected up to here.
+MOST_RETRY_AFTER = 3600
 # Bytes. An error's page and a list of databases have a few kB; the page of a database manager grows
 # by some 1.3 kB a database.
 PAGE_LIMIT, MANAGER_LIMIT = 1 << 20, 4 << 20
@@ -39,12 +53,17 @@ TLS_ALERT = "\x15"
 
 
 class Answer:
-    """What came back: status and headers, and a body that is read as the caller likes."""
+    """What came back: status and headers, and a body that is read as the caller likes.
 
-    def __init__(self, response, sock):
+    ``place`` is the host and port that answered, ``line`` the status with its name.
+    """
+
+    def __init__(self, response, sock, place):
+        self.place = place
         self.status = response.status
         # The server's own words for it may be anything.
-        self.reason = http.client.responses.get(response.status, "")
+        self.reason = REASONS.get(response.status, "")
+        self.line = f"{self.status} {self.reason}".strip()
         self.headers = response.headers
         self.readinto = response.readinto
         self._response = response
@@ -120,18 +139,8 @@ class HttpClient:
             with self._control.interrupted_by(lambda: interrupt(sock)):
                 sock.settimeout(self._control.remaining(SEND_TIMEOUT))
                 response = self._ask(connection, sock, timeout, method, path, body, headers)
-                answer = Answer(response, sock)
+                answer = Answer(response, sock, self._base.netloc)
                 self.clock = moment(answer.headers.get("Date"))
-                if answer.status in PROXY_TIMEOUTS:
-                    raise ProxyTimeout(
-                        _(
-                            "A proxy at %(netloc)s answered %(status)s %(reason)s instead of the "
-                            "server.",
-                            netloc=self._base.netloc,
-                            status=answer.status,
-                            reason=answer.reason,
-                        )
-                    )
                 yield answer
                 # What was interrupted may have looked like the end of the answer.
                 self._control.check()
@@ -173,7 +182,10 @@ class HttpClient:
         if target.hostname != self._base.hostname or target.scheme != "https":
             raise ConnectionFailed(
                 _(
-                    "The server sends its visitors on to %(scheme)s://%(netloc)s.",
+                    "%(address)s answered %(answer)s: it sends its visitors on to "
+                    "%(scheme)s://%(netloc)s.",
+                    address=answer.place,
+                    answer=answer.line,
                     scheme=target.scheme,
                     netloc=target.netloc[:QUOTED],
                 ),
@@ -302,6 +314,19 @@ def moment(date):
         return aware.astimezone(datetime.timezone.utc)
     except (LookupError, OverflowError, TypeError, ValueError):
         return None
+
+
+def retry_after(header):
+    """Return the seconds that a ``Retry-After`` header asks for, within bounds; 0 without one."""
+    header = (header or "").strip()
+    if header.isascii() and header.isdecimal():
+        # The digits may be more than int() takes.
+        return min(int(header[:10]), MOST_RETRY_AFTER)
+    until = moment(header)
+    if until is None:
+        return 0
+    seconds = (until - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    return min(max(0, math.ceil(seconds)), MOST_RETRY_AFTER)
 
 
 def keep_alive(sock):

@@ -1,12 +1,15 @@
 """An Odoo server made by code, to do on demand what a real one does only when something is wrong.
 
-Its pages and answers are those of Odoo 14 to 19, cut down to the parts that a reader looks at.
+Its pages and answers are those of Odoo 14 to 19, cut down to the parts that a reader looks at;
+:class:`FakeOdoo20` has the routes and answers of Odoo 20.
 """
 
 import contextlib
 import email.parser
 import email.policy
 import hashlib
+import html
+import http.client
 import http.server
 import json
 import socket
@@ -57,6 +60,8 @@ class FakeOdoo:
     (method, path, body). ``dumps`` maps a database to what its backup is, where it is another than
     ``archive``, and ``restored`` makes such a dump when a database is restored. Who is kept waiting
     (see :meth:`hold`) is meant not to wait: that it did for as long as the server can is a failure.
+    ``postgresql`` says whether its PostgreSQL is up: measured with a real Odoo 19, which lists no
+    database then, and knows none.
     """
 
     def __init__(self, archive=ARCHIVE, databases=(DATABASE,), insecure=False, list_db=True):
@@ -67,6 +72,8 @@ class FakeOdoo:
         self.insecure = insecure
         self.list_db = list_db
         self.master_password = "admin" if insecure else PASSWORD
+        self.postgresql = True
+        self.routes = ROUTES
         self.how = chunked
         self.answers = {}
         self.early = {}
@@ -122,6 +129,10 @@ class FakeOdoo:
         """Return whether ``text`` came in, in whatever request."""
         return any(text.encode() in body for _method, _path, body in self.requests)
 
+    @property
+    def listed(self):
+        return self.databases if self.postgresql else []
+
     def hold(self, handler):
         """Let the test know that the request is here, and wait for its word."""
         self.reached.set()
@@ -153,7 +164,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.body = body
         self.close_connection = True
         with contextlib.suppress(ConnectionError, ssl.SSLError):
-            odoo.answers.get(self.path, ROUTES.get(self.path, not_found))(self)
+            odoo.answers.get(self.path, odoo.routes.get(self.path, not_found))(self)
 
     do_POST = do_GET
 
@@ -186,7 +197,14 @@ def json_rpc(result):
 
 
 def database_list(handler):
-    json_rpc(handler.server.odoo.databases)(handler)
+    json_rpc(handler.server.odoo.listed)(handler)
+
+
+def health(handler):
+    """Whether it reaches its PostgreSQL, since Odoo 19."""
+    up = handler.server.odoo.postgresql
+    body = json.dumps({"status": "pass" if up else "fail", "db_server_status": up}).encode()
+    handler.reply(body, 200 if up else 500, "application/json; charset=utf-8")
 
 
 def manager(handler):
@@ -196,12 +214,24 @@ def manager(handler):
 
 
 def xml_rpc(handler):
-    """``migrate_databases(password, [])``, as it answers since Odoo 14."""
-    (password, _names), _method = xmlrpc.client.loads(handler.body)
-    if password == handler.server.odoo.master_password:
-        body = xmlrpc.client.dumps((True,), methodresponse=True)
+    """``migrate_databases(password, [])`` and ``list()``, as they answer since Odoo 14."""
+    odoo = handler.server.odoo
+    arguments, method = xmlrpc.client.loads(handler.body)
+    if method == "list":
+        found = odoo.listed if odoo.postgresql else xmlrpc.client.Fault(1, NO_POSTGRESQL)
     else:
-        body = xmlrpc.client.dumps(xmlrpc.client.Fault(3, "Access Denied"))
+        granted = arguments[0] == odoo.master_password
+        found = True if granted else xmlrpc.client.Fault(3, "Access Denied")
+    rpc_answer(handler, found)
+
+
+NO_POSTGRESQL = """Traceback (most recent call last):
+psycopg2.OperationalError: connection to server on socket "/tmp/.s.PGSQL.5432" failed"""
+
+
+def rpc_answer(handler, found):
+    found = found if isinstance(found, xmlrpc.client.Fault) else (found,)
+    body = xmlrpc.client.dumps(found, methodresponse=True)
     handler.reply(body.encode(), content_type="text/xml")
 
 
@@ -213,7 +243,7 @@ def backup(handler):
         odoo.master_password = form["master_pwd"]
     if form["master_pwd"] != odoo.master_password:
         handler.reply(error_page("Access Denied"))
-    elif form["name"] not in odoo.databases:
+    elif form["name"] not in odoo.listed:
         handler.reply(error_page(f"Database '{form['name']}' is not known"))
     else:
         odoo.how(handler, odoo.dumps.get(form["name"], odoo.archive))
@@ -250,11 +280,71 @@ def form_fields(body):
 
 ROUTES = {
     "/web/webclient/version_info": json_rpc({"server_version": "19.0"}),
+    "/web/health?db_server_status=1": health,
     "/web/database/manager": manager,
     "/web/database/list": database_list,
     "/web/database/backup": backup,
     "/web/database/restore": restore,
     "/xmlrpc/2/db": xml_rpc,
+}
+
+
+# --- Odoo 20 -------------------------------------------------------------------------------------
+
+
+class FakeOdoo20(FakeOdoo):
+    """Its database manager has statuses, and its RPC no service ``db``."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.routes = {**ROUTES, **ROUTES_SINCE_20}
+
+
+def http_error(handler, status, told):
+    """An error's page as werkzeug makes it."""
+    name = http.client.responses[status]
+    body = f"<!doctype html>\n<html lang=en>\n<title>{status} {name}</title>\n<h1>{name}</h1>\n"
+    handler.reply(f"{body}<p>{html.escape(told)}</p>\n".encode(), status)
+
+
+def no_service(handler):
+    fault = 'Traceback (most recent call last):\n  File "…"\nValueError: Invalid service name: db'
+    rpc_answer(handler, xmlrpc.client.Fault(1, fault))
+
+
+def version_since_19(handler):
+    body = b'{"version_info": [20, 0, 0, "final", 0, ""], "version": "20.0"}'
+    handler.reply(body, content_type="application/json")
+
+
+def backup_since_20(handler):
+    odoo = handler.server.odoo
+    (form,) = odoo.backup_forms()[-1:]
+    if form["master_pwd"] != odoo.master_password:
+        http_error(handler, 403, "bad admin password")
+    elif form["name"] not in odoo.listed:
+        http_error(handler, 400, f"Database '{form['name']}' is not known")
+    else:
+        odoo.how(handler, odoo.dumps.get(form["name"], odoo.archive))
+
+
+def restore_since_20(handler):
+    odoo = handler.server.odoo
+    (form,) = odoo.restore_forms()[-1:]
+    if form["master_pwd"] != odoo.master_password:
+        http_error(handler, 403, "bad admin password")
+    elif not form["backup_file"].startswith(b"PK"):
+        http_error(handler, 400, "File is not a zip file")
+    else:
+        restore(handler)
+
+
+ROUTES_SINCE_20 = {
+    "/web/webclient/version_info": not_found,
+    "/web/version": version_since_19,
+    "/web/database/backup": backup_since_20,
+    "/web/database/restore": restore_since_20,
+    "/xmlrpc/2/db": no_service,
 }
 
 

@@ -10,7 +10,7 @@ from engine.channels import base as channel
 from engine.cron_expression import CronExpression, ScheduleError
 from engine.destinations import rclone_config, rclone_words, sftp_keys
 from engine.errors import BackupError
-from engine.sources import http, http_client
+from engine.sources import http_answers, http_client
 from fuzzing import LONG, TOKENS, ends_in_time, fuzzed, long_texts, outcome, texts
 from hypothesis import example, given
 
@@ -49,10 +49,10 @@ PARSERS = {
     "date of a server": (http_client.moment, ()),
     "first bytes": (head_of, BackupError),
     "host key": (sftp_keys.parse_host_key, BackupError),
-    "last line": (http.last_line, ()),
     "manifest": (manifest_of, BackupError),
     "name of a path": (naming.safe_name, ()),
-    "page": (http.page_message, ()),
+    "page": (http_answers.page_message, ()),
+    "pause": (http_client.retry_after, ()),
     "private key": (sftp_key, BackupError),
     "rclone configuration": (rclone, BackupError),
     "words of rclone": (lambda text: rclone_words.said(text), ()),

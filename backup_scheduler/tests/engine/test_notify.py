@@ -10,6 +10,7 @@ from engine import notify
 from engine.channels import base, post
 from engine.control import Control
 from engine.errors import Cancelled
+from engine.sources.http_client import MOST_RETRY_AFTER
 from waiting import PATIENCE, beside
 
 
@@ -56,7 +57,7 @@ def test_a_query_is_part_of_the_address(recorder):
         (503, {"Retry-After": "30"}, True, 30),
         (502, {}, True, 0),
         (429, {"Retry-After": "7"}, True, 7),
-        (429, {"Retry-After": "99999999"}, True, base.MOST_RETRY_AFTER),
+        (429, {"Retry-After": "99999999"}, True, MOST_RETRY_AFTER),
         (429, {"Retry-After": "Fri, 20 Nov 2026 10:00:00 GMT"}, True, 0),
         (408, {}, True, 0),
         (400, {}, False, 0),

@@ -14,8 +14,11 @@ from engine.errors import (
     Cancelled,
     ConnectionFailed,
     DatabaseExists,
+    ProxyRefused,
     ProxyTimeout,
     RemoteError,
+    RemoteNoSpace,
+    ServerDown,
     SourceTimeout,
     TimeLimit,
 )
@@ -66,6 +69,21 @@ def test_a_redirect_to_elsewhere_is_no_success(odoo, back):
         back()
 
 
+def test_a_login_in_front_of_a_restore_is_told(odoo, back):
+    sso = "https://sso.example.com/login"
+    odoo.answers[RESTORE] = lambda handler: handler.reply(b"", 303, Location=sso)
+    with pytest.raises(ProxyRefused, match=r"303 See Other.*https://sso\.example\.com"):
+        back()
+
+
+def test_a_full_disk_there_is_not_one_of_ours(odoo, back):
+    page = error_page("[Errno 28] No space left on device: &#39;/tmp/x&#39;", "restore")
+    odoo.answers[RESTORE] = lambda handler: handler.reply(page)
+    with pytest.raises(RemoteNoSpace, match="The disk of that server is full: .*No space") as told:
+        back()
+    assert told.value.code == "remote_no_space"
+
+
 # --- proxies, and servers that die --------------------------------------------------------------
 
 
@@ -95,16 +113,21 @@ def is_delivered(connection):
     return not any(left)
 
 
-@pytest.mark.parametrize("status", [502, 504])
-def test_a_proxy_that_does_not_wait_is_told_and_what_the_server_goes_on_with(odoo, back, status):
+@pytest.mark.parametrize(
+    ("status", "error", "hint"),
+    [(502, ServerDown, "limit_time_real"), (504, ProxyTimeout, "proxy_read_timeout")],
+)
+def test_a_proxy_that_does_not_wait_is_told_and_what_the_server_goes_on_with(
+    odoo, back, status, error, hint
+):
     def given_up(handler):
         odoo.databases.append(NAME)
         handler.reply(b"<html><title>Gateway</title></html>", status)
 
     odoo.answers[RESTORE] = given_up
-    with pytest.raises(ProxyTimeout) as raised:
+    with pytest.raises(error, match=str(status)) as raised:
         back()
-    assert "proxy_read_timeout" in raised.value.hint
+    assert hint in raised.value.hint
     assert "It may still be worked on" in raised.value.hint
 
 

@@ -30,7 +30,7 @@ SIZE = 4 << 20
         ("page_message", "<div"),
         ("page_message", '<div class="alert-danger">' + "<" * 100),
         ("page_message", "&#9"),
-        ("last_line", "\n"),
+        ("rpc_error", '{"error":'),
     ],
 )
 def test_a_page_is_read_in_linear_time(reader, unit):
@@ -51,8 +51,9 @@ def test_what_a_page_says_is_found_and_short():
     assert len(answers.page_message(alert + "x" * SIZE)) == answers.TEXT_LIMIT
     # Python refuses to read a number of so many digits.
     assert answers.page_message(f"{alert}&#{'9' * 5000};</div>")
-    assert answers.last_line("Traceback\n  File\nValueError: no ") == "ValueError: no"
-    assert answers.last_line("") == ""
+    reason = "<!doctype html>\n<html lang=en>\n<title>400 Bad</title>\n<h1>Bad</h1>\n<p>"
+    assert answers.page_message(f"{reason}It is &lt;so&gt;.</p>\n") == "It is <so>."
+    assert len(answers.page_message(reason + "x" * SIZE)) == answers.TEXT_LIMIT
 
 
 @pytest.mark.parametrize(

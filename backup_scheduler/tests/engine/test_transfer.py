@@ -301,7 +301,7 @@ def test_the_archive_of_another_database_is_not_published(odoo, folder):
 
 
 @pytest.mark.parametrize(
-    ("databases", "code"), [((), "no_database"), (("shop",), "unknown_database")]
+    ("databases", "code"), [((), "databases_unavailable"), (("shop",), "unknown_database")]
 )
 def test_a_database_that_is_not_there_is_told_before_anything_is_asked(
     odoo, folder, databases, code
@@ -324,7 +324,7 @@ def test_a_backup_that_would_not_fit_is_refused_before_the_server_dumps(odoo, fo
 def test_discovering_tells_version_and_databases(odoo):
     odoo.databases = ["b", "a"]
     order = {"action": "discover", "source": {"connection": "http", **odoo.settings()}}
-    assert run(order) == {"version": "19.0", "databases": ["a", "b"]}
+    assert run(order) == {"version": "19.0", "databases": ["a", "b"], "confirmed": True}
     odoo.databases = ["b\nBcc: x", "a\u202e"]
     assert run(order)["databases"] == ["a\ufffd", "b\ufffdBcc: x"]
 
