@@ -56,6 +56,7 @@ from . import test_live
 from . import test_live_faults
 from . import test_messages
 from . import test_neutralize
+from . import test_outage
 from . import test_overview
 from . import test_overview_links
 from . import test_previewed_year

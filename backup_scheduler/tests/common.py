@@ -118,6 +118,11 @@ class BackupCase(TransactionCase):
         )
         return instance
 
+    def _gone(self, *left):
+        """Let the server have no other databases than these any more."""
+        for _answer in range(2):
+            self.instance._record_server("19.0", list(left))
+
     @classmethod
     def _make_job(cls, **values):
         return cls.env["backup.job"].create(

@@ -86,7 +86,7 @@ class Complete(BackupCase):
         job = self._make_job(
             database_scope="selected", database_ids=self.instance.database_ids.ids
         )
-        self.instance._record_server("19.0", ["stock"])
+        self._gone("stock")
         self._make_due(job, NOON)
         self._plan(NOON)
         self.assertEqual(sorted(job.run_ids.mapped("database_name")), ["sales", "stock"])

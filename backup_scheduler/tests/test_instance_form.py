@@ -95,7 +95,7 @@ class TestInstanceForm(BackupCase):
             place = {"instance_id": instance.id, "database_name": database, "job_key": 0}
             incidents._see("verify_failed", place)
         incidents.search([("instance_id", "=", instance.id)], limit=1)._recover()
-        instance._record_server("19.0", ["sales"])
+        self._gone("sales")
         self.env.invalidate_all()
         for field, button in (
             ("database_count", "action_open_databases"),

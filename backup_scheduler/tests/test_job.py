@@ -156,7 +156,7 @@ class TestRunNow(BackupCase):
         self.assertEqual(self.Run.browse(job.run_now()).mapped("database_name"), ["stock"])
 
     def test_run_now_leaves_out_what_the_server_no_longer_has(self):
-        self.instance._record_server("19.0", ["stock"])
+        self._gone("stock")
         runs = self.Run.browse(self._make_job().run_now())
         self.assertEqual(runs.mapped("database_name"), ["stock"])
 
@@ -206,7 +206,7 @@ class TestRunNow(BackupCase):
     def test_the_button_shows_the_one_run_as_a_form_and_several_as_a_list(self):
         job = self._make_job()
         self.assertIn("domain", job.action_run_now())
-        self.instance._record_server("19.0", ["stock"])
+        self._gone("stock")
         self.assertEqual(job.action_run_now()["views"], [(False, "form")])
 
 

@@ -66,7 +66,7 @@ class TestOverview(OverviewCase):
         self.assertEqual((row["promise"], row["job_ids"]), (30 * HOUR, job.ids))
         run.finished_at = ago(hours=40)
         self.assertEqual(self._row()["state"], "late")
-        self.instance._record_server("19.0", ["stock"])
+        self._gone("stock")
         self.assertEqual(self._row()["state"], "absent")
 
     def test_the_answer_is_what_xmlrpc_can_carry_also_of_archives_of_many_gigabytes(self):

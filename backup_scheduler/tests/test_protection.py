@@ -147,7 +147,7 @@ class TestProtection(BackupCase):
 
     def test_a_database_that_is_back_has_its_time(self):
         job = self._make_job()
-        self.instance._record_server("19.0", ["stock"])
+        self._gone("stock")
         self._known_for_long(job)
         self.instance._record_server("19.0", ["sales", "stock"])
         self.assertEqual((self._state(), self._state(self.stock)), ("pending", "late"))
@@ -190,7 +190,7 @@ class TestProtection(BackupCase):
 
     def test_a_database_that_is_gone_is_neither_late_nor_unprotected(self):
         self._make_job()
-        self.instance._record_server("19.0", ["stock"])
+        self._gone("stock")
         self.assertEqual(self._state(), "absent")
 
     def test_databases_can_be_searched_by_it(self):

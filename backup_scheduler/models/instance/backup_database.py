@@ -15,7 +15,15 @@ class BackupDatabase(models.Model):
     present = fields.Boolean(
         default=True,
         readonly=True,
-        help="Whether the server had this database when it was last asked.",
+        help="Whether the server has this database: two answers in a row without it say that it "
+        "does not.",
+    )
+    unlisted = fields.Boolean(
+        "Not Listed Last Time",
+        readonly=True,
+        copy=False,
+        help="The last answer of the server did not list this database. The next one that does not "
+        "list it either tells that it is gone.",
     )
     last_good_run_id = fields.Many2one(
         "backup.run", compute="_compute_last_good", string="Last Good Backup"
@@ -34,6 +42,20 @@ class BackupDatabase(models.Model):
             run = last.get((instance_id, database.name), self.env["backup.run"])
             database.last_good_run_id = run
             database.last_good_at = run.finished_at
+
+    def _record_presence(self, listed):
+        """Record which of these the server has, by an answer that can be believed.
+
+        A server in trouble may leave some out: only the second answer in a row tells that they are
+        gone.
+        """
+        here = self.filtered(lambda database: database.name in listed)
+        here.filtered(lambda one: one.unlisted or not one.present).write(
+            {"present": True, "unlisted": False}
+        )
+        missing = (self - here).filtered("present")
+        missing.filtered("unlisted").present = False
+        missing.filtered("present").unlisted = True
 
     def run_now(self):
         """Queue a backup of each of these databases, and of no others of their jobs, at once.

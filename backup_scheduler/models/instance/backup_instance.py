@@ -7,7 +7,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import LazyTranslate
 
 from ...engine import messages
-from ...engine.errors import TooManyDatabases
+from ...engine.errors import DatabasesUnavailable, NoDatabase, TooManyDatabases
 from ...engine.messages import joined
 from ...engine_call import failure_in
 from ..arguments import one_record
@@ -31,6 +31,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_insecure"}
 # What says which server it is: another one has to be trusted anew.
 SERVER_SETTINGS = {"connection", "url"}
+
+
+def problem_of(error):
+    """Return an error of the engine as an answer tells it."""
+    return {"error_code": error.code, "error": error.message, "hint": error.hint}
 
 
 class BackupInstance(models.Model):
@@ -179,9 +184,12 @@ class BackupInstance(models.Model):
         self.check_access("read")
         self.env["backup.run"]._require_operator()
         answer = self._ask_server(self._source_order())
+        confirmed = answer.pop("confirmed", True)
         if answer["ok"] or answer["error_code"] == TooManyDatabases.code:
             version, names = answer["odoo_version"], answer["databases"]
-            answer["databases"] = self._record_server(version, names)
+            answer["databases"] = self._record_server(version, names, confirmed)
+            if not names and self._has_databases():
+                answer.update(ok=False, **problem_of(self._no_database()))
         else:
             self._record_failed_check(answer)
         return all_translated(answer, self.env.lang)
@@ -191,7 +199,8 @@ class BackupInstance(models.Model):
         """Ask a server who it is, also one that is no instance yet; record and change nothing.
 
         :param source: as :meth:`_source_order` returns it
-        :return: as :meth:`test_connection` does
+        :return: as :meth:`test_connection` does, and where it answers whether its list of
+            databases is ``confirmed``
         """
         answer = {"ok": True, "odoo_version": False, "databases": []}
         order = {"action": "discover", "source": source}
@@ -202,8 +211,9 @@ class BackupInstance(models.Model):
             code, error = failure["error_code"], failure["error"]
             _logger.warning("Backup instance %s: %s: %s", server, code, error)
             return {**answer, "ok": False, **failure}
-        answer.update(odoo_version=found["version"], databases=found["databases"])
-        if excess := self._excess(found["databases"]):
+        names, confirmed = found["databases"], found.get("confirmed", True)
+        answer.update(odoo_version=found["version"], databases=names, confirmed=confirmed)
+        if excess := self._excess(names):
             return {**answer, "ok": False, **excess}
         return {**answer, "error_code": False, "error": False, "hint": False}
 
@@ -220,15 +230,16 @@ class BackupInstance(models.Model):
         limit = self._max_databases()
         if len(names) <= limit:
             return {}
-        error = TooManyDatabases(
-            messages._(
-                "The server lists %(count)s databases; at most %(limit)s of one server are "
-                "recorded.",
-                count=len(names),
-                limit=limit,
+        return problem_of(
+            TooManyDatabases(
+                messages._(
+                    "The server lists %(count)s databases; at most %(limit)s of one server are "
+                    "recorded.",
+                    count=len(names),
+                    limit=limit,
+                )
             )
         )
-        return {"error_code": error.code, "error": error.message, "hint": error.hint}
 
     def refresh_databases(self):
         """Discover the server's databases; return their names.
@@ -309,11 +320,14 @@ class BackupInstance(models.Model):
 
     # --- what the engine reports ----------------------------------------------------------------
 
-    def _record_server(self, version, names):
+    def _record_server(self, version, names, confirmed=True):
         """Record that the server answered, and which databases it has now; return these.
 
-        A server that lists more than one may have is failing. The first of those that are new are
-        recorded, as far as there is room beside the known ones.
+        A server that lists more than one may have is failing, and so is one that lists none where
+        it has some. The first of those that are new are recorded, as far as there is room beside
+        the known ones.
+
+        :param confirmed: whether a list without any can be believed
         """
         instance = self.sudo().with_context(active_test=False)
         known = {database.name: database for database in instance.database_ids}
@@ -326,20 +340,32 @@ class BackupInstance(models.Model):
         self.env["backup.database"].sudo().create(
             [{"instance_id": self.id, "name": name} for name in new]
         )
-        for name, database in known.items():
-            if database.present != (name in listed):
-                database.present = name in listed
-        self._record_answer(version, excess)
+        if not excess and (listed or confirmed):
+            instance.database_ids._record_presence(listed)
+        problem = excess
+        if not listed and instance._has_databases():
+            problem = problem_of(self._no_database())
+        self._record_answer(version, problem)
         return sorted(present.union(new))
 
-    def _record_answer(self, version, excess):
-        """Record that the server answered, as a good check or one that found ``excess``."""
+    def _has_databases(self):
+        """Whether the server has databases, for all that is known here."""
+        return any(self.sudo().with_context(active_test=False).database_ids.mapped("present"))
+
+    def _no_database(self):
+        """Return the error of a server that lists no database."""
+        if self._has_databases():
+            return DatabasesUnavailable(messages._("The server lists no database."))
+        return NoDatabase(messages._("The server has no database."))
+
+    def _record_answer(self, version, problem):
+        """Record that the server answered, as a good check or one that found ``problem``."""
         instance = self.sudo()
         now = fields.Datetime.now()
         fresh = instance.last_check_at and now - instance.last_check_at < CHECK_INTERVAL
-        if excess:
-            if instance.check_code != excess["error_code"] or not fresh:
-                self._record_failed_check(excess)
+        if problem:
+            if instance.check_code != problem["error_code"] or not fresh:
+                self._record_failed_check(problem)
                 instance.odoo_version = version
         elif instance.check_status != "ok" or instance.odoo_version != version or not fresh:
             instance.write(
@@ -356,7 +382,7 @@ class BackupInstance(models.Model):
         """Record that the server has a database that we have just restored there."""
         known = self.sudo().with_context(active_test=False).database_ids
         if database := known.filtered(lambda database: database.name == name):
-            database.present = True
+            database._record_presence([name])
         else:
             self.env["backup.database"].sudo().create({"instance_id": self.id, "name": name})
 

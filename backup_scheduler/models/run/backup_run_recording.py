@@ -1,7 +1,7 @@
 from odoo import models
 
 from ...engine import messages
-from ...engine.errors import Cancelled, NoDatabase, WorkerLost
+from ...engine.errors import Cancelled, WorkerLost
 from ...engine_call import failure_of
 
 
@@ -30,8 +30,12 @@ class BackupRunRecording(models.Model):
     def _on_source(self, event):
         """The server was asked who it is: a good moment to learn of databases that are new."""
         self.odoo_version = event["version"]
-        names = self.instance_id._record_server(event["version"], event["databases"])
-        self._complete_fire(names)
+        self._complete_fire(self._record_server_of(event))
+
+    def _record_server_of(self, event):
+        """Record what an event tells of the server; return the names of its databases."""
+        confirmed = event.get("confirmed", True)
+        return self.instance_id._record_server(event["version"], event["databases"], confirmed)
 
     def _on_ready(self, event):
         """The archive was verified, and is about to get its name: in all destinations at once, or
@@ -104,12 +108,12 @@ class BackupRunRecording(models.Model):
 
     def _record_discovery(self, event):
         """Turn a run without a database into the runs of those that were found."""
-        databases = self.instance_id._record_server(event["version"], event["databases"])
+        databases = self._record_server_of(event)
         if self._attempt_task().cancel_requested:
             self._mark_cancelled(messages._("Cancelled."))
             return
         if not databases:
-            self._mark_failed(NoDatabase(messages._("The server has no database.")).as_dict())
+            self._mark_failed(self.instance_id._no_database().as_dict())
             return
         wanted = databases
         if self.job_id.database_scope == "selected":

@@ -154,7 +154,8 @@ class BackupRunStatus(models.Model):
                 failure["error_code"],
                 failure["error"],
             )
-            self._release(self._retry_time(failure["error_code"]), **values)
+            pause = failure.get("retry_after", 0)
+            self._release(self._retry_time(failure["error_code"], pause), **values)
         else:
             self._end("failed", **values)
 
@@ -302,14 +303,18 @@ class BackupRunStatus(models.Model):
             f": {self.error_code}: {self.error}" if self.error_code else "",
         )
 
-    def _retry_time(self, code):
-        """Return when to try again: at once after a lost worker, else later each time."""
+    def _retry_time(self, code, pause=0):
+        """Return when to try again: at once after a lost worker, else later each time.
+
+        :param pause: seconds that the server wants to be left alone at least
+        """
         now = fields.Datetime.now()
         if code == "worker_lost":
             return now
         # Bounded as a number: a timedelta overflows after some forty doublings.
         minutes = min(self.retry_delay * 2 ** (self.attempt - 1), RETRY_DELAY_LIMIT)
-        delay = datetime.timedelta(minutes=minutes)
+        # The engine bounds what a server may ask for.
+        delay = max(datetime.timedelta(minutes=minutes), datetime.timedelta(seconds=pause))
         return now + delay * random.uniform(1, 1 + JITTER)  # noqa: S311
 
     def _log(self, line):
