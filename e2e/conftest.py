@@ -90,6 +90,22 @@ def server(cluster):
 
 
 @pytest.fixture
+def outage():
+    """A remote whose PostgreSQL is its own, and can be stopped."""
+    cluster = Cluster(f"{E2E}-outage").start()
+    remote = OdooServer(
+        f"{E2E}-outage", cluster, role="outage", master_password=MASTER_PASSWORD, workers=2
+    )
+    cluster.ensure_role(remote.role)
+    cluster.drop("outage")
+    SHOP.create(remote, "outage")
+    remote.start()
+    yield remote
+    remote.stop()
+    cluster.stop()
+
+
+@pytest.fixture
 def recorder():
     with Recorder() as server:
         yield server

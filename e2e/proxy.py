@@ -8,6 +8,10 @@ import threading
 from devenv.processes import free_port
 
 BLOCK = 1 << 16
+BAD_GATEWAY = (
+    b"HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nContent-Type: text/html\r\n"
+    b"Content-Length: 13\r\nConnection: close\r\n\r\n<html></html>"
+)
 
 
 class Proxy:
@@ -142,6 +146,30 @@ class Gate(Proxy):
             super()._serve(client)
         finally:
             self._open.discard(client)
+
+
+class Gateway(Proxy):
+    """An HTTP proxy in front of a server, as far as it shows when that is not there: nginx answers
+    502 where it cannot connect, and where the server ends the connection without an answer."""
+
+    def _serve(self, client):
+        try:
+            self._connect().close()
+        except ConnectionRefusedError:
+            with client, contextlib.suppress(OSError):
+                client.recv(BLOCK)
+                client.sendall(BAD_GATEWAY)
+        else:
+            super()._serve(client)
+
+    def _answer(self, server, client):
+        passed = 0
+        with contextlib.suppress(ConnectionError):
+            while block := server.recv(BLOCK):
+                client.sendall(block)
+                passed += len(block)
+        if not passed:
+            client.sendall(BAD_GATEWAY)
 
 
 def hang_up(sock):
