@@ -1,8 +1,10 @@
 """A remote that refuses, lies or dies: each failure has its name, and production is only read."""
 
+import contextlib
 import signal
 import xmlrpc.client
 
+import psycopg2
 import pytest
 from devenv.stack import SHOP
 from proxy import Gateway, Proxy
@@ -141,6 +143,25 @@ def test_a_remote_whose_postgresql_is_down_keeps_its_databases_and_its_night(wor
     assert world.call("instance", "read", [instance], ["check_status"])[0]["check_status"] == "ok"
 
 
+def test_a_remote_that_lists_what_it_is_told_to_is_tried_again(world, outage):
+    """With db_name it lists its databases also without PostgreSQL: the manager answers 500."""
+    outage.stop()
+    # A prefork one ends when its PostgreSQL does, and so do threads of crons.
+    changed = {"db_name": "outage", "workers": 0, "max_cron_threads": 0}
+    outage.process, outage.options = None, {**outage.options, **changed}
+    outage.start()
+    instance = world.create_instance(outage.url)
+    assert world.call("instance", "test_connection", [instance])["ok"]
+    outage.cluster.stop()
+    check = world.call("instance", "test_connection", [instance])
+    assert check["error_code"] == "remote_error"
+    assert "500 Internal Server Error" in check["error"]
+    (run,) = world.call("job", "run_now", [world.create_job(instance, max_attempts=100)])
+    world.wait_until(lambda: world.run(run)["error_code"] == "remote_error", SOON, "a failure")
+    outage.cluster.start()
+    assert good(world.wait_for(run))["attempt"] > 1
+
+
 def test_a_wrong_master_password_is_named_while_its_postgresql_is_down(world, outage):
     instance = world.create_instance(outage.url, master_password="wrong")
     outage.cluster.stop()
@@ -158,4 +179,30 @@ def test_a_remote_that_is_restarted_behind_its_proxy_is_backed_up_when_it_is_bac
         )
         assert "502 Bad Gateway. Odoo is down or restarting" in world.run(run)["error"]
         restarted.start()
+        assert good(world.wait_for(run))["attempt"] > 1
+
+
+def test_a_remote_that_goes_down_in_the_middle_of_a_dump_is_backed_up_when_it_is_back(
+    world, server, cluster
+):
+    dying = server("dying-dump", master_password=MASTER_PASSWORD, workers=2)
+    with Gateway(dying.port) as gateway:
+        connection = psycopg2.connect(dbname="dying-dump", **cluster.dsn(dying.role))
+        with contextlib.closing(connection) as lock:
+            # pg_dump waits for it, and no request of Odoo.
+            lock.cursor().execute("LOCK TABLE res_partner_bank")
+            run = world.run_now(gateway.url, max_attempts=100)
+            waiting = "query LIKE 'LOCK TABLE %IN ACCESS SHARE MODE%' AND wait_event_type = 'Lock'"
+            world.wait_until(
+                lambda: cluster.psql(f"SELECT 1 FROM pg_stat_activity WHERE {waiting}"),
+                SOON,
+                "a dump that waits",
+            )
+            dying.kill()
+            dying.stop()
+        world.wait_until(
+            lambda: world.run(run)["error_code"] == "connection_failed", SOON, "a failure"
+        )
+        assert "limit_time_real" in world.run(run)["hint"]
+        dying.start()
         assert good(world.wait_for(run))["attempt"] > 1

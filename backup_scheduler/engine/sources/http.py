@@ -31,7 +31,7 @@ from ..spool import BLOCK
 from .base import Server, Source
 from .http_answers import PASSWORD_FIELD, has_default_password
 from .http_client import MANAGER_LIMIT, HttpClient, checked_url, same_address
-from .http_questions import asked, call_db, confirmed_databases, version
+from .http_questions import asked, call_db, confirmed_databases, postgresql_answers, version
 from .http_refusal import DENIED, PG_DUMP_HINT, refusal
 from .http_status import OVERLOADED, led_away, other_server
 
@@ -169,6 +169,10 @@ class HttpSource(Source):
             received = self._drain(answer, write)
         if not received and archive_format == "dump":
             # The exit code of pg_dump is never read there.
+            if postgresql_answers(self.client) is False:
+                raise DatabasesUnavailable(
+                    _("The server sent an empty file: its PostgreSQL does not answer.")
+                )
             raise Truncated(_("The server sent an empty file."), PG_DUMP_HINT)
 
     def _refuse(self, error, database):

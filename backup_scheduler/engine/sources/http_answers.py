@@ -28,6 +28,13 @@ ERROR_PAGE = re.compile(
     r"<h1>[\w ]{1,60}</h1>\s*<p>",
     re.I,
 )
+# How werkzeug's own reasons begin, which say no more than the status.
+NO_REASONS = (
+    "The browser (or proxy) sent", "The server could not verify", "You don't have the permission",
+    "The requested URL was not found", "The method is not allowed", "The data value transmitted",
+    "This user has exceeded", "The server encountered an internal error", "The proxy server",
+    "The server is temporarily unable", "The connection to an upstream",
+)  # fmt: skip
 # What a broken answer may make xmlrpc.client raise.
 BROKEN_XML = (
     ArithmeticError, AssertionError, AttributeError, ExpatError, LookupError, TypeError, ValueError,
@@ -45,9 +52,16 @@ def page_message(page):
     They are of servers that only this machine may reach, perhaps, and whoever enters an address is
     not to read what answers there.
     """
-    told = alert(page) or reason(page)
-    text = html.unescape(without_tags(told[:PART_LIMIT]))
-    return PREFIX.sub("", " ".join(text.split()))[:TEXT_LIMIT]
+    if told := alert(page):
+        return PREFIX.sub("", text_of(told))
+    told = text_of(reason(page))
+    return "" if told.startswith(NO_REASONS) else told
+
+
+def text_of(part):
+    """Return the text of a part of a page, in one line."""
+    text = html.unescape(without_tags(part[:PART_LIMIT]))
+    return " ".join(text.split())[:TEXT_LIMIT]
 
 
 def alert(page):

@@ -7,7 +7,7 @@ import pytest
 from engine.control import Control
 from engine.errors import BackupError, DatabasesUnavailable, RemoteError, Truncated, UnknownDatabase
 from engine.sources import open_source
-from fake_odoo import error_page, json_rpc, not_found, rpc_answer
+from fake_odoo import error_page, http_error, json_rpc, not_found, rpc_answer
 
 HEALTH = "/web/health?db_server_status=1"
 LIST = "/web/database/list"
@@ -153,6 +153,38 @@ def test_an_empty_dump_is_one_of_a_pg_dump_that_failed(odoo):
         fetch(odoo, "dump")
     assert "older than its PostgreSQL" in raised.value.hint
     assert raised.value.retryable
+
+
+def test_an_empty_dump_of_a_server_without_its_postgresql_is_an_outage(odoo):
+    """Measured with db_name in the configuration of an Odoo 19: all is listed, and 200 answered."""
+    odoo.archive = b""
+    normal = odoo.routes[BACKUP]
+
+    def down_meanwhile(handler):
+        normal(handler)
+        odoo.postgresql = False
+
+    odoo.answers[BACKUP] = down_meanwhile
+    with pytest.raises(DatabasesUnavailable, match="empty file: its PostgreSQL"):
+        fetch(odoo, "dump")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (500, "remote_error", "The server encountered an internal error and was unable to …"),
+        (404, "database_manager_disabled", "The requested URL was not found on the server."),
+        (403, "database_manager_disabled", "You don't have the permission to access …"),
+    ],
+)
+def test_an_error_page_that_says_no_more_than_its_status_is_told_by_that(
+    odoo, status, code, reason
+):
+    """Measured: an Odoo 19 with db_name in its configuration, its PostgreSQL stopped."""
+    odoo.answers[BACKUP] = lambda handler: http_error(handler, status, reason)
+    with pytest.raises(BackupError, match=str(status)) as raised:
+        fetch(odoo)
+    assert raised.value.code == code
 
 
 def test_what_a_server_says_is_bounded(odoo):
