@@ -290,6 +290,7 @@ class TestSetupRefusals(SetupCase):
 class TestSetupOfAnInstance(SetupCase):
     def test_an_address_that_is_an_instance_leads_on_with_it(self):
         self.instance.url = ADDRESS
+        self._gone(*FOUND["databases"])
         before = self._world()
         setup = self._begin(url="HTTPS://crm.example.com:443/")
         self.assertEqual(self._refused(setup), "known_instance")

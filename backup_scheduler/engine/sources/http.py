@@ -102,7 +102,7 @@ class HttpSource(Source):
         self.password = master_password or ""
         self._allow_insecure = allow_insecure
         self._control = control
-        self._is_accepted = None
+        self._is_unproven = False
 
     def probe(self):
         served = version(self.client)
@@ -116,7 +116,7 @@ class HttpSource(Source):
         An Odoo 20 says it only to a backup: it is asked for one of a database that it does not
         have. It writes that into its log, so nobody asks who makes a backup anyway.
         """
-        if self._is_accepted is not None:
+        if not self._is_unproven:
             return
         form = urllib.parse.urlencode(
             {"master_pwd": self.password, "name": NOBODYS, "backup_format": "zip"}
@@ -231,9 +231,10 @@ class HttpSource(Source):
         if self._page_says_unprotected():
             self._check_insecure()
             return
-        self._is_accepted = self._accepts(self.password)
-        if self._is_accepted is False:
+        accepted = self._accepts(self.password)
+        if accepted is False:
             raise WrongMasterPassword(_("The server does not accept the master password."))
+        self._is_unproven = accepted is None
         if self.password == DEFAULT_PASSWORD:
             self._check_insecure()
 
@@ -268,7 +269,6 @@ class HttpSource(Source):
             )
         # Any other password would become the server's own.
         self.password = DEFAULT_PASSWORD
-        self._is_accepted = True
 
     def _accepts(self, password):
         """Ask whether ``password`` is the master password, by migrating no database at all.
