@@ -131,6 +131,33 @@ class TestOutage(BackupCase):
         self._report(run, failure(UNAVAILABLE))
         self.assertRecordValues(run, [{"status": "failed", "error_code": UNAVAILABLE}])
 
+    def _fail(self, code, *stages):
+        """Let a run fail in the last of these stages."""
+        self._test("sales", "stock")
+        run = self._running()
+        for stage in stages:
+            self._report(run, {"event": "stage", "stage": stage})
+        self._report(run, failure(code))
+
+    def test_what_a_run_finds_wrong_with_the_server_is_what_its_check_says(self):
+        for code in (UNAVAILABLE, "connection_failed", "remote_error"):
+            with self.subTest(code):
+                self._fail(code, "connect")
+                self.assertRecordValues(
+                    self.instance, [{"check_status": "error", "check_code": code}]
+                )
+                self.assertIn("Mend it.", self.instance.check_error)
+
+    def test_what_is_wrong_elsewhere_is_no_word_on_the_server(self):
+        for code, stages in (
+            ("no_space", ["connect"]),
+            ("destination_failed", ["connect"]),
+            ("connection_failed", ["connect", "download"]),
+        ):
+            with self.subTest(code):
+                self._fail(code, *stages)
+                self.assertEqual(self.instance.check_status, "ok")
+
     # --- pauses -------------------------------------------------------------------------------
 
     def _retried_after(self, **values):

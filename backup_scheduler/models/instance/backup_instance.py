@@ -360,23 +360,31 @@ class BackupInstance(models.Model):
 
     def _record_answer(self, version, problem):
         """Record that the server answered, as a good check or one that found ``problem``."""
-        instance = self.sudo()
-        now = fields.Datetime.now()
-        fresh = instance.last_check_at and now - instance.last_check_at < CHECK_INTERVAL
         if problem:
-            if instance.check_code != problem["error_code"] or not fresh:
-                self._record_failed_check(problem)
-                instance.odoo_version = version
-        elif instance.check_status != "ok" or instance.odoo_version != version or not fresh:
+            self._record_problem(problem)
+            self.sudo().odoo_version = version
+            return
+        instance = self.sudo()
+        if instance.check_status != "ok" or instance.odoo_version != version or self._is_old():
             instance.write(
                 {
                     "odoo_version": version,
                     "check_status": "ok",
                     "check_error": False,
                     "check_code": False,
-                    "last_check_at": now,
+                    "last_check_at": fields.Datetime.now(),
                 }
             )
+
+    def _record_problem(self, problem):
+        """Record what a run or a test has found wrong with the server."""
+        if self.sudo().check_code != problem["error_code"] or self._is_old():
+            self._record_failed_check(problem)
+
+    def _is_old(self):
+        """Whether the last check was so long ago that the next one is written down."""
+        last = self.sudo().last_check_at
+        return not last or fields.Datetime.now() - last >= CHECK_INTERVAL
 
     def _record_database(self, name):
         """Record that the server has a database that we have just restored there."""

@@ -1,8 +1,19 @@
 from odoo import models
 
-from ...engine import messages
+from ...engine import errors, messages
 from ...engine.errors import Cancelled, WorkerLost
 from ...engine_call import failure_of
+
+# What is found wrong with a server while it is asked who it is, as a test of the connection would.
+OF_THE_SERVER = {
+    kind.code
+    for kind in (
+        errors.ConnectionFailed, errors.DatabaseManagerDisabled, errors.DatabasesUnavailable,
+        errors.InsecureRemote, errors.NotOdoo, errors.ProxyRefused, errors.ProxyTimeout,
+        errors.RateLimited, errors.RemoteError, errors.SourceTimeout, errors.TLSError,
+        errors.WrongMasterPassword,
+    )
+}  # fmt: skip
 
 
 class BackupRunRecording(models.Model):
@@ -72,6 +83,8 @@ class BackupRunRecording(models.Model):
                 self._log(f"Not stored in {copy.destination_id.name}: {result['error']}")
 
     def _on_failed(self, event):
+        if self.stage == "connect" and event["error_code"] in OF_THE_SERVER:
+            self.instance_id._record_problem(event)
         if self.stored_copies:
             self._end_with_what_is_stored(event)
             return
