@@ -20,6 +20,8 @@ import traceback
 
 # Seconds. What hangs in cleaning up after the run was stopped (a dead NFS server) is left.
 CLEANUP_LIMIT = 30
+# Characters of a traceback, and of a line in it: an exception may quote all that a remote said.
+TRACE_LIMIT, LINE_LIMIT = 20_000, 1000
 
 
 def load_engine():
@@ -90,7 +92,9 @@ class Process:
                 self.control.cancel()
 
     def _fail(self, error):
-        self.emit({"event": "failed", **error.as_dict(), "traceback": traceback.format_exc()})
+        lines = [line[:LINE_LIMIT] for line in traceback.format_exc().splitlines()]
+        trace = "\n".join(lines)[-TRACE_LIMIT:] + "\n"
+        self.emit({"event": "failed", **error.as_dict(), "traceback": trace})
 
     def _stop_soon(self):
         # A signal handler runs between two instructions of the main thread, which may hold a lock.

@@ -133,6 +133,16 @@ def test_a_defect_is_told_too(odoo, folder):
     assert left_in(folder) == []
 
 
+@pytest.mark.parametrize("separator", ["", "\n"])
+def test_what_an_exception_quotes_is_bounded(odoo, folder, separator):
+    quoted = f"{separator}x" * 100_000
+    failed = carry_out({"action": f"backup {quoted}", "spool": folder})
+    assert failed["error_code"] == "internal"
+    assert len(failed["error"]) <= 4000
+    assert len(failed["traceback"]) < 21_000
+    assert "Error" in failed["traceback"]
+
+
 def test_nothing_is_published_before_the_owner_says_so(odoo, folder):
     with engine(backup_order(odoo, folder)) as running:
         running.until("ready")
