@@ -10,6 +10,7 @@ from .task import backup_task
 from .task import backup_task_execution
 from .instance import backup_source_mixin
 from .instance import backup_instance
+from .instance import backup_instance_recording
 from .instance import backup_database
 from .destination import backup_destination
 from .destination import backup_destination_kinds

@@ -1,4 +1,3 @@
-import datetime
 import logging
 import urllib.parse
 
@@ -7,8 +6,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import LazyTranslate
 
 from ...engine import messages
-from ...engine.errors import DatabasesUnavailable, NoDatabase, TooManyDatabases
-from ...engine.messages import joined
+from ...engine.errors import TooManyDatabases
 from ...engine_call import failure_in
 from ..arguments import one_record
 from ..backup_message import MessageText, all_translated
@@ -21,21 +19,13 @@ TEST_TIME_LIMIT = 90
 LAST_RUNS = 50
 # So many databases are named where nobody scrolls.
 NAMED = 10
-# A server that lists more is failing, unless a system parameter says how many there may be; and how
-# many times as many are kept of those that are gone.
-MAX_DATABASES, KEPT_GONE = 1000, 10
-# Parallel runs of one server each learn that it answers: one of them writes it down.
-CHECK_INTERVAL = datetime.timedelta(minutes=1)
+# A server that lists more is failing, unless a system parameter says how many there may be.
+MAX_DATABASES = 1000
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # What says which server it is and how it is reached: a check counts for these.
 SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_insecure"}
 # What says which server it is: another one has to be trusted anew.
 SERVER_SETTINGS = {"connection", "url"}
-
-
-def problem_of(error):
-    """Return an error of the engine as an answer tells it."""
-    return {"error_code": error.code, "error": error.message, "hint": error.hint}
 
 
 class BackupInstance(models.Model):
@@ -189,7 +179,7 @@ class BackupInstance(models.Model):
             version, names = answer["odoo_version"], answer["databases"]
             answer["databases"] = self._record_server(version, names, confirmed)
             if not names and self._has_databases():
-                answer.update(ok=False, **problem_of(self._no_database()))
+                answer.update(ok=False, **failure_in(self._no_database().as_dict()))
         else:
             self._record_failed_check(answer)
         return all_translated(answer, self.env.lang)
@@ -230,16 +220,15 @@ class BackupInstance(models.Model):
         limit = self._max_databases()
         if len(names) <= limit:
             return {}
-        return problem_of(
-            TooManyDatabases(
-                messages._(
-                    "The server lists %(count)s databases; at most %(limit)s of one server are "
-                    "recorded.",
-                    count=len(names),
-                    limit=limit,
-                )
+        error = TooManyDatabases(
+            messages._(
+                "The server lists %(count)s databases; at most %(limit)s of one server are "
+                "recorded.",
+                count=len(names),
+                limit=limit,
             )
         )
+        return failure_in(error.as_dict())
 
     def refresh_databases(self):
         """Discover the server's databases; return their names.
@@ -316,92 +305,6 @@ class BackupInstance(models.Model):
                 instance=self.name,
                 reason=self.kind_error or self.env._("Its connection can only read."),
             )
-        )
-
-    # --- what the engine reports ----------------------------------------------------------------
-
-    def _record_server(self, version, names, confirmed=True):
-        """Record that the server answered, and which databases it has now; return these.
-
-        A server that lists more than one may have is failing, and so is one that lists none where
-        it has some. The first of those that are new are recorded, as far as there is room beside
-        the known ones.
-
-        :param confirmed: whether a list without any can be believed
-        """
-        instance = self.sudo().with_context(active_test=False)
-        known = {database.name: database for database in instance.database_ids}
-        excess, listed = self._excess(names), set(names)
-        present = listed & known.keys()
-        # What is not there any more takes room, too, but not all of it.
-        limit = self._max_databases()
-        room = max(0, min(limit - len(present), KEPT_GONE * limit - len(known)))
-        new = sorted(listed - known.keys())[:room]
-        self.env["backup.database"].sudo().create(
-            [{"instance_id": self.id, "name": name} for name in new]
-        )
-        if not excess and (listed or confirmed):
-            instance.database_ids._record_presence(listed)
-        problem = excess
-        if not listed and instance._has_databases():
-            problem = problem_of(self._no_database())
-        self._record_answer(version, problem)
-        return sorted(present.union(new))
-
-    def _has_databases(self):
-        """Whether the server has databases, for all that is known here."""
-        return any(self.sudo().with_context(active_test=False).database_ids.mapped("present"))
-
-    def _no_database(self):
-        """Return the error of a server that lists no database."""
-        if self._has_databases():
-            return DatabasesUnavailable(messages._("The server lists no database."))
-        return NoDatabase(messages._("The server has no database."))
-
-    def _record_answer(self, version, problem):
-        """Record that the server answered, as a good check or one that found ``problem``."""
-        if problem:
-            self._record_problem(problem)
-            self.sudo().odoo_version = version
-            return
-        instance = self.sudo()
-        if instance.check_status != "ok" or instance.odoo_version != version or self._is_old():
-            instance.write(
-                {
-                    "odoo_version": version,
-                    "check_status": "ok",
-                    "check_error": False,
-                    "check_code": False,
-                    "last_check_at": fields.Datetime.now(),
-                }
-            )
-
-    def _record_problem(self, problem):
-        """Record what a run or a test has found wrong with the server."""
-        if self.sudo().check_code != problem["error_code"] or self._is_old():
-            self._record_failed_check(problem)
-
-    def _is_old(self):
-        """Whether the last check was so long ago that the next one is written down."""
-        last = self.sudo().last_check_at
-        return not last or fields.Datetime.now() - last >= CHECK_INTERVAL
-
-    def _record_database(self, name):
-        """Record that the server has a database that we have just restored there."""
-        known = self.sudo().with_context(active_test=False).database_ids
-        if database := known.filtered(lambda database: database.name == name):
-            database._record_presence([name])
-        else:
-            self.env["backup.database"].sudo().create({"instance_id": self.id, "name": name})
-
-    def _record_failed_check(self, answer):
-        self.sudo().write(
-            {
-                "check_status": "error",
-                "check_code": answer["error_code"],
-                "check_error": joined("\n", (answer["error"], answer["hint"])),
-                "last_check_at": fields.Datetime.now(),
-            }
         )
 
 
