@@ -225,8 +225,8 @@ class ArchiveMissing(ArchiveError):
 class RestoreFailed(ArchiveError):
     code = "restore_failed"
     hint = _(
-        "The archive could not be restored as it is. Make another backup now, and look for what "
-        "the message names: a version of PostgreSQL that is too old here, or a missing extension."
+        "No PostgreSQL restores the archive as it is. Make another backup now, and look on the "
+        "server that is backed up for what the message names."
     )
 
 

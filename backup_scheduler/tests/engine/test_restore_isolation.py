@@ -34,6 +34,14 @@ def test_a_hostile_statement_is_refused(cluster, hostile, tmp_path, statement):
     assert not place.exists()
 
 
+def test_a_change_of_the_role_is_left_out(cluster, hostile):
+    """pg_dump writes it before the privileges that another role gave; of no dump is it run."""
+    becomes = """SET SESSION AUTHORIZATION odoo;
+        DO $$ BEGIN IF session_user = 'odoo' THEN RAISE 'odoo'; END IF; END $$;"""
+    assert drilled(hostile(becomes), cluster)["level"] == 4
+    assert drilled(hostile(becomes), cluster, by="postgres")["level"] == 4
+
+
 def test_what_others_do_is_not_seen(cluster, hostile, isolation):
     looks = """DO $$ BEGIN
         IF EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%a sec' || 'ret%')

@@ -131,8 +131,10 @@ def test_a_postgresql_that_is_away_says_nothing_about_the_archive(odoo, folder, 
     away = {"host": str(tmp_path), "user": "nobody"}
     order = verify_order(order, result, verify_level=4, scratch_server=away)
     (copy,) = run_here(order)["copies"]
-    assert (copy["ok"], copy["bad"]) == (False, False)
-    assert copy["error_code"] == "database_server_failed"
+    assert (copy["ok"], copy["read"], copy["report"]["level"]) == (True, "archive", 3)
+    assert copy["undetermined"]["error_code"] == "database_server_failed"
+    assert "could not be determined here" in str(copy["report"]["notes"][-1])
+    assert "finding" not in copy
 
 
 def test_a_damaged_copy_is_not_restored(odoo, folder, cluster):
