@@ -13,6 +13,7 @@ too: that a script came to its end is found here, never told by its exit code.
 import collections
 import contextlib
 import fcntl
+import io
 import os
 import re
 import secrets
@@ -281,6 +282,7 @@ class Said:
         self._thread.start()
 
     def _read(self, stream):
+        stream = io.BufferedReader(stream)
         while line := stream.readline(LINE_LIMIT):
             self._note(line.decode("utf-8", "replace").rstrip())
 

@@ -16,9 +16,11 @@ from ..archive.copytext import NAME
 from ..messages import _, joined
 
 # Bytes of a statement in which its kind and its names stand.
-HEAD = 400
-# Statements that psql may not have come to yet: it is some megabytes behind.
-RECENT = 20_000
+HEAD = 300
+# Statements that psql may not have come to yet: it is a megabyte behind.
+RECENT = 8_000
+# Of a dump that is made to do harm. No database has as many.
+EXTENSIONS = 1_000
 # What is told of each kind.
 TOLD, NAMED = 1_000, 10
 # Keywords, a name, and the name of what that is of or for: nothing that quotes a value.
@@ -37,6 +39,13 @@ LEFT_OUT = re.compile(
     rb"|(?:SET SESSION AUTHORIZATION (?:DEFAULT|%b)|RESET SESSION AUTHORIZATION);\Z"
     rb"|ALTER (?:%b) [^;'$\\]{1,%d} OWNER TO %b;\Z" % (NAME, OWNED, HEAD, NAME)
 )
+# As pg_dump writes it, with no quoted text before it.
+LEAKPROOF = re.compile(
+    rb"CREATE (?:OR REPLACE )?FUNCTION [^'$\n]{1,%d}\n    LANGUAGE \w+[A-Z ]*(?P<word> LEAKPROOF)\b"
+    % HEAD
+)
+# What all of these begin with: of a dump with millions of statements the others are passed quickly.
+CONCERNED = re.compile(rb"ALTER |COMMENT |CREATE |GRANT |REFRESH |RESET |REVOKE |SECURITY |SET ")
 EXTENSION = re.compile(
     rb"CREATE EXTENSION (?:IF NOT EXISTS )?(?P<name>%b)(?: WITH)? SCHEMA (?P<schema>%b);\Z"
     % (NAME, NAME)
@@ -92,9 +101,9 @@ TRIED = (
         rb"REFRESH MATERIALIZED VIEW ",
         ("",),
         lambda names: _(
-            "A materialized view could not be computed: a dump is restored with an empty "
-            "search_path, and what the view calls names its tables or functions without their "
-            "schema. It holds no data of its own; refresh it after a restore: %(names)s",
+            "A materialized view could not be computed. It holds no data of its own; refresh it "
+            "after a restore. A dump is restored with an empty search_path: most often, what the "
+            "view calls names its tables or functions without their schema. %(names)s",
             names=names,
         ),
         NOT_OF_THE_STATEMENT,
@@ -116,20 +125,27 @@ TRIED = (
 
 
 class Statement:
-    """What may be told of a statement: ``title``, its keywords and the names in it.
+    """What may be told of a statement.
 
     :ivar head: its first bytes. Not for people: values may stand in them
     :ivar tried: the :class:`Tried` that it is run as, or None
     """
 
-    __slots__ = ("first_line", "head", "title", "tried")
+    __slots__ = ("head", "tried")
 
     def __init__(self, text, tried=None):
         self.head, self.tried = text[:HEAD], tried
+
+    @property
+    def title(self):
+        """Its keywords and the names in it."""
         found = TITLE.match(self.head)
-        # As PostgreSQL quotes it where it happens within something else.
-        self.first_line = self.head.decode("utf-8", "replace").split("\n", 1)[0]
-        self.title = " ".join((found[0] if found else b"").decode("utf-8", "replace").split())
+        return " ".join((found[0] if found else b"").decode("utf-8", "replace").split())
+
+    @property
+    def first_line(self):
+        """What PostgreSQL quotes of it first where it happens within something else."""
+        return self.head.decode("utf-8", "replace").split("\n", 1)[0]
 
 
 class Feed:
@@ -142,7 +158,7 @@ class Feed:
     def __init__(self):
         self._line, self._parts = 1, []
         self._recent = collections.deque(maxlen=RECENT)
-        self._tried = {}
+        self._tried, self._leakproof = {}, []
         self._key = secrets.token_hex(8)
         self.extensions, self.is_past_extensions = [], False
 
@@ -153,19 +169,38 @@ class Feed:
 
     def statement(self, text):
         """Take a whole statement; it may be exchanged."""
-        if found := EXTENSION.match(text):
-            self.extensions.append(tuple(found.group("name", "schema")))
-        elif not BEFORE_EXTENSIONS.match(text):
-            self.is_past_extensions = True
-        if LEFT_OUT.match(text):
+        if not CONCERNED.match(text):
+            self.is_past_extensions |= not BEFORE_EXTENSIONS.match(text)
+            self._pass(text, text)
+        elif LEFT_OUT.match(text):
             self.raw(b"\n" * text.count(b"\n"))
-            return
-        tried = next((kind for kind in TRIED if kind.pattern.match(text, 0, HEAD)), None)
-        self.raw(self._as_tried(text, tried) if tried else text)
+        else:
+            self._note_extension(text)
+            tried = next((kind for kind in TRIED if kind.pattern.match(text, 0, HEAD)), None)
+            fed = self._as_tried(text, tried) if tried else self._without_leakproof(text)
+            self._pass(text, fed, tried)
+
+    def _pass(self, text, fed, tried=None):
+        self.raw(fed)
         statement = Statement(text, tried)
         self._recent.append((self._line, statement))
         if tried and len(self._tried) < TOLD:
             self._tried[self._line] = statement
+
+    def _note_extension(self, text):
+        if found := EXTENSION.match(text):
+            if len(self.extensions) < EXTENSIONS:
+                self.extensions.append(tuple(found.group("name", "schema")))
+        elif not BEFORE_EXTENSIONS.match(text):
+            self.is_past_extensions = True
+
+    def _without_leakproof(self, text):
+        found = LEAKPROOF.match(text)
+        if not found:
+            return text
+        if len(self._leakproof) < TOLD:
+            self._leakproof.append(Statement(text).title)
+        return text[: found.start("word")] + text[found.end("word") :]
 
     def take(self):
         """Return what came since the last time."""
@@ -199,7 +234,16 @@ class Feed:
             statement = self._tried.get(line)
             if statement and statement.tried.note:
                 titles[statement.tried].append(f"{statement.title} ({sqlstate})")
-        return [tried.note(listed(names)) for tried, names in titles.items()]
+        notes = [tried.note(listed(names)) for tried, names in titles.items()]
+        if self._leakproof:
+            notes.append(
+                _(
+                    "LEAKPROOF, which only a superuser may say of a function, was left out: "
+                    "%(names)s",
+                    names=listed(self._leakproof),
+                )
+            )
+        return notes
 
 
 def listed(names):

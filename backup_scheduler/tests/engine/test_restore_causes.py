@@ -237,6 +237,11 @@ LEGAL = {
         SET SESSION AUTHORIZATION bi; GRANT SELECT ON public.note TO PUBLIC;
         RESET SESSION AUTHORIZATION; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO bi;
     """,
+    "leakproof": """
+        CREATE FUNCTION public.tight(a text) RETURNS bool LANGUAGE sql IMMUTABLE STRICT LEAKPROOF
+            AS 'SELECT a = $$ LEAKPROOF $$';
+        CREATE INDEX ON public.note (public.tight(body));
+    """,
     "view": """
         CREATE FUNCTION public.n() RETURNS bigint LANGUAGE sql STABLE
             AS 'SELECT count(*) FROM note';
@@ -262,6 +267,7 @@ def test_what_does_not_matter_to_a_restore_does_not_fail_it(
             "event trigger": "CREATE EVENT TRIGGER ddl",
             "publication": "CREATE PUBLICATION everything",
             "grants": "Privileges of other roles were left out",
+            "leakproof": "CREATE FUNCTION public.tight",
             "view": "REFRESH MATERIALIZED VIEW public.stats",
         }
         assert words[name] in noted
