@@ -6,6 +6,7 @@ trying again may help. That last one is the *kind* of the error, :class:`Retryab
 flag that callers pass around.
 """
 
+from .masking import said_by
 from .messages import _, bounded
 
 
@@ -30,7 +31,7 @@ class BackupError(Exception):
     @classmethod
     def of(cls, error):
         """Return the error that stands for an exception which nobody foresaw."""
-        return cls(f"{type(error).__name__}: {error}")
+        return cls(said_by(error))
 
     @property
     def retryable(self):

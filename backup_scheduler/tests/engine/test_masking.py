@@ -4,10 +4,12 @@ import html
 import json
 import urllib.parse
 
+import psycopg2
 import pytest
 from engine import destinations, sources
+from engine.errors import InternalError
 from engine.kinds import Setting
-from engine.masking import MASK, masked, secrets_of
+from engine.masking import MASK, masked, secrets_of, traceback_of
 
 SETTINGS = (
     Setting("apikey", "Key", secret=True),
@@ -98,3 +100,27 @@ def test_a_secret_is_masked_where_a_quote_of_it_is_quoted_again():
     secrets = secrets_of({"password": secret})
     for quote in quotes:
         assert "hush" not in masked({"error": quote}, secrets)["error"], quote
+
+
+def test_a_traceback_quotes_no_row_of_a_database():
+    failed = psycopg2.errors.CheckViolation("new row\nDETAIL:  Failing row contains (Jane Roe).")
+    for error in (raised(failed), raised(KeyError("x"), failed), raised(KeyError("x"), by=failed)):
+        told = traceback_of(error)
+        assert "Jane" not in told
+        assert "in raised" in told
+        assert type(error).__name__ in told
+        assert "Jane" not in InternalError.of(error).message
+    assert "Jane" in traceback_of(raised(ValueError("Jane")))
+
+
+def raised(error, during=None, by=None):
+    """Return the exception once it was raised, from another or while one was handled."""
+    try:
+        if during:
+            try:
+                raise during
+            except psycopg2.Error:
+                raise error  # noqa: B904 - that is what it is about
+        raise error from by
+    except Exception as caught:  # noqa: BLE001 - to be looked at
+        return caught

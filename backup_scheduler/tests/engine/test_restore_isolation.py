@@ -175,6 +175,16 @@ def test_a_role_that_the_administrator_has_named_is_used(cluster, hostile, plain
         drilled(hostile("DROP DATABASE precious;"), cluster, {"role": named}, by=plain)
 
 
+def test_the_one_connection_of_a_named_role_prepares_the_database_too(
+    cluster, tmp_path, sql, plain, named
+):
+    known = b"CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;"
+    assert sql.count(known) == 1
+    dump = sql.replace(known, known + b"\n" + known.replace(b"pg_trgm", b"unaccent"))
+    archive = (world.zipped(tmp_path / "archive.zip", dump), "zip")
+    assert drilled(archive, cluster, {"role": named}, by=plain)["level"] == 4
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
