@@ -54,8 +54,8 @@ def role_missing(name):
 def locale_missing(name):
     return _(
         "The dump sorts by the collation or locale “%(name)s”. Install it where that PostgreSQL "
-        "runs (Debian: locale-gen), restart PostgreSQL, and take its collations over as a "
-        "superuser: SELECT pg_import_system_collations('pg_catalog'). %(note)s",
+        "runs (Debian: locale-gen), restart PostgreSQL, and import its collations as a superuser: "
+        "SELECT pg_import_system_collations('pg_catalog'). %(note)s",
         name=name,
         note=NOT_THE_ARCHIVE,
     )
@@ -198,7 +198,8 @@ CAUSES = (
     ),
     Cause(("22023", "42704"), DatabaseServerFailed, files_missing,
           rf"invalid value for parameter \"default_table(?:space|_access_method)\": {NAME}"),
-    Cause(("F0",), DatabaseServerFailed, files_missing, r"(?P<name>[\w.-]+)\"?$|"),
+    Cause(("F0",), DatabaseServerFailed, files_missing,
+          r"\A(?:[^\"]*\"(?P<name>[^\"]+)\")?"),
     Cause(
         ("42P17",), DatabaseServerFailed, unaccent_not_immutable, r"IMMUTABLE", UNACCENT
     ),

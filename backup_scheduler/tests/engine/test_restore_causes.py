@@ -3,16 +3,16 @@
 import re
 
 import pytest
+import restore_legal_world as legal
 import restore_world as world
-from engine.control import Control
 from engine.errors import DatabaseServerFailed, RestoreFailed
 from engine.restore.causes import error_of
 from engine.restore.failures import of_program
-from engine.restore.scratch import drill
 from engine.restore.statements import Feed, Statement
+from restore_legal_world import drilled
 
 sql, restored, nothing_left = world.sql, world.restored, world.nothing_left
-REPORT = {"level": 1, "notes": []}
+cluster, make, archive_format = legal.cluster, legal.make, legal.archive_format
 # A row of a customer, in a table that a legal database has.
 INSERT = "INSERT INTO aaa (name, iban) VALUES ('Jane Roe', 'BE00 1111 2222 3333');"
 SLUG = """
@@ -20,41 +20,6 @@ SLUG = """
     CREATE FUNCTION public.slug(v text) RETURNS text LANGUAGE plpgsql IMMUTABLE
         AS $$ BEGIN RETURN lower(unaccent(v)); END $$;
 """
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with world.postgresql("engine-causes") as cluster:
-        cluster.psql("DROP ROLE IF EXISTS bi")
-        yield cluster
-
-
-@pytest.fixture
-def make(cluster, tmp_path):
-    """Return a function that makes a database of SQL, and its archive of a format."""
-
-    def make(archive_format, more="", by_superuser=""):
-        world.make(cluster, "legal", more)
-        if by_superuser:
-            cluster.psql(by_superuser, "legal")
-        path = tmp_path / f"archive.{archive_format}"
-        if archive_format == "dump":
-            return world.custom(path, cluster, "legal")
-        return world.zipped(path, world.dump_sql(cluster, "legal"))
-
-    yield make
-    cluster.drop("legal")
-
-
-@pytest.fixture(params=["zip", "dump"])
-def archive_format(request):
-    return request.param
-
-
-def drilled(path, archive_format, cluster, by="odoo", isolation=None):
-    return drill(
-        path, archive_format, REPORT, cluster.dsn(by), Control(), "run-1", isolation
-    )
 
 
 # --- no value of a row is told ------------------------------------------------------------------
@@ -211,6 +176,26 @@ def test_an_archive_is_bad_only_where_no_server_could_restore_it(
     assert error.failure is failure
 
 
+@pytest.mark.parametrize(
+    ("sqlstate", "text", "name"),
+    [
+        ("F0000", 'could not open dictionary file "/usr/share/x.dict": No such file', "x.dict"),
+        ("42704", 'text search dictionary "hunspell_fr" does not exist', "“hunspell_fr”"),
+        ("22023", 'could not create locale "sv_SE": No such file or directory', "“sv_SE”"),
+        ("58P01", 'could not access file "$libdir/vector": No such file', "“vector”"),
+        ("0A000", 'extension "vector" is not available', "“vector”"),
+        ("58P01", 'could not open extension control file "/x/extension/vector.control": No such',
+         "“vector”"),
+        ("42501", "only superuser can define a leakproof function", "superuser"),
+        ("42704", 'role "bi" does not exist', 'CREATE ROLE "bi"'),
+    ],
+)  # fmt: skip
+def test_what_is_the_server_s_names_what_to_install_or_grant(sqlstate, text, name):
+    error = error_of(of_program([f"psql:<stdin>:7: ERROR:  {sqlstate}: {text}"], ""))
+    assert name in error.hint
+    assert "nothing about the archive" in error.hint
+
+
 def test_code_of_a_dump_does_not_put_its_failure_on_the_server():
     lines = [
         "psql:<stdin>:7: ERROR:  53100: disk full",
@@ -317,65 +302,3 @@ def test_lines_of_a_dump_are_counted_as_psql_does(restored, sql):
     line = dump[: dump.index(b"SELECT nothing")].count(b"\n") + 1
     with pytest.raises(RestoreFailed, match=f"statement SELECT nothing; line {line} of the dump"):
         restored(dump)
-
-
-# --- a database as Odoo makes it ----------------------------------------------------------------
-
-AS_ODOO = """
-    CREATE EXTENSION unaccent; ALTER FUNCTION unaccent(text) IMMUTABLE;
-    CREATE INDEX note_unaccent ON public.note USING gin (unaccent(body) gin_trgm_ops);
-"""
-
-
-@pytest.fixture
-def spool(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("spool")
-    for path in (folder, folder.parent, folder.parent.parent):
-        path.chmod(0o755)
-    return str(folder)
-
-
-def test_an_index_over_unaccent_is_restored_where_the_role_may(cluster, make, archive_format):
-    path = make(archive_format, by_superuser=AS_ODOO)
-    assert drilled(path, archive_format, cluster, by="postgres")["level"] == 4
-
-
-def test_an_index_over_unaccent_is_restored_in_a_cluster_of_its_own(
-    cluster, make, archive_format, spool
-):
-    path = make(archive_format, by_superuser=AS_ODOO)
-    assert drilled(path, archive_format, cluster, isolation={"spool": spool})["level"] == 4
-
-
-def test_where_the_role_may_not_it_says_nothing_about_the_archive(cluster, make, archive_format):
-    path = make(archive_format, by_superuser=AS_ODOO)
-    with pytest.raises(DatabaseServerFailed, match="note_unaccent") as caught:
-        drilled(path, archive_format, cluster)
-    assert "unaccent()" in caught.value.hint
-
-
-def test_unaccent_in_a_schema_of_its_own_is_left_to_the_dump(cluster, make, archive_format):
-    wrapped = """
-        CREATE SCHEMA apart; CREATE EXTENSION unaccent WITH SCHEMA apart;
-        CREATE FUNCTION public.unaccent(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT
-            RETURN (SELECT apart.unaccent('apart.unaccent'::regdictionary, value));
-        CREATE INDEX note_unaccent ON public.note (public.unaccent(body));
-    """
-    path = make(archive_format, wrapped)
-    assert drilled(path, archive_format, cluster, by="postgres")["level"] == 4
-
-
-def test_harmless_extensions_of_superusers_are_there_in_a_cluster_of_its_own(
-    cluster, make, archive_format, spool
-):
-    path = make(archive_format, by_superuser="CREATE EXTENSION pg_buffercache;")
-    assert drilled(path, archive_format, cluster, isolation={"spool": spool})["level"] == 4
-    with pytest.raises(DatabaseServerFailed) as caught:
-        drilled(path, archive_format, cluster)
-    assert "“pg_buffercache”" in caught.value.hint
-
-
-def test_extensions_that_reach_other_servers_are_not_made(cluster, make, archive_format, spool):
-    path = make(archive_format, by_superuser="CREATE EXTENSION dblink;")
-    with pytest.raises(DatabaseServerFailed, match="dblink"):
-        drilled(path, archive_format, cluster, isolation={"spool": spool})
