@@ -6,7 +6,7 @@ trying again may help. That last one is the *kind* of the error, :class:`Retryab
 flag that callers pass around.
 """
 
-from .masking import said_by
+from .masking import said_by, without_rows
 from .messages import _, bounded
 
 
@@ -23,8 +23,8 @@ class BackupError(Exception):
     in_order = True
 
     def __init__(self, message, hint=None):
-        super().__init__(message)
-        self.message = message
+        super().__init__(without_rows(message))
+        self.message = self.args[0]
         if hint is not None:
             self.hint = hint
 

@@ -18,6 +18,8 @@ OTHERS = ("identity", "password", "secret_url", "secret_path")
 LINE = 8
 # Its errors quote rows of a database.
 DATABASE_DRIVER = "psycopg2"
+# How they stand in what another program passes on, a server of Odoo above all.
+ROWS = re.compile(r"(?<!\w)(?:DETAIL|CONTEXT|QUERY|LINE \d{1,9}):\s")
 # The ways of quoting a text.
 QUOTED = (
     str,
@@ -97,6 +99,17 @@ def blotted(text, secret):
     if begin >= 0 and secret.startswith(text[begin:].rstrip(".…")):
         text = text[:begin] + MASK
     return text
+
+
+# --- rows of a database -------------------------------------------------------------------------
+
+
+def without_rows(text):
+    """Return a text, or what a message quotes, up to where PostgreSQL begins to quote rows."""
+    if isinstance(text, Message):
+        return text.changed(without_rows)
+    found = ROWS.search(text) if isinstance(text, str) else None
+    return text[: found.start()].rstrip() if found else text
 
 
 # --- errors that nobody foresaw -----------------------------------------------------------------
