@@ -17,6 +17,8 @@ from ..messages import _, joined
 
 # Bytes of a statement in which its kind and its names stand.
 HEAD = 300
+# The same of one that is looked at: the columns of a GRANT stand before its table.
+LOOK = 8192
 # Statements that psql may not have come to yet: it is a megabyte behind.
 RECENT = 8_000
 # Of a dump that is made to do harm. No database has as many.
@@ -176,7 +178,7 @@ class Feed:
             self.raw(b"\n" * text.count(b"\n"))
         else:
             self._note_extension(text)
-            tried = next((kind for kind in TRIED if kind.pattern.match(text, 0, HEAD)), None)
+            tried = next((kind for kind in TRIED if kind.pattern.match(text, 0, LOOK)), None)
             fed = self._as_tried(text, tried) if tried else self._without_leakproof(text)
             self._pass(text, fed, tried)
 

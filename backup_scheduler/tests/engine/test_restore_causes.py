@@ -290,6 +290,13 @@ def test_a_statement_within_the_body_of_a_routine_is_left_as_it_is(restored, sql
     assert restored(world.with_statement(sql, body))["level"] == 4
 
 
+def test_privileges_on_many_columns_are_tried_too():
+    columns = ",".join(f"SELECT(a_column_{number})" for number in range(200))
+    feed = Feed()
+    feed.statement(f"GRANT {columns} ON TABLE public.x TO bi;".encode())
+    assert feed.take().startswith(b"DO $backup_")
+
+
 def test_a_full_disk_while_a_view_is_computed_is_not_passed_over():
     feed = Feed()
     feed.statement(b"REFRESH MATERIALIZED VIEW public.x;")
