@@ -1,14 +1,14 @@
 """The executor for hosts that forbid processes: runs in the thread that asks, one at a time."""
 
 import logging
+import sys
 import threading
 import time
-import traceback
 
 from .engine import transfer
 from .engine.control import Control, moment
 from .engine.errors import BackupError, InternalError
-from .engine.masking import masked, secrets_of
+from .engine.masking import masked, secrets_of, traceback_of
 from .executor import Executor
 from .runner import HEARTBEAT
 
@@ -81,7 +81,7 @@ class InlineRun:
             heart.join()
 
     def _fail(self, error):
-        trace = traceback.format_exc()
+        trace = traceback_of(sys.exc_info()[1])
         self._record({"event": "failed", **error.as_dict(), "traceback": trace})
 
     def _record(self, event):

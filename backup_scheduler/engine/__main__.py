@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 
 # Seconds. What hangs in cleaning up after the run was stopped (a dead NFS server) is left.
 CLEANUP_LIMIT = 30
@@ -45,7 +44,7 @@ if not __package__:
 from . import limits, transfer  # noqa: E402 - the package has its name only now
 from .control import Control  # noqa: E402
 from .errors import BackupError, Cancelled, InternalError  # noqa: E402
-from .masking import masked, secrets_of  # noqa: E402
+from .masking import masked, secrets_of, traceback_of  # noqa: E402
 from .messages import _, carried  # noqa: E402
 
 
@@ -92,8 +91,8 @@ class Process:
                 self.control.cancel()
 
     def _fail(self, error):
-        lines = [line[:LINE_LIMIT] for line in traceback.format_exc().splitlines()]
-        trace = "\n".join(lines)[-TRACE_LIMIT:] + "\n"
+        told = traceback_of(sys.exc_info()[1]).splitlines()
+        trace = "\n".join(line[:LINE_LIMIT] for line in told)[-TRACE_LIMIT:] + "\n"
         self.emit({"event": "failed", **error.as_dict(), "traceback": trace})
 
     def _stop_soon(self):

@@ -6,6 +6,7 @@ trying again may help. That last one is the *kind* of the error, :class:`Retryab
 flag that callers pass around.
 """
 
+from .masking import said_by, without_rows
 from .messages import _, bounded
 
 
@@ -24,15 +25,15 @@ class BackupError(Exception):
     retry_after = 0
 
     def __init__(self, message, hint=None):
-        super().__init__(message)
-        self.message = message
+        super().__init__(without_rows(message))
+        self.message = self.args[0]
         if hint is not None:
             self.hint = hint
 
     @classmethod
     def of(cls, error):
         """Return the error that stands for an exception which nobody foresaw."""
-        return cls(f"{type(error).__name__}: {error}")
+        return cls(said_by(error))
 
     @property
     def retryable(self):
@@ -271,8 +272,8 @@ class ArchiveMissing(ArchiveError):
 class RestoreFailed(ArchiveError):
     code = "restore_failed"
     hint = _(
-        "The archive could not be restored as it is. Make another backup now, and look for what "
-        "the message names: a version of PostgreSQL that is too old here, or a missing extension."
+        "No PostgreSQL restores the archive as it is. Make another backup now, and look on the "
+        "server that is backed up for what the message names."
     )
 
 
@@ -315,11 +316,8 @@ class SpoolFailed(RetryableError):
     )
 
 
-class WrongSecretKey(RetryableError):
-    """What is stored encrypted cannot be read with the secret key of this machine.
-
-    Another machine, with the right key, may do what was asked.
-    """
+class WrongSecretKey(BackupError):
+    """What is stored encrypted cannot be read with the secret key of this machine."""
 
     code = "wrong_secret_key"
 

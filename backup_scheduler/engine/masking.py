@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import traceback
 import urllib.parse
 
 from .messages import Message
@@ -15,6 +16,10 @@ PROSE = ("error", "hint", "traceback", "notes")
 OTHERS = ("identity", "password", "secret_url", "secret_path")
 # A line of a secret text is secret from this length on; shorter ones stand in many words.
 LINE = 8
+# Its errors quote rows of a database.
+DATABASE_DRIVER = "psycopg2"
+# How they stand in what another program passes on, a server of Odoo above all.
+ROWS = re.compile(r"(?<!\w)(?:DETAIL|CONTEXT|QUERY|LINE \d{1,9}):\s")
 # The ways of quoting a text.
 QUOTED = (
     str,
@@ -94,3 +99,45 @@ def blotted(text, secret):
     if begin >= 0 and secret.startswith(text[begin:].rstrip(".…")):
         text = text[:begin] + MASK
     return text
+
+
+# --- rows of a database -------------------------------------------------------------------------
+
+
+def without_rows(text):
+    """Return a text, or what a message quotes, up to where PostgreSQL begins to quote rows."""
+    if isinstance(text, Message):
+        return text.changed(without_rows)
+    found = ROWS.search(text) if isinstance(text, str) else None
+    return text[: found.start()].rstrip() if found else text
+
+
+# --- errors that nobody foresaw -----------------------------------------------------------------
+
+
+def said_by(error):
+    """Return an exception as one line, without its text where that may quote a row."""
+    name = type(error).__name__
+    return name if quotes_rows(error) else f"{name}: {error}"
+
+
+def traceback_of(error):
+    """Return the traceback of an exception, without the text of any that may quote a row."""
+    if not any(quotes_rows(each) for each in chain_of(error)):
+        return "".join(traceback.format_exception(error))
+    lines = traceback.format_tb(error.__traceback__)
+    return "".join(["Traceback (most recent call last):\n", *lines, f"{said_by(error)}\n"])
+
+
+def quotes_rows(error):
+    return type(error).__module__.split(".")[0] == DATABASE_DRIVER
+
+
+def chain_of(error):
+    """Yield an exception and those that a traceback shows it to come from."""
+    seen = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)

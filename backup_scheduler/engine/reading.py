@@ -17,13 +17,12 @@ from .errors import (
     Cancelled,
     Damaged,
     DestinationFailed,
-    IsolationUnavailable,
     NotConsistent,
     RestoreFailed,
     Truncated,
     WrongIdentity,
 )
-from .messages import _
+from .messages import _, bounded
 from .sources import KINDS as SOURCES
 from .spool import Spool, check_space, sweep, write_all
 from .tally import Tally
@@ -121,8 +120,9 @@ def drilled(path, copy, order, report, control):
     """Restore the archive into a scratch database; return its ``report`` of level 4.
 
     An archive that does not restore is what was stored, byte for byte: another copy of it would not
-    either. So that is a ``finding``, and not a damaged copy. Where it cannot be restored here
-    without danger to others, that is a note, and ``undetermined`` (an error) beside the report.
+    either. So that is a ``finding``, and not a damaged copy. Where this server is what keeps it
+    from being restored (:mod:`.restore.causes`), or it cannot be restored here without danger to
+    others, that is a note, and ``undetermined`` (an error) beside the report.
     """
     # psycopg2 and PostgreSQL's programs are needed only here.
     from .restore.scratch import drill
@@ -135,15 +135,22 @@ def drilled(path, copy, order, report, control):
         )  # fmt: skip
     except RestoreFailed as error:
         return {"finding": error.as_dict()}
-    except IsolationUnavailable as error:
-        said = _(
-            "Whether it can be restored could not be determined here. %(error)s %(hint)s",
-            error=error.message,
-            hint=error.hint,
-        )
-        noted = {**report, "notes": [*report.get("notes", []), said]}
-        return {"report": noted, "undetermined": error.as_dict()}
+    except ArchiveError:
+        raise
+    except BackupError as error:
+        control.check()
+        return {"report": with_note(report, error), "undetermined": error.as_dict()}
     return {"report": done if isinstance(done, dict) else done.as_dict()}
+
+
+def with_note(report, error):
+    """Return the report with a note on why it could not be determined whether it restores."""
+    said = _(
+        "Whether it can be restored could not be determined here. %(error)s %(hint)s",
+        error=bounded(error.message),
+        hint=error.hint,
+    )
+    return {**report, "notes": [*report.get("notes", []), said]}
 
 
 def isolation_of(order):

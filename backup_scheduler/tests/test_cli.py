@@ -48,7 +48,7 @@ class TestVerify(CommandCase):
         self.enterContext(mute_logger(READING))
         self.assertEqual(self.run_.copy_ids.mapped("status"), ["stored", "stored"])
 
-    def _verify(self, *results, event=None):
+    def _verify(self, *results, event=None, level=None):
         """Verify by the command line, where a worker finds ``results``, copy by copy."""
         copies = self.run_.copy_ids.sorted(lambda copy: copy.destination_id.name)
 
@@ -60,7 +60,7 @@ class TestVerify(CommandCase):
             ]
             self._report(self.run_, event or {"event": "done", "copies": told})
 
-        return self._command("verify", work, run=self.run_.id, level=None, identity=None)
+        return self._command("verify", work, run=self.run_.id, level=level, identity=None)
 
     def test_all_copies_read_are_a_good_archive(self):
         code, written = self._verify(READ, READ)
@@ -99,6 +99,13 @@ class TestVerify(CommandCase):
         self.assertEqual(code, 1)
         self.assertIn("verify_failed", written)
         self.assertIn("Files are missing.", written)
+
+    def test_a_drill_that_was_kept_from_a_result_is_no_success(self):
+        failure = {"error_code": "database_server_failed", "error": "No room.", "hint": "Make it."}
+        undetermined = {**READ, "undetermined": failure}
+        code, written = self._verify(undetermined, undetermined, level=4)
+        self.assertEqual((code, self.run_.status), (1, "verified"))
+        self.assertIn("database_server_failed: No room. Make it.", written)
 
     def test_a_reading_that_did_not_come_about_is_told(self):
         failed = {"event": "failed", "error_code": "internal", "error": "KeyError: x"}

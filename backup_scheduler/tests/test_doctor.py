@@ -203,8 +203,7 @@ class TestDoctor(BackupCase):
         ):
             task._engine_order()
         task._end_broken(raised.exception)
-        self.assertEqual((run.status, run.error_code), ("queued", "wrong_secret_key"))
-        self.assertTrue(run.retry_at)
+        self.assertEqual((run.status, run.error_code), ("failed", "wrong_secret_key"))
 
     def test_a_key_that_others_can_read_is_told(self):
         with tempfile.NamedTemporaryFile() as file:
@@ -244,6 +243,13 @@ class TestDoctor(BackupCase):
         self.assertIn("switched off", settings.backup_problems)
 
 
+UNDETERMINED = {
+    "error_code": "database_server_failed",
+    "error": "PostgreSQL: 42501: permission denied to create extension.",
+    "hint": "Install the extension.",
+}
+
+
 class TestDrillsWithoutResult(BackupCase):
     """A drill that ends badly is told by its run; one that is never done would be by nobody."""
 
@@ -280,6 +286,28 @@ class TestDrillsWithoutResult(BackupCase):
             with self.subTest(days):
                 self.run_.drilled_at = ago(days=days)
                 self.assertEqual(bool(self._problems()), told)
+
+    def test_what_keeps_a_drill_from_a_result_is_told_at_once_with_the_remedy(self):
+        self.run_.write({"drilled_at": ago(days=1), "undetermined": UNDETERMINED})
+        (found,) = self._problems()
+        self.assertIn("sales (job “Nightly”) can be restored could not be determined here",
+                      found["problem"])
+        self.assertIn(UNDETERMINED["error"], found["problem"])
+        self.assertIn(UNDETERMINED["hint"], found["hint"])
+        self.assertEqual(found["record"]["id"], self.run_.id)
+        for change in ({"undetermined": False}, {"stored_copies": 0}):
+            with self.subTest(change), self.env.cr.savepoint() as savepoint:
+                self.run_.write(change)
+                self.assertEqual(self._problems(), [])
+                savepoint.rollback()
+            self.env.invalidate_all()
+        self.job.drill_interval = "never"
+        self.assertEqual(self._problems(), [])
+
+    def test_of_many_that_were_kept_from_a_result_one_is_told(self):
+        (self.run_ + self._old_run("stock")).undetermined = UNDETERMINED
+        (found,) = self._problems()
+        self.assertIn("of 2 databases", found["problem"])
 
     def test_a_drill_that_ended_badly_is_a_result(self):
         self.run_.write({"drill_requested_at": ago(days=2), "verified_at": ago(days=3)})

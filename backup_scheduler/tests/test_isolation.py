@@ -1,6 +1,8 @@
 """What the engine is told of keeping the SQL of archives from other databases, and by whom."""
 
-from odoo import tools
+import datetime
+
+from odoo import fields, tools
 from odoo.exceptions import AccessError
 from odoo.tests import Form
 
@@ -97,6 +99,42 @@ class TestIsolation(IsolationCase):
         self.assertIn("isolation_unavailable", run.log)
         self.assertIn("ALTER ROLE odoo CREATEROLE", run.log)
         self.assertEqual(set(run.copy_ids.mapped("status")), {"stored"})
+        self.assertEqual(run.undetermined["hint"], UNAVAILABLE["hint"])
+
+    def test_what_could_not_be_determined_stays_owed_and_waits_a_day(self):
+        job = self._make_job(drill_interval="7")
+        run = self._stored(job=job)
+        now = fields.Datetime.now()
+        job._request_drills(now)
+        self.assertTrue(run.task_ids.filtered(lambda task: task.kind == "verify"))
+        self._report_undetermined(run)
+        for hours, asked in ((1, False), (23, False), (25, True)):
+            job._request_drills(now + datetime.timedelta(hours=hours))
+            found = run.task_ids.filtered(lambda task: task.kind == "verify")
+            self.assertEqual(bool(found), asked, hours)
+
+    def test_a_result_ends_what_could_not_be_determined_of_all_of_the_database(self):
+        job = self._make_job(drill_interval="7")
+        old, new, other = (self._stored(name, job) for name in ("sales", "sales", "stock"))
+        (old + new + other).undetermined = UNAVAILABLE
+        self._drill(new)
+        copies = [
+            {"id": copy.id, "ok": True, "report": {"level": 4}, "read": "archive"}
+            for copy in new.copy_ids
+        ]
+        self._report(new, {"event": "done", "copies": copies})
+        self.assertTrue(new.drilled_at)
+        self.assertEqual([bool(run.undetermined) for run in (old, new, other)],
+                         [False, False, True])  # fmt: skip
+
+    def _report_undetermined(self, run):
+        self._take("reader")
+        self._order(run)
+        copies = [
+            {"id": copy.id, "ok": True, "report": {"level": 3}, "undetermined": UNAVAILABLE}
+            for copy in run.copy_ids
+        ]
+        self._report(run, {"event": "done", "copies": copies})
 
 
 class TestTrust(IsolationCase):

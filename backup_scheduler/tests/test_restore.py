@@ -2,6 +2,7 @@
 
 from unittest.mock import patch
 
+from odoo import release
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import mute_logger
 
@@ -158,6 +159,25 @@ class TestRefusedRestores(RestoreCase):
             with self.subTest(name), self.assertRaises(UserError):
                 self._restore(name)
 
+    def test_an_archive_of_another_odoo_is_not_neutralized_here(self):
+        for version, found in (("17.0", "17.0"), ("saas~18.2", "saas~18.2"), ("14.0-2022", "14.0")):
+            self.archive.odoo_version = version
+            with self.subTest(version), self.assertRaises(UserError) as caught:
+                self._restore(f"copy-{found[:2]}")
+            self.assertIn(f"Odoo {found}", str(caught.exception))
+            self.assertIn(release.major_version, str(caught.exception))
+        self.archive.odoo_version = "17.0"
+        self._restore("instead", neutralize=False)
+        self._restore("there", instance_id=self.instance.id)
+
+    def test_what_the_archive_says_of_its_version_goes_first(self):
+        self.archive.odoo_version = "17.0"
+        self.archive.verification_report = {"manifest": {"major_version": release.major_version}}
+        self._restore()
+        self.archive.odoo_version = False
+        self.archive.verification_report = {"manifest": {"major_version": ["17.0"]}}
+        self._restore("unknown")
+
     def test_a_run_without_an_archive_cannot_be_restored(self):
         self.archive.copy_ids._mark_deleted()
         with self.assertRaisesRegex(UserError, "no stored archive"):
@@ -200,6 +220,16 @@ class TestWizard(RestoreCase):
                 }
             ],
         )  # fmt: skip
+
+    def test_it_does_not_propose_to_neutralize_what_it_cannot(self):
+        self.archive.odoo_version = "17.0"
+        wizard = self._wizard()
+        self.assertTrue(wizard.neutralize)
+        self.assertFalse(wizard.neutralization_refusal)
+        wizard.target = "server"
+        self.assertFalse(wizard.neutralize)
+        self.assertIn("Odoo 17.0", wizard.neutralization_refusal)
+        self.assertFalse(self._wizard(target="server").neutralize)
 
     def test_it_begins_the_restore_and_shows_it(self):
         action = self._wizard(target="server", database_name="fresh").action_restore()

@@ -52,8 +52,15 @@ class BackupRestoreWizard(models.TransientModel):
         readonly=False,
         help="A database is never replaced: the name must be free there.",
     )
+    neutralization_refusal = fields.Text(
+        compute="_compute_neutralization_refusal", compute_sudo=False
+    )
     neutralize = fields.Boolean(
-        default=True,
+        compute="_compute_neutralize",
+        compute_sudo=False,
+        store=True,
+        precompute=True,
+        readonly=False,
         help="The restored database sends no mail, runs no scheduled action, and talks to no bank. "
         "Switch it off only where the restored database is to take the place of the lost one.",
     )
@@ -80,6 +87,17 @@ class BackupRestoreWizard(models.TransientModel):
             run = wizard.run_id
             day = run and f"-{run.scheduled_at:%Y-%m-%d}"
             wizard.database_name = run and run.database_name[: NAME_LIMIT - len(day)] + day
+
+    @api.depends("run_id", "target")
+    def _compute_neutralization_refusal(self):
+        for wizard in self:
+            here = wizard.run_id and wizard.target == "server"
+            wizard.neutralization_refusal = here and wizard.run_id._neutralization_refusal()
+
+    @api.depends("run_id", "target")
+    def _compute_neutralize(self):
+        for wizard in self:
+            wizard.neutralize = not wizard.neutralization_refusal
 
     @api.constrains("run_id", "copy_id", "instance_id")
     def _check_rights(self):

@@ -89,6 +89,11 @@ class Lexer:
     def is_within_statement(self):
         return self._first is not None or self._closer is not None
 
+    @property
+    def is_within_routine(self):
+        """Whether the last statement left the body of a routine open."""
+        return bool(self._bodies)
+
     def statement(self, text, start):
         """Return where the statement behind ``start`` begins and ends, or None for not here.
 

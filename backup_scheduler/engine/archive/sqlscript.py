@@ -32,9 +32,12 @@ class Script:
     :param rows_of: called with (table, columns) at each COPY; returns a reader of its rows with
         their end mark, or None
     :param strict: see :class:`.psql_lexer.Lexer`
+    :param feed: gets all of the script as it was read: ``statement(text)`` each whole statement,
+        ``raw(text)`` what else there is, in order
     """
 
-    def __init__(self, schema=None, rows_of=None, strict=False):
+    def __init__(self, schema=None, rows_of=None, strict=False, feed=None):
+        self._to, self._within_routine = feed, False
         self._schema = schema or Schema()
         self._rows_of = rows_of or (lambda _table, _columns: None)
         self._lexer = Lexer(strict)
@@ -69,6 +72,7 @@ class Script:
         # The last line may lack its line end.
         self.feed(held + b"\n")
         self.require_safe()
+        self._pass_on(self._text)
         for rows in self._finished:
             rows.finish()
         if self._table:
@@ -108,8 +112,10 @@ class Script:
     def _skim_statements(self, text, start):
         """Look at the statements that begin at ``start``; return where rows or nothing follow."""
         while found := self._lexer.statement(text, start):
+            self._pass_on(text[start : found[0]])
             first, start = found
             statement = text[first:start] if self._is_whole else b""
+            self._pass_on(text[first:start], self._is_whole and not self._is_of_routine())
             self._is_whole = True
             if self._begin_rows(statement):
                 return start
@@ -117,9 +123,20 @@ class Script:
         self._text = text[start:]
         if len(self._text) > MAX_STATEMENT:
             self._lexer.base += start
-            self._text = self._lexer.drop(self._text)
+            kept = self._lexer.drop(self._text)
+            self._pass_on(self._text[: len(self._text) - len(kept)])
+            self._text = kept
             self.readable = self._is_whole = False
         return len(text)
+
+    def _is_of_routine(self):
+        """Return whether the statement is one of the body of a routine, or its beginning or end."""
+        was_within, self._within_routine = self._within_routine, self._lexer.is_within_routine
+        return was_within or self._within_routine
+
+    def _pass_on(self, text, is_statement=False):
+        if self._to and text:
+            (self._to.statement if is_statement else self._to.raw)(text)
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -135,12 +152,14 @@ class Script:
 
     def _skim_rows(self, text, at):
         """Go over the rows from ``at`` on; return where they end with their mark, or the text."""
+        begin = at
         if not self._tail:
             # The line end behind the COPY, which the mark begins with where there is no row.
             self._tail = b"\n"
             at += 1
         end = self._end_of_rows(text, at)
         stop = end or len(text)
+        self._pass_on(text[begin:stop])
         if self._rows and stop > at:
             self._rows.feed(text[at:stop])
         if end:

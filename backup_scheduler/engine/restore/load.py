@@ -9,18 +9,11 @@ from ..archive.pgcustom import CustomDump
 from ..archive.source import Source
 from ..errors import BackupError, DatabaseServerFailed, LibraryMissing, RestoreFailed
 from ..messages import _
+from .causes import NOT_THE_ARCHIVE, error_of
 from .members import Members, is_stored_file
-from .psql import (
-    CLIENT,
-    ProgramFailed,
-    Script,
-    as_script,
-    needs_script,
-    newest_of,
-    run_custom,
-    run_script,
-)
-from .server import NOT_THE_ARCHIVE, session_options
+from .psql import CLIENT, ProgramFailed, Script, as_script, newest_of, run_script
+from .server import session_options
+from .statements import Feed
 
 # What is counted, and how people call it.
 COUNTS = {
@@ -62,36 +55,33 @@ def load(path, archive_format, scratch, meter, control):
 
     :param scratch: a :class:`.scratch.Scratch`, empty
     :param meter: a :class:`Meter`, which is told each block
+    :return: notes for people, on what was left out
 
     Raises the kinds of the archive for a dump that cannot be read to its end,
     :class:`RestoreFailed` for one that PostgreSQL refuses, :class:`NoSpace` and
     :class:`DatabaseServerFailed` for what is the server's own.
     """
-    options = session_options(scratch.session)
     with contextlib.ExitStack() as stack:
         if archive_format == "zip":
             members = stack.enter_context(Members(path))
             blocks = meter.counted(members.blocks(members.find(DUMP)))
-            script = Script(blocks, scratch.session.version)
-            with failures_told(scratch, lambda: script.made_by):
-                run_script(scratch.owner.server, scratch.name, script, options, control)
-        else:
-            file = stack.enter_context(open(path, "rb"))
-            made_by = version_of(file)
-            with failures_told(scratch, lambda: made_by):
-                load_custom(file, scratch, meter, options, control)
+            return load_script(blocks, scratch, control)
+        file = stack.enter_context(open(path, "rb"))
+        made_by = version_of(file)
+        environment = scratch.owner.server.environment("")
+        blocks = stack.enter_context(contextlib.closing(as_script(file, environment)))
+        return load_script(meter.followed(file, blocks), scratch, control, made_by)
 
 
-def load_custom(file, scratch, meter, options, control):
-    """Load an open custom dump by pg_restore, or by psql where only that can."""
-    environment, version = scratch.owner.server.environment(options), scratch.session.version
-    if needs_script(environment, version):
-        with contextlib.closing(as_script(file, environment)) as blocks:
-            script = Script(meter.followed(file, blocks), version)
-            run_script(scratch.owner.server, scratch.name, script, options, control)
-    else:
-        blocks = meter.counted(Source(file).blocks(meter.dump))
-        run_custom(scratch.owner.server, scratch.name, blocks, options, control)
+def load_script(blocks, scratch, control, made_by=0):
+    """Load the script that comes in blocks by psql; return notes for people.
+
+    :param made_by: the newest PostgreSQL that the dump is of, where its script does not tell
+    """
+    options = session_options(scratch.session)
+    script = Script(blocks, scratch.session.version, Feed(), scratch.prepare)
+    with failures_told(scratch, lambda: made_by or script.made_by):
+        return run_script(scratch.owner.server, scratch.name, script, options, control)
 
 
 def size_of(path, archive_format):
@@ -141,28 +131,26 @@ def failures_told(scratch, made_by):
     try:
         yield
     except ProgramFailed as error:
-        newest, served = made_by(), scratch.session.version // 10_000
-        if "in file header" in error.words:
+        failure, newest = error.failure, made_by()
+        served = scratch.session.version // 10_000
+        if "in file header" in failure.words:
             raise LibraryMissing(
                 _(
                     "The pg_restore of this machine is too old for the dump: %(words)s",
-                    words=error.words,
+                    words=failure.words,
                 ),
                 hint=_new_enough(newest),
-            ) from error
+            ) from None
         if newest > served:
-            raise scratch.owner.server.failure(
-                error.words,
-                DatabaseServerFailed,
-                _(
-                    "The dump is of PostgreSQL %(newest)s, and the server that it was restored "
-                    "into is a PostgreSQL %(served)s: take one at least as new. %(note)s",
-                    newest=newest,
-                    served=served,
-                    note=NOT_THE_ARCHIVE,
-                ),
-            ) from error
-        raise scratch.owner.server.failure(error.words, RestoreFailed) from error
+            older = _(
+                "The dump is of PostgreSQL %(newest)s, and the server that it was restored "
+                "into is a PostgreSQL %(served)s: take one at least as new. %(note)s",
+                newest=newest,
+                served=served,
+                note=NOT_THE_ARCHIVE,
+            )
+            raise error_of(failure, DatabaseServerFailed, older) from None
+        raise error_of(failure) from None
 
 
 def _new_enough(newest):

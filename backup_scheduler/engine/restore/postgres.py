@@ -30,8 +30,9 @@ def restore(path, archive_format, report, target, control, token):
         ``filestore`` (the absolute path of its folder, or empty for none), ``neutralization``
         (``{module: SQL}`` of what makes a copy harmless, None for a database that stays as it is),
         ``known_modules`` (the names of all modules whose SQL would be in it if they had any; absent
-        when that is not known), ``uuid`` (its new identity, or empty to keep that of the
-        original), ``isolation`` (as :func:`.scratch.drill` takes it, without a spool)
+        when that is not known), ``version`` (of Odoo, that the SQL is for), ``uuid`` (its new
+        identity, or empty to keep that of the original), ``isolation`` (as :func:`.scratch.drill`
+        takes it, without a spool)
     :param token: a name for this attempt, no other one's
     :return: ``database``, ``checked`` (its counts), ``notes`` for people
 
@@ -45,6 +46,7 @@ def restore(path, archive_format, report, target, control, token):
     report = report if isinstance(report, dict) else report.as_dict()
     name, folder = target["database"], target.get("filestore")
     require_free_name(name)
+    require_version(report, target)
     control.enter("restore")
     sweep(target["server"], folder and os.path.dirname(folder))
     if folder:
@@ -84,6 +86,30 @@ def require_free_name(name):
         raise RestoreRefused(
             _("%(name)r is a name of scratch databases.", name=name), hint=_("Choose another.")
         )
+
+
+def require_version(report, target):
+    """Raise :class:`RestoreRefused` where the SQL that neutralizes is for another Odoo.
+
+    Of a ``dump``, nothing says here which version it is of.
+    """
+    archived = (report.get("manifest") or {}).get("major_version")
+    served = target.get("version")
+    if target.get("neutralization") is None or not (archived and served) or archived == served:
+        return
+    raise RestoreRefused(
+        _(
+            "The archive is of Odoo %(archived)s, and what neutralizes a database here is for "
+            "Odoo %(served)s.",
+            archived=archived,
+            served=served,
+        ),
+        hint=_(
+            "Restore it to an instance of Odoo %(archived)s, or here without neutralizing it. "
+            "Nothing was changed.",
+            archived=archived,
+        ),
+    )
 
 
 @contextlib.contextmanager

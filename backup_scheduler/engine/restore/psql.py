@@ -13,12 +13,14 @@ too: that a script came to its end is found here, never told by its exit code.
 import collections
 import contextlib
 import fcntl
+import io
 import os
 import re
 import secrets
 import shutil
 import subprocess
 import threading
+from itertools import chain
 
 from ..archive import sqlscript
 from ..archive.checkers import PlainDump
@@ -26,6 +28,7 @@ from ..archive.source import BLOCK
 from ..errors import LibraryMissing, UnsafeDump
 from ..messages import _
 from ..spool import write_all
+from .failures import is_error, of_program
 
 CLIENT = _("Install the package postgresql-client where Odoo runs.")
 UNRESTRICTED = _(
@@ -33,11 +36,17 @@ UNRESTRICTED = _(
     "later one."
 )
 PROBE_TIMEOUT = 30
-# The last lines that a program has to say for itself; with ON_ERROR_STOP that is about one error.
-LAST_LINES = 8
-LINE_LIMIT = 500
+# Of what a program says, so many lines of so many characters each are looked at: those of its first
+# error. The value of a row, which goes before what tells its place, may have more.
+LINES, LINE_LIMIT = 2_000, 1_000
+# More refusals than this are not told (statements that may be refused; see `statements`).
+REFUSALS = 1_000
 # The first statement of a dump comes long before, its last one is shorter than this (bytes).
 HEAD = TAIL = 4096
+# Lines before the dump's: the one that locks psql.
+LOCKS = 1
+# The extensions of a dump stand before all that uses them, and behind the schemas (bytes).
+LONG_HEAD = 1 << 20
 # More of the dump is inflated while psql is at work (bytes; a pipe has 64 KiB unless told).
 PIPE = 1 << 20
 UNTIL_STOPPED = 10
@@ -49,9 +58,6 @@ DUMPED = re.compile(rb"^-- Dumped (?:from database|by pg_dump) version (\d+)", r
 TRANSACTION_TIMEOUT = re.compile(rb"^SET transaction_timeout = 0;", re.MULTILINE)
 WITH_TRANSACTION_TIMEOUT = 170_000
 PROGRAM_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
-# What COPY says of where it failed ends with the row, which is nobody's business.
-ROW = re.compile(r"(CONTEXT:  COPY [^:]*?, line \d+(?:, column [^:]+)?): .*")
-LOCATION = re.compile(r"LOCATION:  ")
 
 
 class Script:
@@ -59,11 +65,16 @@ class Script:
 
     :param blocks: its bytes, in order
     :param version: of the server that it is for, as PostgreSQL numbers them
+    :param feed: a :class:`.statements.Feed`, which may exchange statements; without one the script
+        is fed as it is
+    :param prepare: called with what the feed knows of the dump's extensions before any of it is fed
     """
 
-    def __init__(self, blocks, version):
+    def __init__(self, blocks, version, feed=None, prepare=None):
         self._blocks = iter(blocks)
         self._version = version
+        self._prepare = prepare
+        self.feed = feed
         self.made_by = 0
         """The newest PostgreSQL (its first number) that the dump says to be of; 0 when unknown."""
 
@@ -73,23 +84,29 @@ class Script:
         Raises :class:`Truncated` or :class:`Inconsistent` where it is no whole dump of pg_dump,
         and :class:`UnsafeDump` instead of a block that psql might obey.
         """
-        yield f"\\restrict {secrets.token_hex(16)}\n".encode()
-        whole, reader = PlainDump(), sqlscript.Script()
-        blocks = self._safe_blocks(whole, reader)
+        blocks = self._safe_blocks()
         held = b""
-        while len(held) < HEAD and (block := next(blocks, b"")):
+        while self._is_at_its_head(held) and (block := next(blocks, b"")):
             held += block
         held, key = self._unlocked(held)
+        if self._prepare:
+            self._prepare(self.feed.extensions)
+        yield f"\\restrict {secrets.token_hex(16)}\n".encode()
         for block in blocks:
             # What is held is enough to find the last statement in it.
             kept = b"" if len(block) >= TAIL else held[-TAIL:]
             yield held[: len(held) - len(kept)]
             held = kept + block
-        whole.finish()
-        reader.finish()
         yield re.sub(rb"\n\\unrestrict " + key + rb"\s*\Z", b"\n", held) if key else held
 
-    def _safe_blocks(self, whole, reader):
+    def _is_at_its_head(self, held):
+        if len(held) < HEAD:
+            return True
+        return bool(self._prepare) and not self.feed.is_past_extensions and len(held) < LONG_HEAD
+
+    def _safe_blocks(self):
+        whole, taken = PlainDump(), self.feed or Verbatim()
+        reader = sqlscript.Script(feed=taken)
         for block in self._blocks:
             whole.feed(block)
             reader.feed(block)
@@ -99,7 +116,11 @@ class Script:
                 # A damaged byte can make anything of what follows: a checksum says so at the end.
                 collections.deque(self._blocks, maxlen=0)
                 raise
-            yield block
+            if text := taken.take():
+                yield text
+        whole.finish()
+        reader.finish()
+        yield taken.take()
 
     def _unlocked(self, head):
         """Return the beginning of the script as it is fed, and the key of its own lock."""
@@ -118,79 +139,79 @@ def newest_of(head):
 
 
 def run_script(server, database, script, options, control):
-    """Run a plain dump in ``database``, up to its first error; raise what that means."""
+    """Run a plain dump in ``database``, up to its first error; return notes for people.
+
+    Raises :class:`ProgramFailed`.
+    """
     psql = program("psql")
     require_restrict(psql)
     command = [psql, "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
     command += ["-d", database, "-f", "-"]
-    run(command, server.environment(options), script.confined(), control)
-
-
-def run_custom(server, database, blocks, options, control):
-    """Restore a custom dump into ``database``, up to its first error; raise what that means.
-
-    It is fed as well: pg_restore reads a file of pg_dump's front to back, and one that lost us
-    ends at the end of its input. What may stand behind the last data it leaves alone.
-    """
-    command = [program("pg_restore"), "-w", "--exit-on-error", "--no-owner", "--no-acl"]
-    command += ["-d", database]
-    run(command, server.environment(options), blocks, control, takes_all=False)
-
-
-def needs_script(environment, version):
-    """Return whether a custom dump can only be restored as a script, by psql.
-
-    :param environment: that of the restore: Debian chooses a version of its programs by it
-    :param version: of the server, as PostgreSQL numbers them
-
-    pg_restore 17 and later sets transaction_timeout on any server, and those before 17 refuse
-    that. In a script it can be left out, which changes nothing: its value is 0, for no limit.
-    """
-    return version < WITH_TRANSACTION_TIMEOUT <= version_of(program("pg_restore"), environment)
+    said, blocks = Said(script.feed and script.feed.refused_pattern()), script.confined()
+    # Before psql connects: a role may have one connection, and the database is prepared by it.
+    first = next(blocks)
+    try:
+        run(command, server.environment(options), chain([first], blocks), control, said)
+    except ProgramFailed as failed:
+        if script.feed and failed.failure.line:
+            failed.failure.line -= LOCKS
+            failed.failure.note_statement(script.feed.at(failed.failure.line))
+        raise
+    if not script.feed:
+        return []
+    return script.feed.notes((line - LOCKS, sqlstate) for line, sqlstate in said.refusals)
 
 
 def as_script(file, environment):
-    """Yield the script of a custom dump, as pg_restore writes it; it reads ``file`` by itself.
+    """Return the script of a custom dump, in blocks; pg_restore reads ``file`` by itself.
 
-    Raises :class:`ProgramFailed` when it does not come to the end of the dump.
+    So a custom dump is read as closely as a plain one before any of it is run, and what the server
+    says of it comes from psql, which tells a row from its place. Raises :class:`ProgramFailed` when
+    it does not come to the end of the dump.
     """
+    command = [program("pg_restore"), "--no-owner", "--no-acl", "--no-tablespaces", "-f", "-"]
+    return output_blocks(command, file, environment)
+
+
+def output_blocks(command, file, environment):
     # Where Python's buffer has read to is not where pg_restore is to begin.
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     process = subprocess.Popen(  # noqa: S603 - a fixed command
-        [program("pg_restore"), "--no-owner", "--no-acl", "-f", "-"],
+        command,
         env=environment,
         stdin=file,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
     )
-    words = LastWords(process.stderr)
+    said = Said()
+    said.follow(process.stderr)
     try:
         while block := process.stdout.read(BLOCK):
             yield block
-        if process.wait():
-            words.join()
-            raise ProgramFailed(words.text() or "pg_restore failed.")
+        if code := process.wait():
+            said.join()
+            raise ProgramFailed(said.failure(ended_with(command, code))) from None
     finally:
         process.kill()
         process.wait()
-        words.join()
+        said.join()
         process.stdout.close()
         process.stderr.close()
 
 
 class ProgramFailed(Exception):
-    """psql or pg_restore ended with an error; ``words`` is what it said last."""
+    """psql or pg_restore ended with an error: ``failure``, a :class:`.failures.Failure`."""
 
-    def __init__(self, words):
-        super().__init__(words)
-        self.words = words
+    def __init__(self, failure):
+        super().__init__(failure.told())
+        self.failure = failure
 
 
-def run(command, environment, blocks, control, takes_all=True):
-    """Feed the blocks to a program; return when it has ended well.
+def run(command, environment, blocks, control, said):
+    """Feed the blocks to a program; return when it has read all of them and ended well.
 
-    :param takes_all: whether it ends well only when it has read all of them
+    :param said: a :class:`Said`, which hears what it says
 
     Raises :class:`ProgramFailed` when it did not end well. Whatever is raised, it has ended.
     """
@@ -202,16 +223,20 @@ def run(command, environment, blocks, control, takes_all=True):
         stderr=subprocess.PIPE,
         bufsize=0,
     )
-    words = LastWords(process.stderr)
+    said.follow(process.stderr)
     try:
         with control.interrupted_by(process.kill):
             taken = feed(process, blocks)
             code = process.wait()
         control.check()
     finally:
-        end(process, words)
-    if code or (takes_all and not taken):
-        raise ProgramFailed(words.text() or f"{command[0]} ended with code {code}.")
+        end(process, said)
+    if code or not taken:
+        raise ProgramFailed(said.failure(ended_with(command, code))) from None
+
+
+def ended_with(command, code):
+    return f"{os.path.basename(command[0])} ended with code {code}."
 
 
 def feed(process, blocks):
@@ -228,36 +253,72 @@ def feed(process, blocks):
     return True
 
 
-def end(process, words):
+def end(process, said):
     """Leave nothing running and nothing open."""
     process.kill()
     process.wait()
-    words.join()
+    said.join()
     process.stderr.close()
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
 
 
-class LastWords(threading.Thread):
-    """Reads what a program says, so that it never waits, and keeps the end of it."""
+class Said:
+    """Hears what a program says, so that it never waits: its first error, and the refusals of
+    statements that may be refused.
 
-    def __init__(self, stream):
-        super().__init__(daemon=True)
-        self._stream = stream
-        self._lines = collections.deque(maxlen=LAST_LINES)
-        self.start()
+    :param refusal: the pattern of a line on the latter, with the number of the line and SQLSTATE
+    :ivar refusals: the ``(line, SQLSTATE)`` of each
+    """
 
-    def run(self):
-        for line in self._stream:
-            text = line.decode("utf-8", "replace").rstrip()
-            if text and not LOCATION.match(text):
-                self._lines.append(ROW.sub(r"\1", text)[:LINE_LIMIT])
+    def __init__(self, refusal=None):
+        self._refusal = refusal
+        self._lines = []
+        self._thread = None
+        self.refusals = []
 
-    def text(self):
-        return "\n".join(self._lines)
+    def follow(self, stream):
+        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._thread.start()
+
+    def _read(self, stream):
+        stream = io.BufferedReader(stream)
+        while line := stream.readline(LINE_LIMIT):
+            self._note(line.decode("utf-8", "replace").rstrip())
+
+    def _note(self, text):
+        if self._refusal and (refused := self._refusal.match(text)):
+            if len(self.refusals) < REFUSALS:
+                self.refusals.append((int(refused[1]), refused[2]))
+        elif self._lines or is_error(text):
+            self._lines.append(text)
+            # The middle of it is the value of a row.
+            if len(self._lines) > LINES:
+                del self._lines[LINES // 2]
+
+    def failure(self, otherwise):
+        """Return the :class:`.failures.Failure` that it spoke of."""
+        return of_program(self._lines, otherwise)
 
     def join(self, timeout=UNTIL_STOPPED):
-        super().join(timeout)
+        self._thread.join(timeout)
+
+
+class Verbatim:
+    """What is fed is what was read."""
+
+    def __init__(self):
+        self._parts = []
+
+    def raw(self, text):
+        self._parts.append(text)
+
+    statement = raw
+
+    def take(self):
+        text = b"".join(self._parts)
+        self._parts.clear()
+        return text
 
 
 # --- the programs -------------------------------------------------------------------------------

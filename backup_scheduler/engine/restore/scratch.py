@@ -16,7 +16,8 @@ from ..errors import BackupError, DatabaseExists, DatabaseServerFailed, Isolatio
 from ..messages import _
 from . import cluster, roles
 from .load import Meter, compare, count, load, made_by, size_of
-from .server import DatabaseServer, psycopg2, sql
+from .preparation import prepare
+from .server import DatabaseServer, sql
 
 KINDS = ("drill", "restore")
 NAME = re.compile(r"(?P<stem>backup_(?:drill|restore)_[a-z0-9_]*)_(?P<sum>[0-9a-f]{8})")
@@ -49,6 +50,7 @@ BEING_MADE = """
        AND pg_catalog.starts_with(query, 'CREATE DATABASE "backup_')
 """
 ROLE_MISSING = re.compile(r'role "(?P<name>[^"]+)" does not exist')
+DUPLICATE_DATABASE, OBJECT_IN_USE, UNDEFINED_OBJECT = "42P04", "55006", "42704"
 # So many roles are made in a cluster of our own for a dump that grants rights to them; the dump is
 # loaded anew after each.
 GRANTEES = 20
@@ -125,8 +127,9 @@ def missing_role_made(server):
     try:
         yield
     except DatabaseServerFailed as error:
-        missing = ROLE_MISSING.search(str(error.message))
-        if not missing:
+        failure = getattr(error, "failure", None)
+        missing = failure and ROLE_MISSING.search(failure.words)
+        if not missing or failure.sqlstate != UNDEFINED_OBJECT:
             raise
         with DatabaseServer(server).session() as session:
             session.rows(identified("CREATE ROLE {} NOLOGIN", missing["name"]))
@@ -230,10 +233,15 @@ class Scratch:
 
     def load(self, path, archive_format, meter):
         """Load the dump of the archive; return notes for people. Raises as :func:`.load.load`."""
-        load(path, archive_format, self, meter, self._control)
+        notes = load(path, archive_format, self, meter, self._control)
         if self.owner.name is not None:
-            return []
-        return [SHARED, SUPERUSER] if self.session.value(IS_SUPERUSER) else [SHARED]
+            return notes
+        by = [SHARED, SUPERUSER] if self.session.value(IS_SUPERUSER) else [SHARED]
+        return [*by, *notes]
+
+    def prepare(self, extensions):
+        """Make the empty database what Odoo itself makes it for a dump (:mod:`.preparation`)."""
+        prepare(self, extensions)
 
     def check(self, report):
         """Count; return the counts. Raise :class:`RestoreFailed` unless they are the report's."""
@@ -273,7 +281,7 @@ class Scratch:
                 )
                 self.session.rows(identified("ALTER DATABASE {} WITH IS_TEMPLATE false", name))
         except BackupError as error:
-            if isinstance(error.__cause__, psycopg2.errors.DuplicateDatabase):
+            if sqlstate_of(error) == DUPLICATE_DATABASE:
                 raise DatabaseExists(
                     _("The server has a database %(name)r already.", name=name)
                 ) from error
@@ -330,11 +338,17 @@ def drop(session, name):
         try:
             session.rows(identified(DROP, name))
         except DatabaseServerFailed as error:
-            in_use = isinstance(error.__cause__, psycopg2.errors.ObjectInUse)
+            in_use = sqlstate_of(error) == OBJECT_IN_USE
             if not in_use or attempt == DROP_ATTEMPTS:
                 raise
         else:
             return
+
+
+def sqlstate_of(error):
+    """Return the SQLSTATE of what PostgreSQL refused; empty where it is something else."""
+    failure = getattr(error, "failure", None)
+    return failure.sqlstate if failure else ""
 
 
 def identified(statement, name):

@@ -1,4 +1,4 @@
-"""The PostgreSQL server that is restored into, and what its failures mean.
+"""The PostgreSQL server that is restored into.
 
 A *server* is told by libpq's own words: ``host port user password sslmode``; what is absent, or
 empty, is libpq's default. The password goes to psql in its environment, never in its arguments.
@@ -6,16 +6,11 @@ empty, is libpq's default. The password goes to psql in its environment, never i
 
 import contextlib
 import os
-import re
 
-from ..errors import (
-    DatabaseServerFailed,
-    LibraryMissing,
-    NoSpace,
-    RestoreFailed,
-)
-from ..masking import masked, secrets_of
+from ..errors import DatabaseServerFailed, LibraryMissing
 from ..messages import _
+from .causes import error_of
+from .failures import of_driver
 
 try:
     import psycopg2
@@ -37,61 +32,6 @@ KEEPALIVE = {"keepalives_idle": 60, "keepalives_interval": 15, "keepalives_count
 MAINTENANCE_WORK_MEM = 256 * 1024
 LZ4 = "default_toast_compression"
 
-NOT_THE_ARCHIVE = _("This says nothing about the archive.")
-FULL_HINT = _("Free disk space where that PostgreSQL keeps its databases.")
-# Where a SQLSTATE stands in a message, and no number of a line.
-STATE = r"(?:^|:  )"
-# What a message of PostgreSQL means: its SQLSTATE (psql tells it), or its words where there is
-# none (pg_restore), the kind of error and the hint. What is not here is the archive's own failure.
-# The hint is made of the name that the message has, where it has one.
-MEANINGS = (
-    (
-        rf"{STATE}53100: |No space left on device|could not extend file",
-        NoSpace,
-        lambda _name: FULL_HINT,
-    ),
-    (
-        r"extension/(?P<name>[\w-]+)\.control|extension \"(?P<name2>[^\"]+)\" is not available|"
-        r"\$libdir/(?P<name3>[\w-]+)",
-        DatabaseServerFailed,
-        lambda name: _(
-            "Install the extension “%(name)s” on that PostgreSQL server (Debian: "
-            "postgresql-contrib, or the extension's own package). %(note)s",
-            name=name,
-            note=NOT_THE_ARCHIVE,
-        ),
-    ),
-    (
-        r"permission denied to create extension \"(?P<name>[^\"]+)\"|"
-        r"must be owner of extension \"?(?P<name2>[\w-]+)",
-        DatabaseServerFailed,
-        lambda name: _(
-            "The extension “%(name)s” may only be made by a superuser of that PostgreSQL, and no "
-            "dump is loaded by one. If you trust it, let the owners of databases make it: "
-            "“trusted = true” in its .control file on that server. %(note)s",
-            name=name,
-            note=NOT_THE_ARCHIVE,
-        ),
-    ),
-    (
-        r"role \"(?P<name>[^\"]+)\" does not exist",
-        DatabaseServerFailed,
-        lambda name: _(
-            "The dump grants rights to a role “%(name)s”. Create it on that PostgreSQL, without "
-            'login: CREATE ROLE "%(name)s". %(note)s',
-            name=name,
-            note=NOT_THE_ARCHIVE,
-        ),
-    ),
-    (
-        rf"{STATE}(57P0\d|08\d{{3}}|53[0-9A-Z]{{3}}): |server closed the connection|"
-        r"connection to server .*failed|connection to server was lost|could not connect|"
-        r"terminating connection|SSL connection has been closed",
-        DatabaseServerFailed,
-        lambda _name: None,
-    ),
-)  # fmt: skip
-
 
 class DatabaseServer:
     """One PostgreSQL server, with the way to reach it.
@@ -103,7 +43,6 @@ class DatabaseServer:
         if psycopg2 is None:
             raise LibraryMissing(_("The Python package psycopg2 is not installed."))
         self._libpq = {key: str(libpq[key]) for key in KEYWORDS if libpq.get(key)}
-        self._secrets = secrets_of(self._libpq)
 
     def environment(self, options):
         """Return the environment in which psql finds the server, with ``options`` for sessions."""
@@ -144,25 +83,17 @@ class DatabaseServer:
 
     @contextlib.contextmanager
     def failures_told(self, control=None):
-        """Turn what PostgreSQL says no to into a :class:`BackupError` that quotes it."""
+        """Turn what PostgreSQL says no to into a :class:`BackupError` without values of rows.
+
+        Its ``failure`` is the :class:`.failures.Failure`.
+        """
         try:
             yield
         except psycopg2.Error as error:
             if control:
                 control.check()
-            words = " ".join(str(error).split()) or type(error).__name__
-            code = error.pgcode or ""
-            told = f"{code}: {words}" if code else words
-            raise self.failure(told, DatabaseServerFailed) from error
-
-    def failure(self, words, otherwise=RestoreFailed, hint=None):
-        """Return the error that ``words`` of PostgreSQL mean, ``otherwise`` one of that kind."""
-        words = masked({"error": words}, self._secrets)["error"]
-        for pattern, kind, advice in MEANINGS:
-            if match := re.search(pattern, words):
-                names = [name for name in match.groupdict().values() if name]
-                return kind(_("PostgreSQL: %(words)s", words=words), advice("".join(names[:1])))
-        return otherwise(_("PostgreSQL: %(words)s", words=words), hint)
+            # Not from it: a traceback would tell all that PostgreSQL said.
+            raise error_of(of_driver(error), DatabaseServerFailed) from None
 
 
 class Session:

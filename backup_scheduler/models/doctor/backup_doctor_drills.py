@@ -12,13 +12,15 @@ DRILL_GRACE = datetime.timedelta(days=2)
 
 class BackupDoctorDrills(models.AbstractModel):
     """Restore drills that are promised and never come to a result: one that ends badly is told by
-    its run, one that is never done by nobody."""
+    its run, one that is never done by nobody. What kept one from a result is told at once."""
 
     _inherit = "backup.doctor"
 
     @api.model
     def _examine_drills(self):
         """One problem: what keeps drills from a result mostly keeps all of them from it."""
+        if undetermined := self._undetermined_drills():
+            return [self._undetermined_problem(undetermined)]
         overdue = self._overdue_drills()
         if not overdue:
             return []
@@ -44,6 +46,51 @@ class BackupDoctorDrills(models.AbstractModel):
         domain = [("job_id", "=", job.id), ("database_name", "=", name), ("stored_copies", ">", 0)]
         newest = self.env["backup.run"].search([*domain, ("status", "in", GOOD)], limit=1)
         return [problem("drill", text, self._drill_hint(domain), newest)]
+
+    @api.model
+    def _undetermined_drills(self):
+        """Return the runs, newest first, whose drill was kept from a result by this server: of each
+        database that is promised drills, the last one."""
+        runs = self.env["backup.run"].search(
+            [
+                ("undetermined", "!=", False),
+                ("job_id.enabled", "=", True),
+                ("job_id.drill_interval", "!=", "never"),
+                ("status", "in", GOOD),
+                ("stored_copies", ">", 0),
+            ],
+            order="id desc",
+        )
+        newest = {}
+        for run in runs:
+            newest.setdefault((run.job_id, run.database_name), run)
+        return runs.browse(run.id for run in newest.values())
+
+    @api.model
+    def _undetermined_problem(self, runs):
+        """What keeps one drill from a result mostly keeps all of them from it."""
+        run = runs[0]
+        told = run._in_language("undetermined", run.undetermined)
+        names = {
+            "database": run.database_name,
+            "job": run.job_id.name,
+            "error": told["error"],
+            "count": len(runs),
+        }
+        if len(runs) == 1:
+            text = self.env._(
+                "Whether the archives of %(database)s (job “%(job)s”) can be restored could not be "
+                "determined here: %(error)s",
+                **names,
+            )
+        else:
+            text = self.env._(
+                "Whether the archives of %(count)s databases can be restored could not be "
+                "determined here, of %(database)s (job “%(job)s”): %(error)s",
+                **names,
+            )
+        again = self.env._("The drill is tried again every day, or press Verify Again on the run.")
+        return problem("drill", text, " ".join(filter(None, (told["hint"], again))), run)
 
     @api.model
     def _drill_hint(self, domain):

@@ -5,7 +5,7 @@ import os
 import re
 import uuid
 
-from odoo import api, fields, models, tools
+from odoo import api, fields, models, release, tools
 from odoo.exceptions import UserError, ValidationError
 from odoo.modules.module import get_modules
 from odoo.sql_db import connection_info_for
@@ -310,6 +310,7 @@ class BackupRestore(models.Model):
             "filestore": tools.config.filestore(self.database_name),
             "neutralization": self._neutralization() if self.neutralize else None,
             "known_modules": get_modules(),
+            "version": release.major_version,
             "uuid": str(uuid.uuid4()) if self.neutralize else "",
             "isolation": self._isolation(self.run_id),
         }

@@ -1,9 +1,13 @@
-from odoo import fields, models
+import re
+
+from odoo import fields, models, release
 from odoo.exceptions import UserError
 from odoo.service.db import list_dbs
 
 from .. import arguments
 from ..arguments import one_record
+
+VERSION = re.compile(r"(?:saas~)?\d{1,3}\.\d{1,3}(?!\d)")
 
 
 class BackupRunRestore(models.Model):
@@ -27,12 +31,16 @@ class BackupRunRestore(models.Model):
         :param instance_id: the instance to restore to, through its database manager; default: this
             server's own PostgreSQL
         :param copy_id: the copy to read first
+        :param neutralize: make a copy that sends nothing. On this server that is refused for an
+            archive of another version of Odoo
         :param identity: the age identity (secret key) of an encrypted copy, used and forgotten
         :return: the id of the ``backup.restore``, whose ``status`` tells how it goes
         """
         self._require_manager()
         run = self.sudo()
         run._require_restorable(database_name, instance_id, copy_id, identity)
+        if neutralize and not instance_id and (refusal := run._neutralization_refusal()):
+            raise UserError(refusal)
         restore = self.env["backup.restore"].sudo().create(
             {
                 "run_id": run.id,
@@ -71,6 +79,30 @@ class BackupRunRestore(models.Model):
             return False
         changed_at = instance.server_changed_at
         return not changed_at or bool(self.started_at and self.started_at > changed_at)
+
+    def _archive_version(self):
+        """Return the version of Odoo that the archive is of (``17.0``), empty when not known."""
+        self.ensure_one()
+        manifest = (self.verification_report or {}).get("manifest") or {}
+        for text in (manifest.get("major_version"), self.odoo_version):
+            if found := VERSION.match(str(text or "")):
+                return found[0]
+        return ""
+
+    def _neutralization_refusal(self):
+        """Return why a copy cannot be neutralized on this server; empty where it can, or where the
+        version of the archive is not known."""
+        version = self._archive_version()
+        if version in ("", release.major_version):
+            return ""
+        return self.env._(
+            "The archive is of Odoo %(archive)s, and this server is an Odoo %(server)s, which can "
+            "neutralize databases of its own version only. Restore it to an instance of Odoo "
+            "%(archive)s. Or restore it here without neutralizing it, where no Odoo %(archive)s "
+            "that reaches mail or banks serves the database.",
+            archive=version,
+            server=release.major_version,
+        )
 
     def _require_restorable(self, database_name, instance_id, copy_id, identity):
         if not database_name:

@@ -131,6 +131,12 @@ class BackupRun(models.Model):
         help="When this archive was last restored into a scratch database.",
     )
     drill_requested_at = fields.Datetime(readonly=True)
+    undetermined_message = fields.Json(readonly=True, prefetch=False)
+    undetermined = MessageJson(
+        readonly=True,
+        help="Why the last restore drill of the archive came to no result on this server: nothing "
+        "is known by it about the archive, and the drill is still to be done.",
+    )
     warning = fields.Text(readonly=True, help="What is odd about an archive that is good.")
     missed_since = fields.Datetime(
         readonly=True,

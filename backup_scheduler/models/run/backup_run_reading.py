@@ -4,6 +4,7 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ...engine.archive.levels import DEFAULT, RESTORED
+from ...engine.errors import RestoreFailed
 from ...engine_call import failure_of
 from .. import arguments
 from ..restore.backup_restore import server_address
@@ -13,6 +14,7 @@ from .backup_run import VERIFICATION_LEVELS
 _logger = logging.getLogger(__name__)
 
 DRILL = str(RESTORED)
+RESTORE_FAILED = RestoreFailed.code
 
 
 class BackupRunReading(models.Model):
@@ -177,12 +179,26 @@ class BackupRunReading(models.Model):
             copy._mark_read()
             level = (result["report"] or {}).get("level")
             self._log(f"{place}: {self._tell_reading(level, result.get('finding'))}")
-            if failure := result.get("undetermined"):
-                self._log(f"{failure['error_code']}: {failure['error']} {failure['hint']}")
-            if level == RESTORED and not result.get("finding"):
-                self.drilled_at = fields.Datetime.now()
+            self._record_drill(level, result)
             return
         self._record_unreadable(copy, result)
+
+    def _record_drill(self, level, result):
+        """Write down what a drill came to; one that was kept from a result stays to be done."""
+        if failure := result.get("undetermined"):
+            self._log(f"{failure['error_code']}: {failure['error']} {failure['hint']}")
+            self.undetermined = {key: failure[key] for key in ("error_code", "error", "hint")}
+        elif level == RESTORED or (result.get("finding") or {}).get("error_code") == RESTORE_FAILED:
+            if not result.get("finding"):
+                self.drilled_at = fields.Datetime.now()
+            # What kept others of the same database from a result does so no more.
+            self.search(
+                [
+                    ("job_id", "=", self.job_id.id),
+                    ("database_name", "=", self.database_name),
+                    ("undetermined", "!=", False),
+                ]
+            ).undetermined = False
 
     def _record_unreadable(self, copy, result):
         """A copy could not be read, or is not what was stored."""

@@ -25,7 +25,7 @@ REFUSED = {
     "terminate": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='precious';",
     "password": "ALTER ROLE odoo PASSWORD 'taken';",
     "become": "SET ROLE odoo;",
-    "become anew": "SET SESSION AUTHORIZATION odoo;",
+    "become anew": "SET SESSION AUTHORIZATION 'odoo';",
     "program": "DO $$ BEGIN EXECUTE $x$COPY (SELECT 1) TO PROGRAM 'touch {place}'$x$; END $$;",
     "read": "DO $$ BEGIN EXECUTE $x$COPY public.note (body) FROM '/etc/passwd'$x$; END $$;",
     "write": "DO $$ BEGIN EXECUTE $x$COPY (SELECT 1) TO '{place}'$x$; END $$;",

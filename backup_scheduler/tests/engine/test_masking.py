@@ -4,10 +4,13 @@ import html
 import json
 import urllib.parse
 
+import psycopg2
 import pytest
 from engine import destinations, sources
+from engine.errors import InternalError, RemoteError
 from engine.kinds import Setting
-from engine.masking import MASK, masked, secrets_of
+from engine.masking import MASK, masked, secrets_of, traceback_of
+from engine.messages import _
 
 SETTINGS = (
     Setting("apikey", "Key", secret=True),
@@ -98,3 +101,51 @@ def test_a_secret_is_masked_where_a_quote_of_it_is_quoted_again():
     secrets = secrets_of({"password": secret})
     for quote in quotes:
         assert "hush" not in masked({"error": quote}, secrets)["error"], quote
+
+
+ODOO_SAYS = (
+    'duplicate key value violates unique constraint "res_users_login_key" '
+    "DETAIL: Key (login)=(jane@example.com) already exists."
+)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ODOO_SAYS,
+        ODOO_SAYS.replace(" DETAIL: ", "\nDETAIL:  "),
+        "it failed LINE 1: INSERT INTO res_users VALUES ('jane@example.com')",
+        'bad value CONTEXT:  COPY res_users, line 3: "jane@example.com"',
+    ],
+)
+def test_what_a_server_passes_on_of_its_postgresql_quotes_no_row(told):
+    for error in (RemoteError(told), RemoteError(_("The server says: %(text)s", text=told))):
+        assert "jane" not in str(error)
+        assert "jane" not in error.message
+        assert "jane" not in str(error.as_dict())
+    kept = "The server says: DETAILS: 3 of 4, see the CONTEXT."
+    assert RemoteError(kept).message == kept
+
+
+def test_a_traceback_quotes_no_row_of_a_database():
+    failed = psycopg2.errors.CheckViolation("new row\nDETAIL:  Failing row contains (Jane Roe).")
+    for error in (raised(failed), raised(KeyError("x"), failed), raised(KeyError("x"), by=failed)):
+        told = traceback_of(error)
+        assert "Jane" not in told
+        assert "in raised" in told
+        assert type(error).__name__ in told
+        assert "Jane" not in InternalError.of(error).message
+    assert "Jane" in traceback_of(raised(ValueError("Jane")))
+
+
+def raised(error, during=None, by=None):
+    """Return the exception once it was raised, from another or while one was handled."""
+    try:
+        if during:
+            try:
+                raise during
+            except psycopg2.Error:
+                raise error  # noqa: B904 - that is what it is about
+        raise error from by
+    except Exception as caught:  # noqa: BLE001 - to be looked at
+        return caught

@@ -35,10 +35,11 @@ def test_in_a_cluster_of_its_own_hostile_statements_are_refused_too(
 
 def test_a_cluster_of_its_own_has_nothing_of_the_server(cluster, hostile, spool):
     looks = """DO $$ BEGIN
-        IF EXISTS (SELECT FROM pg_database WHERE datname = 'precious') THEN RAISE 'seen'; END IF;
+        IF EXISTS (SELECT FROM pg_database WHERE datname = 'precious')
+        THEN RAISE SQLSTATE 'SEEN1'; END IF;
         IF current_setting('is_superuser')::bool THEN RAISE 'superuser'; END IF; END $$;"""
     assert drilled(hostile(looks), cluster, {"spool": spool})["level"] == 4
-    with pytest.raises(RestoreFailed, match="seen"):
+    with pytest.raises(RestoreFailed, match="SEEN1"):
         drilled(hostile(looks), cluster)
 
 
@@ -120,11 +121,11 @@ def test_in_a_spool_with_a_long_name_a_cluster_runs_too(cluster, tmp_path, sql, 
     os.mkdir(long, 0o755)
     path = world.zipped(tmp_path / "archive.zip", sql)
     isolation = {"spool": long}
-    with pytest.raises(RestoreFailed, match="alone"):
+    with pytest.raises(RestoreFailed, match="ALONE"):
         dump = world.with_statement(
             sql,
             "DO $$ BEGIN IF (SELECT count(*) FROM pg_database) = 4 "
-            "THEN RAISE 'alone'; END IF; END $$;",
+            "THEN RAISE SQLSTATE 'ALONE'; END IF; END $$;",
         )
         drilled((world.zipped(tmp_path / "look.zip", dump), "zip"), cluster, isolation)
     assert drilled((path, "zip"), cluster, isolation)["level"] == 4
@@ -151,6 +152,6 @@ def test_without_the_server_programs_a_role_is_used(cluster, hostile, spool, mon
     monkeypatch.setattr(clusters, "programs", lambda: None)
     sees = (
         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_database WHERE datname = 'precious') "
-        "THEN RAISE 'alone'; END IF; END $$;"
+        "THEN RAISE SQLSTATE 'ALONE'; END IF; END $$;"
     )
     assert drilled(hostile(sees), cluster, {"spool": spool})["level"] == 4

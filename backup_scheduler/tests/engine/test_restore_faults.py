@@ -19,9 +19,10 @@ from engine.errors import (
     RestoreFailed,
     UnsafeDump,
 )
+from engine.restore.causes import error_of
+from engine.restore.failures import of_program
 from engine.restore.psql import Script
 from engine.restore.scratch import drill
-from engine.restore.server import DatabaseServer
 from waiting import until
 
 # A server that knows all that may stand in a dump.
@@ -76,7 +77,7 @@ def test_no_command_in_a_dump_runs_on_this_machine(
         restored(hostile)
     assert not place.exists()
     # The second lock of the door, where the first one had missed it.
-    monkeypatch.setattr(sqlscript.Script, "require_safe", lambda _reader: None)
+    monkeypatch.setattr(sqlscript.Script, "feed", lambda reader, block: reader._to.raw(block))
     with pytest.raises(RestoreFailed, match="restricted|wrong key"):
         restored(hostile)
     assert not place.exists()
@@ -133,7 +134,7 @@ NO_SUPERUSER = """
     [
         ("CREATE EXTENSION vector WITH SCHEMA public;", "“vector”"),
         ("CREATE EXTENSION dblink WITH SCHEMA public;", "“dblink”"),
-        ("GRANT SELECT ON public.note TO metabase;", 'CREATE ROLE "metabase"'),
+        ("CREATE POLICY p ON public.note TO metabase USING (true);", 'CREATE ROLE "metabase"'),
     ],
 )
 def test_what_the_server_lacks_says_nothing_about_the_archive(restored, sql, statement, named):
@@ -150,12 +151,14 @@ def test_what_the_server_lacks_says_nothing_about_the_archive(restored, sql, sta
         ("psql:<stdin>:57014: ERROR:  23505: duplicate key 08006", RestoreFailed),
         ("psql:<stdin>:7: ERREUR:  53100: plus de place", NoSpace),
         ("psql:<stdin>:7: FATAL:  57P01: Verbindung wird beendet", DatabaseServerFailed),
-        ("53300: FATAL: sorry, too many clients already", DatabaseServerFailed),
-        ("pg_restore: error: COPY failed: ERROR:  No space left on device", NoSpace),
+        ("psql: error: FATAL:  sorry, too many clients already", DatabaseServerFailed),
+        ("pg_restore: error: could not read: No space left on device", NoSpace),
+        ("pg_restore: error: unexpected data offset flag", RestoreFailed),
+        ("psql:<stdin>:7: error: connection to server was lost", DatabaseServerFailed),
     ],
 )
 def test_what_postgresql_says_is_understood_in_any_language(words, kind):
-    assert type(DatabaseServer({}).failure(words)) is kind
+    assert type(error_of(of_program([words], "no words"))) is kind
 
 
 def test_a_dump_of_a_newer_postgresql_says_so(restored, sql):

@@ -34,6 +34,14 @@ def test_a_hostile_statement_is_refused(cluster, hostile, tmp_path, statement):
     assert not place.exists()
 
 
+def test_a_change_of_the_role_is_left_out(cluster, hostile):
+    """pg_dump writes it before the privileges that another role gave; of no dump is it run."""
+    becomes = """SET SESSION AUTHORIZATION odoo;
+        DO $$ BEGIN IF session_user = 'odoo' THEN RAISE 'odoo'; END IF; END $$;"""
+    assert drilled(hostile(becomes), cluster)["level"] == 4
+    assert drilled(hostile(becomes), cluster, by="postgres")["level"] == 4
+
+
 def test_what_others_do_is_not_seen(cluster, hostile, isolation):
     looks = """DO $$ BEGIN
         IF EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%a sec' || 'ret%')
@@ -165,6 +173,16 @@ def test_a_role_that_the_administrator_has_named_is_used(cluster, hostile, plain
     assert cluster.psql("SELECT tableowner FROM pg_tables WHERE tablename='note'", NAME) == plain
     with pytest.raises(BackupError, match="permission denied|must be owner"):
         drilled(hostile("DROP DATABASE precious;"), cluster, {"role": named}, by=plain)
+
+
+def test_the_one_connection_of_a_named_role_prepares_the_database_too(
+    cluster, tmp_path, sql, plain, named
+):
+    known = b"CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;"
+    assert sql.count(known) == 1
+    dump = sql.replace(known, known + b"\n" + known.replace(b"pg_trgm", b"unaccent"))
+    archive = (world.zipped(tmp_path / "archive.zip", dump), "zip")
+    assert drilled(archive, cluster, {"role": named}, by=plain)["level"] == 4
 
 
 @pytest.mark.parametrize(

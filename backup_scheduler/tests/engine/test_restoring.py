@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 
 import pytest
 import restore_world
@@ -45,11 +46,15 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def archives(cluster):
-    """Archives of a real database by name: one that is good, one without its file, one broken."""
+    """Archives of a real database by name: one that is good, one without its file, one broken,
+    one of a PostgreSQL to come."""
     restore_world.make(cluster, "source", ROW % restore_world.stored_name(FILE) + VERSIONS)
     dump = restore_world.dump_sql(cluster)
     broken = dump.replace(b"gin_trgm_ops", b"nothing_ops")
+    newer = re.sub(rb"(?<=-- Dumped by pg_dump version )\d+", b"99", dump)
+    newer = restore_world.with_statement(newer, "SET from_the_future = 0;")
     return {
+        "newer": zipped(newer, FILE),
         "good": zipped(dump, FILE),
         "lacking": zipped(dump),
         "broken": zipped(broken, FILE),
@@ -131,8 +136,20 @@ def test_a_postgresql_that_is_away_says_nothing_about_the_archive(odoo, folder, 
     away = {"host": str(tmp_path), "user": "nobody"}
     order = verify_order(order, result, verify_level=4, scratch_server=away)
     (copy,) = run_here(order)["copies"]
-    assert (copy["ok"], copy["bad"]) == (False, False)
-    assert copy["error_code"] == "database_server_failed"
+    assert (copy["ok"], copy["read"], copy["report"]["level"]) == (True, "archive", 3)
+    assert copy["undetermined"]["error_code"] == "database_server_failed"
+    assert "could not be determined here" in str(copy["report"]["notes"][-1])
+    assert "finding" not in copy
+
+
+def test_a_drill_of_a_newer_postgresql_s_dump_says_which_one_it_needs(
+    odoo, folder, cluster, archives
+):
+    odoo.archive = archives["newer"]
+    (copy,) = run_here(drill_order(*backed_up(odoo, folder, "a"), cluster))["copies"]
+    assert (copy["ok"], copy["report"]["level"]) == (True, 3)
+    assert "The dump is of PostgreSQL 99" in copy["undetermined"]["hint"]
+    assert "The dump is of PostgreSQL 99" in str(copy["report"]["notes"][-1])
 
 
 def test_a_damaged_copy_is_not_restored(odoo, folder, cluster):
