@@ -168,6 +168,7 @@ class LocalDestination(Destination):
     def delete(self, path, owner, version=""):
         self._require_marker()
         path = self._locate(path)
+        self._require_folder()
         name = os.path.basename(path)
         with (
             failures_named(_("%(path)s cannot be deleted", path=path)),
@@ -179,6 +180,11 @@ class LocalDestination(Destination):
                 folder.remove(name)
                 folder.remove(name + CATALOGUE)
 
+    def _require_folder(self):
+        """Raise where the folder is not there: that says nothing about what is in it."""
+        if not os.path.isdir(self.path):
+            raise DestinationFailed(_("The folder %(path)s is not there.", path=self.path))
+
     def path_of(self, path):
         return self._examined(path)[0]
 
@@ -187,8 +193,7 @@ class LocalDestination(Destination):
         self._require_marker()
         path = self._locate(path)
         final = self._final(path)
-        if not os.path.isdir(self.path):
-            raise DestinationFailed(_("The folder %(path)s is not there.", path=self.path))
+        self._require_folder()
         status = None
         with (
             failures_named(_("%(path)s cannot be examined", path=final)),
@@ -349,11 +354,9 @@ class LocalUpload(Upload):
                 self._file = None
             self._aborted = True
             self._writing.release()
-        with (
-            failures_named(_("%(part)s cannot be removed", part=self._shown)),
-            contextlib.suppress(FileNotFoundError),
-            self._folder() as folder,
-        ):
+        what = _("%(part)s cannot be removed", part=self._shown)
+        # A folder that is not there may be one whose disk is away, with the part on it.
+        with failures_named(what), self._folder() as folder:
             folder.remove(self._part)
 
 

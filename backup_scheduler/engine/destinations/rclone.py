@@ -168,6 +168,8 @@ class RcloneDestination(Destination):
         path = self._inside(path)
         with self._remote.rclone.configured():
             found = self._remote.beside(path)
+            if not found:
+                self._require_root()
             remove_unfinished(self._remote, path, owner, found)
             if require_own(self._remote, path, owner, found):
                 for name in (path, path + CATALOGUE):
@@ -191,6 +193,11 @@ class RcloneDestination(Destination):
         stored = self._remote.stat(path)
         if stored:
             return stored[0]
+        self._require_root()
+        raise ArchiveMissing(_("%(path)s is not there any more.", path=self._remote.at(path)))
+
+    def _require_root(self):
+        """Raise where the folder is not there: that says nothing about what is in it."""
         if not self._remote.exists():
             raise DestinationFailed(
                 _("%(remote)s is not there.", remote=self._remote),
@@ -199,7 +206,6 @@ class RcloneDestination(Destination):
                     "move it back."
                 ),
             )
-        raise ArchiveMissing(_("%(path)s is not there any more.", path=self._remote.at(path)))
 
     def read(self, path):
         path = self._inside(path)

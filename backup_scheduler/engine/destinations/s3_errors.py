@@ -183,6 +183,18 @@ def code_of(error):
     return str(error.response.get("Error", {}).get("Code") or status_of(error))
 
 
+def is_refusal(failure):
+    """Return whether a server has said no, at once: else it may have done what it was asked for,
+    and its answer was lost, or a proxy or a part of it gave up waiting."""
+    from botocore.exceptions import ClientError
+
+    error = failure.__cause__
+    if not isinstance(error, ClientError):
+        return False
+    retried = error.response.get("ResponseMetadata", {}).get("RetryAttempts")
+    return not retried and 400 <= status_of(error) < 500
+
+
 def status_of(error):
     return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
@@ -224,13 +236,6 @@ def denial(what, error, message):
 
 def disruption(what, error, exceptions):
     """Return the failure of a way that did not get as far as an answer."""
-    failure = disruption_named(what, error, exceptions)
-    # Of a server that was reached, and may have carried out what it was asked for.
-    failure.in_order = not isinstance(error, exceptions.HTTPClientError)
-    return failure
-
-
-def disruption_named(what, error, exceptions):
     if isinstance(error, exceptions.SSLError):
         return DestinationFailed(
             _(

@@ -10,7 +10,7 @@ from ..messages import _
 from ..naming import CATALOGUE
 from .base import Upload
 from .s3_bucket import version_of
-from .s3_errors import Denied, NotKnown, NotTheState
+from .s3_errors import Denied, NotKnown, NotTheState, is_refusal
 from .s3_objects import (
     CATALOGUE_LIMIT,
     TOKEN,
@@ -65,13 +65,27 @@ class S3Upload(Upload):
         what = _("The upload of %(key)s cannot begin", key=self._key)
         options = {"Key": self._key, **self._options}
         try:
-            answer = self._ask("create_multipart_upload", what, ChecksumAlgorithm=CRC32, **options)
-        except NotKnown:
-            answer = self._ask("create_multipart_upload", what, **options)
+            answer = self._create(what, options)
+        except BackupError as error:
+            error.in_order = is_refusal(error)
+            raise
         if answer["ResponseMetadata"].get("RetryAttempts"):
-            # The server may have begun one each time.
-            end_uploads(self._bucket, self._key, but=answer["UploadId"])
+            self._end_others(answer["UploadId"])
         return answer["UploadId"], answer.get("ChecksumAlgorithm") == CRC32
+
+    def _create(self, what, options):
+        try:
+            return self._ask("create_multipart_upload", what, ChecksumAlgorithm=CRC32, **options)
+        except NotKnown:
+            return self._ask("create_multipart_upload", what, **options)
+
+    def _end_others(self, upload):
+        """The server may have begun an upload at each try."""
+        try:
+            end_uploads(self._bucket, self._key, but=upload)
+        except BackupError as error:
+            error.in_order = False
+            raise
 
     def _ask(self, operation, what, **options):
         return self._bucket.ask(operation, what, **options)

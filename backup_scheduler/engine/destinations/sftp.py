@@ -195,6 +195,8 @@ class SFTPDestination(Destination):
             if place.owned(final, owner):
                 place.remove(final)
                 place.remove(final + CATALOGUE)
+            else:
+                place.require_folder()
 
     def stat(self, path):
         final = self._locate(path)

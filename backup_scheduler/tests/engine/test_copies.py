@@ -233,18 +233,19 @@ def gone(*_arguments):
 
 
 @pytest.mark.parametrize(
-    ("step", "in_order"),
-    [("connect", True), ("begin", False), ("write", False), ("flush", False), ("commit", False)],
+    ("step", "remains"),
+    [("connect", False), ("begin", True), ("write", True), ("flush", True), ("commit", True)],
 )
 def test_a_failure_tells_whether_something_of_the_archive_may_be_left(
-    odoo, folder, monkeypatch, step, in_order
+    odoo, folder, monkeypatch, step, remains
 ):
     monkeypatch.setitem(destinations.KINDS.targets, "gone", f"{__name__}:GoneDestination")
     place = copy_order(folder, "first", kind="gone")
     place["settings"]["step"] = step
     with pytest.raises(DestinationFailed) as failed:
         run(backup_order(odoo, folder, [place]))
-    assert failed.value.as_dict().get("in_order", True) == in_order
+    named = [{"id": 1, "path": place["archive_path"]}] if remains else None
+    assert failed.value.as_dict().get("remains") == named
 
 
 def test_a_run_that_fails_at_its_server_tells_what_a_destination_kept(odoo, folder, monkeypatch):
@@ -254,4 +255,4 @@ def test_a_run_that_fails_at_its_server_tells_what_a_destination_kept(odoo, fold
     place["settings"]["step"] = "flush"
     with pytest.raises(Truncated) as failed:
         run(backup_order(odoo, folder, [place]))
-    assert failed.value.as_dict()["in_order"] is False
+    assert failed.value.as_dict()["remains"] == [{"id": 1, "path": place["archive_path"]}]
