@@ -144,7 +144,7 @@ def test_what_cannot_be_removed_is_named_and_goes_once_the_destination_is_back(
     assert [each["ok"] for each in result] == [False]
     place.come_back()
     # What rclone has of a small archive stays in its memory until the end of the stream.
-    assert place.left() or place.kind == "rclone", "the test needs an upload that was left unfinished"
+    assert place.left() or place.kind == "rclone", "nothing was left unfinished"
     # The next good backup does not find it, for it has a path of its own.
     good = {**copy, "archive_path": OTHER_PATH}
     run(backup_order(odoo, folder, [good], token="run-2-1"))
