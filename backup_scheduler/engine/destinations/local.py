@@ -7,7 +7,7 @@ import stat
 import threading
 import uuid
 
-from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..errors import ArchiveMissing, DestinationDenied, DestinationFailed, NoSpace
 from ..kinds import Setting
 from ..messages import _
 from ..naming import CATALOGUE, described_by
@@ -35,9 +35,11 @@ def failures_named(what):
     except OSError as error:
         if error.errno in FULL:
             raise NoSpace(_("The disk of the destination is full: %(what)s.", what=what)) from error
-        raise DestinationFailed(
-            _("%(what)s: %(reason)s", what=what, reason=error.strerror)
-        ) from error
+        told = _("%(what)s: %(reason)s", what=what, reason=error.strerror)
+        if isinstance(error, PermissionError):
+            hint = _("Give the user that runs Odoo the right to read and write there.")
+            raise DestinationDenied(told, hint=hint) from error
+        raise DestinationFailed(told) from error
 
 
 class LocalDestination(Destination):
