@@ -1,5 +1,6 @@
 """Any remote that the program rclone reaches: Drive, OneDrive, Dropbox, Nextcloud, Azure, FTP …"""
 
+import contextlib
 import os
 import uuid
 
@@ -100,6 +101,8 @@ class RcloneDestination(Destination):
         with self._remote.rclone.configured():
             self._write(marker)
             if marker not in self._remote.beside(marker):
+                with contextlib.suppress(BackupError):
+                    self._remote.remove(marker)
                 raise DestinationFailed(
                     _("%(remote)s does not list a file that was written.", remote=self._remote)
                 )
