@@ -8,7 +8,7 @@ from engine import copies as copies_module
 from engine import destinations
 from engine import throttle as throttle_module
 from engine.destinations.local import LocalDestination
-from engine.errors import Cancelled, DestinationFailed, Truncated
+from engine.errors import Cancelled, DestinationFailed, InternalError, Truncated
 from engine.throttle import Throttle
 from fake_odoo import ARCHIVE, prefork_cut
 from orders import backup_order, copy_order, left_in
@@ -256,3 +256,34 @@ def test_a_run_that_fails_at_its_server_tells_what_a_destination_kept(odoo, fold
     with pytest.raises(Truncated) as failed:
         run(backup_order(odoo, folder, [place]))
     assert failed.value.as_dict()["remains"] == [{"id": 1, "path": place["archive_path"]}]
+
+
+def test_a_defect_tells_of_it_too(odoo, folder, monkeypatch):
+    """Whatever breaks, in the run or in the abort: what was not seen to be removed is named."""
+
+    class Broken(GoneDestination):
+        def begin(self, *arguments):
+            upload = LocalDestination.begin(self, *arguments)
+            upload.abort = lambda: {}["no such key"]
+            return upload
+
+    def break_down(_control, event):
+        if event.get("stage") == "verify":
+            raise ValueError("a defect")
+
+    monkeypatch.setitem(destinations.KINDS.targets, "broken", f"{__name__}:Broken")
+    monkeypatch.setitem(globals(), "Broken", Broken)
+    place = copy_order(folder, "first", kind="broken")
+    with pytest.raises(InternalError, match="ValueError: a defect") as failed:
+        run(backup_order(odoo, folder, [place]), break_down)
+    assert failed.value.as_dict()["remains"] == [{"id": 1, "path": place["archive_path"]}]
+
+
+def test_a_failure_tells_of_each_copy_whether_something_may_be_left(odoo, folder, monkeypatch):
+    monkeypatch.setitem(destinations.KINDS.targets, "gone", f"{__name__}:GoneDestination")
+    odoo.how = prefork_cut
+    second = copy_order(folder, "second", 2, kind="gone")
+    second["settings"]["step"] = "flush"
+    with pytest.raises(Truncated) as failed:
+        run(backup_order(odoo, folder, ["first", second]))
+    assert failed.value.as_dict()["remains"] == [{"id": 2, "path": second["archive_path"]}]
