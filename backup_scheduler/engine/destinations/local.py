@@ -13,7 +13,7 @@ from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import BLOCK, FULL, check_space, free_space, write_all
 from .base import Destination, Upload, another_folder
-from .local_folder import FOLDER, PART, Folder, opened_folder, read_catalogue
+from .local_folder import FOLDER, FORBIDDEN, PART, is_file, opened_folder, read_catalogue
 from .locations import folder_locations
 
 GIGABYTE = 10**9
@@ -37,8 +37,7 @@ def failures_named(what):
             raise NoSpace(_("The disk of the destination is full: %(what)s.", what=what)) from error
         told = _("%(what)s: %(reason)s", what=what, reason=error.strerror)
         if isinstance(error, PermissionError):
-            hint = _("Give the user that runs Odoo the right to read and write there.")
-            raise DestinationDenied(told, hint=hint) from error
+            raise DestinationDenied(told, hint=FORBIDDEN) from error
         raise DestinationFailed(told) from error
 
 
@@ -360,12 +359,6 @@ class LocalUpload(Upload):
         # A folder that is not there may be one whose disk is away, with the part on it.
         with failures_named(what), self._folder() as folder:
             folder.remove(self._part)
-
-
-def is_file(name, folder):
-    """Return whether a file of that name stands in a folder, no link followed."""
-    status = Folder(folder).status(name)
-    return bool(status) and stat.S_ISREG(status.st_mode)
 
 
 def itself(path, flags):
