@@ -131,7 +131,7 @@ def handed_out_here(copy):
 
 def failure_in(event):
     """Return what a failed answer tells whoever asked: the error's code, text, hint and details."""
-    own = ("event", "retryable", "retry_after", "traceback", "in_order")
+    own = ("event", "retryable", "retry_after", "traceback", "in_order", "remains")
     return {key: value for key, value in event.items() if key not in own}
 
 

@@ -178,7 +178,9 @@ class Executor:
         if held:
             held._record(event)
         elif event["event"] in LAST_WORDS:
-            env["backup.run"]._discard_orphans(event.get("copies", ()))
+            env["backup.run"]._discard_orphans(
+                [*event.get("copies", ()), *event.get("remains", ())]
+            )
         return bool(held)
 
     def _give_up(self, env, task, failure):

@@ -9,7 +9,7 @@ import time
 from .catalogue import written
 from .destinations import destination_of
 from .encryption import METHOD, check_recipients, encrypt
-from .errors import BackupError, DestinationFailed, EncryptionFailed
+from .errors import BackupError, DestinationFailed, EncryptionFailed, InternalError
 from .messages import _
 from .naming import is_encrypted
 from .tally import Tally
@@ -35,8 +35,8 @@ def open_copies(order, spool, stack, sealed=None):
     Order: ``signature`` (its ``settings`` have the ``key`` that signs catalogues, if they are),
     ``destinations`` (each ``id kind settings archive_path``, and ``recipients`` where it keeps
     archives encrypted), ``expected_size``, ``token``, ``catalogue``. ``stack`` ends them, and notes
-    on an error that it ends with whether something of them may be left. Raises the reason when none
-    of them can begin.
+    on an error that it ends with of which something may be left. Raises the reason when none of
+    them can begin.
     """
     begun, copies = queue.SimpleQueue(), []
     stack.push(functools.partial(note_remains, copies))
@@ -50,8 +50,13 @@ def open_copies(order, spool, stack, sealed=None):
 
 
 def note_remains(copies, _kind, error, _traceback):
-    if isinstance(error, BackupError) and any(copy.may_remain for copy in copies):
-        error.in_order = False
+    remains = [copy.name for copy in copies if copy.may_remain]
+    if not remains or not isinstance(error, Exception):
+        return
+    failure = error if isinstance(error, BackupError) else InternalError.of(error)
+    failure.remains = remains
+    if failure is not error:
+        raise failure from error
 
 
 def require(copies):
@@ -61,10 +66,10 @@ def require(copies):
 
 
 def publish_copies(copies, order, archive, control):
-    """Bring the copies of an archive that is known to be right to rest; return their results.
+    """Bring the copies of an archive that is known to be right to rest.
 
     Those that are through get their names while slower ones are still on their way: the event
-    ``stored`` tells of them, with their results.
+    ``stored`` tells of them, with their results. Once they were ended, :func:`results` has all.
     """
     waiting = list(copies)
     while waiting:
@@ -76,9 +81,13 @@ def publish_copies(copies, order, archive, control):
             control.enter("publish")
             publish(ready, order, archive, control)
             if waiting:
-                results = [copy.result(archive) for copy in ready]
-                control.tell("stored", copies=results)
+                control.tell("stored", copies=results(ready, archive))
     require(copies)
+
+
+def results(copies, archive):
+    """Return what became of the copies, as :meth:`Copy.result` does: only once they were ended is
+    it known whether something of one that failed may be left."""
     return [copy.result(archive) for copy in copies]
 
 
@@ -185,6 +194,7 @@ class Copy:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a defect of one kind must not reach the others
             self.error = DestinationFailed.of(error)
+            self.error.in_order = False
         return self.error is None
 
     def _stop(self, spool):
@@ -203,7 +213,7 @@ class Copy:
         try:
             if self._upload is not None:
                 self._upload.abort()
-        except (BackupError, OSError):
+        except Exception:  # noqa: BLE001 - whatever it is, the upload was not seen to be removed
             self.may_remain = True
         else:
             self.may_remain = self._is_in_doubt()
@@ -259,15 +269,21 @@ class Copy:
             return {"size": size, "sha256": sha256, "encryption": METHOD}
         return {"size": archive["size"], "sha256": archive["sha256"], "encryption": ""}
 
+    @property
+    def name(self):
+        return {"id": self._order["id"], "path": self._order["archive_path"]}
+
     def result(self, archive):
         """Return the copy as plain values, by the id of its order: ``stored``, and of the bytes at
         rest their ``size``, ``sha256`` and ``encryption`` (``age`` or empty), and the ``details``
-        that the destination has of them; or the error. In any case the ``changed_settings`` that
-        are to be stored, secrets among them: they are for the owner alone."""
-        result = {"id": self._order["id"], "path": self._order["archive_path"]}
+        that the destination has of them; or the error, and ``may_remain``. In any case the
+        ``changed_settings`` that are to be stored, secrets among them: they are for the owner
+        alone."""
+        result = self.name
         if self._destination is not None and self._destination.changed_settings:
             result["changed_settings"] = self._destination.changed_settings
         if self.error is not None:
-            return {**result, **self.error.as_dict(), "stored": False}
+            failure = self.error.as_dict()
+            return {**result, **failure, "stored": False, "may_remain": self.may_remain}
         details = {"details": self._upload.details} if self._upload.details else {}
         return {**result, "stored": True, **self._at_rest(archive), **details}

@@ -15,14 +15,16 @@ class BackupError(Exception):
 
     :param message: one sentence that says what happened, without any secret in it
     :param hint: what the reader can do about it; the kind's own hint when left out
-    :ivar in_order: False where something that was begun may be left in a destination
     :ivar retry_after: seconds that the other side wants to be left alone; 0: it does not say
+    :ivar in_order: False where the beginning of an upload failed, and may have left something
+    :ivar remains: the copies of which something may be left: each ``id`` and ``path``
     """
 
     code = "internal"
     hint = ""
     in_order = True
     retry_after = 0
+    remains = ()
 
     def __init__(self, message, hint=None):
         super().__init__(without_rows(message))
@@ -47,7 +49,7 @@ class BackupError(Exception):
             "hint": bounded(self.hint),
             "retryable": self.retryable,
             **({"retry_after": self.retry_after} if self.retry_after else {}),
-            **({} if self.in_order else {"in_order": False}),
+            **({"remains": list(self.remains)} if self.remains else {}),
         }
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from .copies import open_copies, publish_copies, require
+from .copies import open_copies, publish_copies, require, results
 from .errors import (
     ArchiveError,
     DestinationFailed,
@@ -57,7 +57,8 @@ def replicate_from(candidate, order, control):
         if error := fill(spool, candidate, expected, copies, control):
             return (), error
         archive = {"size": size, "sha256": sha256}
-        return publish_copies(copies, order, archive, control), None
+        publish_copies(copies, order, archive, control)
+    return results(copies, archive), None
 
 
 def fill(spool, candidate, expected, copies, control):

@@ -8,7 +8,7 @@ with archives at rest is in :mod:`.reading` and :mod:`.replication`.
 import contextlib
 import datetime
 
-from .copies import SPACE_MARGIN, open_copies, publish_copies, require
+from .copies import SPACE_MARGIN, open_copies, publish_copies, require, results
 from .destinations import opened
 from .errors import BackupError, DatabasesUnavailable, UnknownDatabase
 from .importing import list_archives
@@ -72,7 +72,8 @@ def backup(order, control):
     with Spool(order["spool"], order["token"], limit) as spool, contextlib.ExitStack() as stack:
         copies = open_copies(order, spool, stack)
         archive = receive(source, order, spool, copies, control, since)
-        return {**archive, "copies": publish_copies(copies, order, archive, control)}
+        publish_copies(copies, order, archive, control)
+    return {**archive, "copies": results(copies, archive)}
 
 
 def check_database(source, order, control):

@@ -62,6 +62,7 @@ from . import test_overview_links
 from . import test_previewed_year
 from . import test_protection
 from . import test_recording
+from . import test_remains
 from . import test_restore
 from . import test_retention
 from . import test_retention_preview

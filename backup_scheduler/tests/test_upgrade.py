@@ -320,3 +320,38 @@ class TestUpgradeOfKinds(UpgradeCase):
         )
         self.assertEqual(self.destination._settings()["marker"], "abc")
         self.assertNotIn("marker", other._settings())
+
+
+class TestUpgradeOfRemains(UpgradeCase):
+    """From 19.0.5.0.0, which left alone what a copy had begun when it was tried no more."""
+
+    version = "19.0.6.0.0"
+    before = "19.0.5.0.0"
+    script = "post-remains"
+
+    def _missed(self, database, again):
+        """Return a copy that failed beside a stored one, as the version before left it."""
+        second = self._make_destination(f"Second of {database}")
+        job = self._make_job(destination_ids=[(6, 0, (self.destination + second).ids)])
+        run = self._running(database, job)
+        bad = run.copy_ids.filtered(lambda copy: copy.destination_id == second)
+        self._report(run, self._done(run, failed=bad))
+        bad.next_attempt_at = again
+        self._sql("DELETE FROM backup_task WHERE run_id = %s", run.id)
+        return bad
+
+    def test_what_a_copy_left_that_is_tried_no_more_is_removed(self):
+        given_up = self._missed("sales", False)
+        waiting = self._missed("shop", ago(hours=1))
+        self._upgrade()
+        self._upgrade()
+        self.assertEqual(given_up.run_id.task_ids.mapped("kind"), ["discard"])
+        self.assertFalse(waiting.run_id.task_ids)
+        self.assertTrue(given_up.discard_at and waiting.discard_at)
+        order = self._take_task("discard", given_up.run_id)._engine_order()
+        self.assertEqual([copy["id"] for copy in order["copies"]], given_up.ids)
+
+    def test_a_stored_archive_is_left_alone(self):
+        run = self._stored()
+        self._upgrade()
+        self.assertFalse(run.copy_ids.discard_at or run.task_ids)

@@ -51,6 +51,9 @@ class Destination(abc.ABC):
         :param token: names this attempt; two attempts at one path never touch each other's bytes
         :param spool: the :class:`~..spool.Spool` whose bytes are written, exactly as they are,
             where a kind can make use of its file; None: only :meth:`Upload.write` brings them
+
+        A failure that may have left something, such as an answer that was lost, has ``in_order``
+        set to False.
         """
 
     @abc.abstractmethod
@@ -59,8 +62,8 @@ class Destination(abc.ABC):
 
         :param version: what the upload has told as ``details["version"]``, if it did
 
-        What is not there is no error: deleting twice is the same as once. What another owner wrote
-        is refused.
+        What is not there is no error: deleting twice is the same as once. That the place cannot be
+        asked is one: who hears of none forgets the path. What another owner wrote is refused.
         """
 
     @abc.abstractmethod
@@ -142,6 +145,8 @@ class Upload(abc.ABC):
     def abort(self):
         """Remove what was written and not committed. Harmless after a commit, and a second time.
 
+        Raises where the removal was not confirmed: the path then stays recorded, and
+        :meth:`Destination.delete` is asked for it until it is.
         May be called while another thread hangs in :meth:`write` or :meth:`flush`, which then
         ends within seconds.
         """

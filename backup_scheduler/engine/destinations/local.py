@@ -7,13 +7,13 @@ import stat
 import threading
 import uuid
 
-from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..errors import ArchiveMissing, DestinationDenied, DestinationFailed, NoSpace
 from ..kinds import Setting
 from ..messages import _
 from ..naming import CATALOGUE, described_by
 from ..spool import BLOCK, FULL, check_space, free_space, write_all
 from .base import Destination, Upload, another_folder
-from .local_folder import FOLDER, PART, Folder, opened_folder, read_catalogue
+from .local_folder import FOLDER, FORBIDDEN, PART, is_file, opened_folder, read_catalogue
 from .locations import folder_locations
 
 GIGABYTE = 10**9
@@ -35,9 +35,10 @@ def failures_named(what):
     except OSError as error:
         if error.errno in FULL:
             raise NoSpace(_("The disk of the destination is full: %(what)s.", what=what)) from error
-        raise DestinationFailed(
-            _("%(what)s: %(reason)s", what=what, reason=error.strerror)
-        ) from error
+        told = _("%(what)s: %(reason)s", what=what, reason=error.strerror)
+        if isinstance(error, PermissionError):
+            raise DestinationDenied(told, hint=FORBIDDEN) from error
+        raise DestinationFailed(told) from error
 
 
 class LocalDestination(Destination):
@@ -168,6 +169,7 @@ class LocalDestination(Destination):
     def delete(self, path, owner, version=""):
         self._require_marker()
         path = self._locate(path)
+        self._require_folder()
         name = os.path.basename(path)
         with (
             failures_named(_("%(path)s cannot be deleted", path=path)),
@@ -179,6 +181,11 @@ class LocalDestination(Destination):
                 folder.remove(name)
                 folder.remove(name + CATALOGUE)
 
+    def _require_folder(self):
+        """Raise where the folder is not there: that says nothing about what is in it."""
+        if not os.path.isdir(self.path):
+            raise DestinationFailed(_("The folder %(path)s is not there.", path=self.path))
+
     def path_of(self, path):
         return self._examined(path)[0]
 
@@ -187,8 +194,7 @@ class LocalDestination(Destination):
         self._require_marker()
         path = self._locate(path)
         final = self._final(path)
-        if not os.path.isdir(self.path):
-            raise DestinationFailed(_("The folder %(path)s is not there.", path=self.path))
+        self._require_folder()
         status = None
         with (
             failures_named(_("%(path)s cannot be examined", path=final)),
@@ -349,18 +355,10 @@ class LocalUpload(Upload):
                 self._file = None
             self._aborted = True
             self._writing.release()
-        with (
-            failures_named(_("%(part)s cannot be removed", part=self._shown)),
-            contextlib.suppress(FileNotFoundError),
-            self._folder() as folder,
-        ):
+        what = _("%(part)s cannot be removed", part=self._shown)
+        # A folder that is not there may be one whose disk is away, with the part on it.
+        with failures_named(what), self._folder() as folder:
             folder.remove(self._part)
-
-
-def is_file(name, folder):
-    """Return whether a file of that name stands in a folder, no link followed."""
-    status = Folder(folder).status(name)
-    return bool(status) and stat.S_ISREG(status.st_mode)
 
 
 def itself(path, flags):

@@ -22,6 +22,7 @@ PART = ".part"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # What the system answers for a link, or a file, in the place of a folder.
 NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)
+FORBIDDEN = _("Give the user that runs Odoo the right to read and write there.")
 
 
 @contextlib.contextmanager
@@ -145,3 +146,9 @@ def read_catalogue(name, folder):
     except OSError:
         return None
     return parsed(content)
+
+
+def is_file(name, folder):
+    """Return whether a file of that name stands in a folder, no link followed."""
+    status = Folder(folder).status(name)
+    return bool(status) and stat.S_ISREG(status.st_mode)

@@ -1,5 +1,6 @@
 """Any remote that the program rclone reaches: Drive, OneDrive, Dropbox, Nextcloud, Azure, FTP …"""
 
+import contextlib
 import os
 import uuid
 
@@ -100,6 +101,8 @@ class RcloneDestination(Destination):
         with self._remote.rclone.configured():
             self._write(marker)
             if marker not in self._remote.beside(marker):
+                with contextlib.suppress(BackupError):
+                    self._remote.remove(marker)
                 raise DestinationFailed(
                     _("%(remote)s does not list a file that was written.", remote=self._remote)
                 )
@@ -168,6 +171,8 @@ class RcloneDestination(Destination):
         path = self._inside(path)
         with self._remote.rclone.configured():
             found = self._remote.beside(path)
+            if not found:
+                self._require_root()
             remove_unfinished(self._remote, path, owner, found)
             if require_own(self._remote, path, owner, found):
                 for name in (path, path + CATALOGUE):
@@ -191,6 +196,11 @@ class RcloneDestination(Destination):
         stored = self._remote.stat(path)
         if stored:
             return stored[0]
+        self._require_root()
+        raise ArchiveMissing(_("%(path)s is not there any more.", path=self._remote.at(path)))
+
+    def _require_root(self):
+        """Raise where the folder is not there: that says nothing about what is in it."""
         if not self._remote.exists():
             raise DestinationFailed(
                 _("%(remote)s is not there.", remote=self._remote),
@@ -199,7 +209,6 @@ class RcloneDestination(Destination):
                     "move it back."
                 ),
             )
-        raise ArchiveMissing(_("%(path)s is not there any more.", path=self._remote.at(path)))
 
     def read(self, path):
         path = self._inside(path)

@@ -166,8 +166,8 @@ class RcloneUpload(Upload):
         with self._lock, self._stack:
             self._end_stream()
             if not self._ended:
-                self._ended = True
                 self._remove_parts()
+                self._ended = True
 
     def _end_stream(self):
         if self._child:

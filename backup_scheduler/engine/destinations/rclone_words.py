@@ -9,9 +9,10 @@ import json
 import re
 import threading
 
-from ..errors import DestinationFailed, LibraryMissing, NoSpace
+from ..errors import DestinationDenied, DestinationFailed, LibraryMissing, NoSpace
 from ..masking import MASK
-from ..messages import _
+from ..messages import Message, _
+from .words import quoted
 
 # Exit codes: https://rclone.org/docs/#exit-code
 NOT_FOUND = (3, 4)
@@ -23,6 +24,8 @@ MISSING = re.compile(
 )
 LAST_LINES = 12
 LINE_LIMIT = 400
+# Of a line that goes on in further ones.
+LONGEST = 4000
 # Seconds in which the rest of what an ended program said has been read.
 UNTIL_READ = 5
 
@@ -32,13 +35,29 @@ PREAMBLE = re.compile(
     r"^(?:Failed to (?:create file system for \"[^\"]*\"|\w+)(?: with \d+ errors)?: "
     r"(?:last error was: )?|Attempt \d+/\d+ failed with \d+ errors and: )"
 )
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"']+", re.IGNORECASE)
 REFUSED = _(
     "The storage refuses the user, password, key or token of the remote, or what they may do: "
     "renew them with `rclone config` (or `rclone config reconnect`), and enter the configuration "
     "again."
 )
 OLD = re.compile(r"unknown (?:shorthand )?flag|unknown command", re.IGNORECASE)
+# What the services say to those who ask or send too much in a time, some of them with the words
+# and the status of a quota or of a right.
 MEANINGS = (
+    (
+        re.compile(
+            r"rate.?limit|too.?many.?requests|\b429\b|throttl|slow ?down|activitylimitreached|"
+            r"quota exceeded for quota metric|(?:queries|requests) per|per-user traffic",
+            re.IGNORECASE,
+        ),
+        DestinationFailed,
+        _(
+            "The storage limits how often it may be asked, or how much may be sent to it in a day: "
+            "it is tried again later. If it happens often, let fewer backups run at a time or at "
+            "other hours."
+        ),
+    ),
     (
         re.compile(
             r"no space left|quota|insufficient.?(?:storage|space)|not enough (?:space|storage)|"
@@ -69,7 +88,7 @@ MEANINGS = (
             r"(?:privilege|permission)|not enough privileges",
             re.IGNORECASE,
         ),
-        DestinationFailed,
+        DestinationDenied,
         REFUSED,
     ),
     (
@@ -112,7 +131,7 @@ class Words(threading.Thread):
     def _add(self, line):
         if line.startswith("\t") and self._lines:
             # The services' own libraries speak in several lines.
-            self._lines[-1] = f"{self._lines[-1]} {line.strip()}"
+            self._lines[-1] = f"{self._lines[-1]} {line.strip()}"[:LONGEST]
         elif text := said(line.strip()):
             self._lines.append(text)
 
@@ -142,17 +161,47 @@ def failure(what, code, lines, secrets):
     :param what: what was tried, as the beginning of a sentence
     :param secrets: texts that are blotted out
     """
-    words = "\n".join(lines)
     last = _("it ended with code %(code)s.", code=code)
     if lines:
-        last = masked(PREAMBLE.sub("", lines[-1]), secrets)[:LINE_LIMIT]
+        last = quoted(masked(PREAMBLE.sub("", lines[-1]), secrets), LINE_LIMIT)
     message = _("%(what)s: rclone says: %(last)s", what=what, last=last)
+    said_by_them = [without_names(line, names_in(what)) for line in lines]
+    words = "\n".join(said_by_them)
     if OLD.search(words):
         return LibraryMissing(message, hint=_("Install rclone 1.60 or newer where Odoo runs."))
-    for pattern, kind, hint in MEANINGS:
-        if pattern.search(words):
-            return kind(message, hint)
+    # What it ended with comes before what it went on after.
+    for text in (*said_by_them[-1:], words):
+        for pattern, kind, hint in MEANINGS:
+            if pattern.search(text):
+                return kind(message, hint)
     return DestinationFailed(message, GENERAL)
+
+
+def names_in(what):
+    """Return the names in a path that ``what`` was tried with, the longest parts of it first."""
+    values = what.values.values() if isinstance(what, Message) else ()
+    names = set()
+    for value in values:
+        path = str(value).partition(":")[2] or str(value)
+        parts = [part for part in path.split("/") if part]
+        names.update("/".join(parts[begin:]) for begin in range(len(parts)))
+        names.update("/".join(parts[:end]) for end in range(1, len(parts)))
+        names.update(parts)
+    return sorted(names, key=len, reverse=True)
+
+
+def without_names(line, names):
+    """Return a line without what may be a name of ours in it: addresses, and names of a path where
+    they stand in one or in quotes. Any word may be the name of a server or a database."""
+    line = ADDRESS.sub("", line)
+    for name in names:
+        exact = re.escape(name)
+        line = re.sub(
+            rf"(?<=[/\"']){exact}(?![\w-])|(?<![\w-]){exact}(?=[/\"'])|(?<!\S){exact}(?=: )",
+            "",
+            line,
+        )
+    return line
 
 
 def masked(text, secrets):

@@ -6,22 +6,24 @@ import posixpath
 import urllib.parse
 import uuid
 
-from ..errors import ArchiveMissing, DestinationFailed, Immutable
+from ..errors import ArchiveMissing, DestinationFailed
 from ..kinds import Setting
-from ..messages import _, joined
+from ..messages import _
 from ..naming import ARCHIVE, CATALOGUE, described_by
 from ..spool import BLOCK
 from .base import Destination
 from .locations import parts_of
 from .s3_bucket import Bucket, check_address
+from .s3_check import try_rights, try_upload
 from .s3_errors import Denied, NotKnown, failures_named
+from .s3_listing import listed
 from .s3_objects import (
     CATALOGUE_LIMIT,
     OWNER,
     TOKEN,
     NotOurs,
-    end_upload,
     end_uploads,
+    not_shown,
     now,
     parsed,
     plain,
@@ -35,7 +37,6 @@ AWS = "amazonaws.com"
 KMS = "aws:kms"
 ENCRYPTIONS = ("", "AES256", KMS)
 LOCKS = ("", "GOVERNANCE", "COMPLIANCE")
-CONTENT = b"backup_scheduler"
 
 
 class S3Destination(Destination):
@@ -189,10 +190,9 @@ class S3Destination(Destination):
         key = self.key_of(f".check-{uuid.uuid4().hex}")
         with self.connect() as bucket:
             self._require_locks(bucket)
-            warnings = [*self._warnings(), *self._try_upload(bucket, key)]
-            what = _("The bucket %(name)s cannot be written to", name=bucket.name)
-            version = bucket.put(key, CONTENT, what, **self._encryption).get("VersionId")
-            rights, more = try_rights(bucket, key, version)
+            options = self.archive_options("check", "check")
+            warnings = [*self._warnings(), *try_upload(bucket, key, options)]
+            rights, more = try_rights(bucket, key, self._encryption)
         return {"free": None, "rights": rights, "warnings": [*warnings, *more]}
 
     def _require_locks(self, bucket):
@@ -210,22 +210,6 @@ class S3Destination(Destination):
             yield _("The connection is not encrypted: others on the network can read the archives.")
         elif not self._reach["verify_tls"]:
             yield _("The server's certificate is not verified: it may be another server.")
-
-    def _try_upload(self, bucket, key):
-        """Begin an upload as archives are uploaded, and end it: no lock is left behind by that."""
-        what = _("The bucket %(name)s cannot be written to", name=bucket.name)
-        upload = bucket.ask(
-            "create_multipart_upload", what, Key=key, **self.archive_options("check", "check")
-        )["UploadId"]
-        try:
-            end_upload(bucket, key, upload)
-            bucket.uploads(key)
-        except Denied as error:
-            yield _(
-                "What a killed backup leaves unfinished cannot be removed, and costs money. It "
-                "needs %(right)s.",
-                right=error.right,
-            )
 
     # --- bringing, removing ---
 
@@ -256,11 +240,13 @@ class S3Destination(Destination):
     # --- reading ---
 
     def stat(self, path):
+        key = self.key_of(path)
         with self.connect() as bucket:
-            found = bucket.head(self.key_of(path))
-        if found is None:
+            found = bucket.head(key)
+            size = found["ContentLength"] if found else listed(bucket, key).get(key)
+        if size is None:
             raise ArchiveMissing(_("%(path)s is not there any more.", path=path), hint=GONE)
-        return found["ContentLength"]
+        return size
 
     def read(self, path):
         what = _("%(path)s cannot be read", path=path)
@@ -268,6 +254,8 @@ class S3Destination(Destination):
             try:
                 found = bucket.ask("get_object", what, Key=self.key_of(path))
             except ArchiveMissing as error:
+                if listed(bucket, self.key_of(path)):
+                    raise not_shown(path) from error
                 raise ArchiveMissing(
                     _("%(path)s is not there any more.", path=path), hint=GONE
                 ) from error
@@ -318,68 +306,3 @@ GONE = _(
 def read_block(body, what):
     with failures_named(what):
         return body.read(BLOCK)
-
-
-# --- what a key may do --------------------------------------------------------------------------
-
-
-def try_rights(bucket, key, version):
-    """Read, list and delete the marker at ``key``; return ``rights`` and ``warnings``."""
-    marker = (bucket, key, version)
-    tried = {
-        "read": (read_back, *marker), "list": (list_it, *marker), "delete": (delete_it, *marker),
-    }  # fmt: skip
-    found = {right: try_right(right, *attempt) for right, attempt in tried.items()}
-    rights = {"write": True, **{right: allowed for right, (allowed, _said) in found.items()}}
-    return rights, [sentence for _allowed, said in found.values() for sentence in said]
-
-
-def try_right(right, attempt, *arguments):
-    """Return whether it is allowed, and sentences about that."""
-    try:
-        return True, attempt(*arguments)
-    except Denied as error:
-        needed = _("It needs %(right)s.", right=error.right)
-        return False, [joined(" ", (WITHOUT[right], needed))]
-
-
-WITHOUT = {
-    "read": _(
-        "Archives cannot be read: verification of stored copies and restore are off."
-    ),
-    "list": _(
-        "Archives cannot be listed: no import of what is there, and no removal of remains."
-    ),
-    "delete": _("Archives cannot be deleted: retention is off, and the test left a small file."),
-}
-
-
-def read_back(bucket, key, _version):
-    content, _found = bucket.content(key, len(CONTENT) + 1)
-    if content != CONTENT:
-        raise DestinationFailed(_("The bucket %(name)s gives back other bytes.", name=bucket.name))
-    return ()
-
-
-def list_it(bucket, key, _version):
-    if list(bucket.keys(key)) != [key]:
-        raise DestinationFailed(
-            _("The bucket %(name)s does not list what was stored.", name=bucket.name)
-        )
-    return ()
-
-
-def delete_it(bucket, key, version):
-    try:
-        bucket.remove(key, version)
-    except (Denied, Immutable):
-        if not version:
-            raise
-        bucket.remove(key)
-        return (
-            _(
-                "Deleted archives are only hidden, and go on to need space: the bucket locks all "
-                "that is stored in it, or the access key lacks s3:DeleteObjectVersion."
-            ),
-        )
-    return ()

@@ -13,6 +13,7 @@ from ..errors import ArchiveMissing, DestinationFailed
 from ..messages import _
 from ..naming import UNSHOWN
 from .s3_errors import failures_named, require_boto3
+from .s3_listing import objects
 
 # Seconds. Servers that answer at all answer a connection at once; a part of some MB, or the
 # completion of thousands of them, may take a busy one its time (AWS sends blanks meanwhile).
@@ -102,7 +103,7 @@ class Bucket:
                 ),
             )
         with failures_named(_("The bucket %(name)s cannot be used", name=self.name)), SESSION:
-            return session().client(
+            client = session().client(
                 "s3",
                 endpoint_url=self._endpoint_url or None,
                 region_name=self._region or DEFAULT_REGION,
@@ -111,6 +112,8 @@ class Bucket:
                 verify=authorities() if self._verify_tls else False,
                 config=self._config(),
             )
+        client.meta.events.register("before-call.s3.PutObjectRetention", with_md5)
+        return client
 
     def _config(self):
         from botocore.config import Config
@@ -203,22 +206,25 @@ class Bucket:
 
     def keys(self, prefix):
         """Yield every key that begins so, in the order of their bytes."""
-        what = _("The bucket %(name)s cannot be listed", name=self.name)
-        for page in self._pages("list_objects_v2", what, Prefix=prefix):
-            for found in page.get("Contents", ()):
-                yield found["Key"]
+        for found in objects(self, prefix):
+            yield found["Key"]
 
     def uploads(self, key):
         """Return the ids of the open multipart uploads to exactly this key."""
-        what = _("The uploads to %(key)s cannot be listed", key=key)
-        pages = self._pages("list_multipart_uploads", what, Prefix=key)
-        found = [upload for page in pages for upload in page.get("Uploads", ())]
+        what, client = _("The uploads to %(key)s cannot be listed", key=key), self.client
+        with failures_named(what):
+            pages = client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.name, Prefix=key
+            )
+            found = [upload for page in pages for upload in page.get("Uploads", ())]
         return [upload["UploadId"] for upload in found if upload["Key"] == key]
 
-    def _pages(self, operation, what, **parameters):
-        client = self.client
-        with failures_named(what):
-            yield from client.get_paginator(operation).paginate(Bucket=self.name, **parameters)
+
+def with_md5(params, **_event):
+    """Add what AWS asks for in some requests, and boto3 has exchanged for other checksums, which
+    many servers do not know."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = b64encode(digest).decode()
 
 
 def version_of(version):

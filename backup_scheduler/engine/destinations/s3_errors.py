@@ -3,11 +3,17 @@
 import contextlib
 import re
 
-from ..errors import ArchiveMissing, DestinationFailed, Immutable, LibraryMissing, NoSpace
+from ..errors import (
+    ArchiveMissing,
+    DestinationDenied,
+    DestinationFailed,
+    Immutable,
+    LibraryMissing,
+    NoSpace,
+)
 from ..messages import _, joined
+from .words import is_full, quoted
 
-# Characters of a server's own words that are passed on.
-QUOTED = 200
 # What people call the right that an operation needs, in a policy of AWS; others use its names.
 RIGHTS = {
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
@@ -15,17 +21,34 @@ RIGHTS = {
     "GetObject": "s3:GetObject",
     "HeadObject": "s3:GetObject",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListObjects": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
     "PutObjectRetention": "s3:PutObjectRetention",
 }
 WRITING = "s3:PutObject"
 # A HEAD has no body: only its status tells.
 DENIED = ("AccessDenied", "AccessDeniedException", "AllAccessDisabled", "Forbidden", "403")
-MISSING = ("NoSuchKey", "NoSuchVersion", "NotFound", "404", "MethodNotAllowed")
+MISSING = ("NoSuchKey", "NoSuchVersion", "NotFound", "404")
+# What a deleted object answers to those who ask for it; any other request is one that the server
+# does not know.
+NO_METHOD = ("MethodNotAllowed", "405")
+READING = ("GetObject", "HeadObject")
+# Requests about the bucket: nothing is missing there but the bucket itself.
+LISTING = ("ListMultipartUploads", "ListObjects", "ListObjectsV2")
 GONE_UPLOAD = ("NoSuchUpload",)
 NOT_THE_STATE = ("PreconditionFailed", "412")
 # What servers answer that do not know a header.
-NOT_KNOWN = ("NotImplemented", "InvalidArgument", "InvalidRequest", "501")
+NOT_KNOWN = (
+    "NotImplemented",
+    "NotSupported",
+    "UnsupportedOperation",
+    "InvalidArgument",
+    "InvalidRequest",
+    "501",
+    *NO_METHOD,
+)
+# Who asks is refused, whatever is asked.
+REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken")
 FULL = (
     "InsufficientStorage",
     "QuotaExceeded",
@@ -45,11 +68,17 @@ REGION = (
 REASONS = {
     "NoSuchBucket": (
         _("the bucket does not exist"),
-        _("Check the bucket's name, the address and the region, or create the bucket."),
+        _(
+            "Check the bucket's name, the address (without the bucket in it) and the region, or "
+            "create the bucket."
+        ),
     ),
     "InvalidBucketName": (
         _("the bucket's name is not a valid one"),
-        _("Check the bucket's name."),
+        _(
+            "Enter the name alone, without an address or a folder: letters, digits, hyphens, dots "
+            "and underscores."
+        ),
     ),
     "InvalidAccessKeyId": (
         _("the access key is not known there"),
@@ -63,6 +92,10 @@ REASONS = {
         ),
     ),
     "ExpiredToken": (_("the access key has expired"), _("Create another pair of keys.")),
+    "ConditionalRequestConflict": (
+        _("another request to the same name was at work"),
+        _("Nothing has to be done: it is tried again later."),
+    ),
     "RequestTimeTooSkewed": (
         _("the clock of this machine and the server's are more than a quarter of an hour apart"),
         _("Set the clock of this machine, and keep it right (for example with systemd-timesyncd)."),
@@ -105,7 +138,7 @@ REASONS = {
 }
 
 
-class Denied(DestinationFailed):
+class Denied(DestinationDenied):
     """The key has not the ``right`` to do it: legal for all but writing."""
 
     def __init__(self, message, right):
@@ -180,7 +213,24 @@ def failures_named(what):
 
 def code_of(error):
     """Return the code of an answer, or the number of its status where it has no body."""
-    return str(error.response.get("Error", {}).get("Code") or status_of(error))
+    return quoted(error.response.get("Error", {}).get("Code") or status_of(error))
+
+
+def message_of(error):
+    """Return what a server says of a failure; some say nothing but a code."""
+    return error.response.get("Error", {}).get("Message") or ""
+
+
+def is_refusal(failure):
+    """Return whether a server has said no, at once: else it may have done what it was asked for,
+    and its answer was lost, or a proxy or a part of it gave up waiting."""
+    from botocore.exceptions import ClientError
+
+    error = failure.__cause__
+    if not isinstance(error, ClientError):
+        return False
+    retried = error.response.get("ResponseMetadata", {}).get("RetryAttempts")
+    return not retried and 400 <= status_of(error) < 500
 
 
 def status_of(error):
@@ -189,27 +239,37 @@ def status_of(error):
 
 def refusal(what, error):
     """Return the failure that a server's answer stands for."""
-    code, message = code_of(error), error.response.get("Error", {}).get("Message", "")
+    code, message = code_of(error), message_of(error)
     if code in DENIED:
         return denial(what, error, message)
-    if code in MISSING:
+    if code in MISSING and error.operation_name in LISTING:
+        code = "NoSuchBucket"
+    if code in MISSING or (code in NO_METHOD and error.operation_name in READING):
         return ArchiveMissing(_("%(what)s: it is not there any more.", what=what))
-    if code in FULL:
+    if code in FULL or is_full(message):
         return NoSpace(_("%(what)s: the destination is full (%(code)s).", what=what, code=code))
     if code in NOT_THE_STATE:
         return NotTheState(_("%(what)s: something else stands there meanwhile.", what=what))
     if code in NOT_KNOWN and LOCKED.search(message):
         code = "ObjectLockConfigurationNotFoundError"
-    kind = UploadGone if code in GONE_UPLOAD else NotKnown if code in NOT_KNOWN else None
+    kind = kind_of(code)
     known = REASONS.get(code) or REASONS.get(str(status_of(error)))
     if known is None:
-        told = joined(": ", (what, code, quoted(message)))
-        return (kind or DestinationFailed)(told, hint=OTHER)
+        return kind(joined(": ", filter(None, (what, code, quoted(message)))), hint=OTHER)
     reason, hint = known
     if known in (BUSY, BROKEN):
         reason = _("%(reason)s (%(code)s)", reason=reason, code=code)
     told = _("%(what)s: %(reason)s.", what=what, reason=reason)
-    return (kind or DestinationFailed)(told, hint=hint)
+    return kind(told, hint=hint)
+
+
+def kind_of(code):
+    """Return the kind of failure that has no reason of its own."""
+    if code in GONE_UPLOAD:
+        return UploadGone
+    if code in NOT_KNOWN:
+        return NotKnown
+    return DestinationDenied if code in REFUSED else DestinationFailed
 
 
 OTHER = _("The message is the server's own; its documentation says more.")
@@ -224,13 +284,9 @@ def denial(what, error, message):
 
 def disruption(what, error, exceptions):
     """Return the failure of a way that did not get as far as an answer."""
-    failure = disruption_named(what, error, exceptions)
-    # Of a server that was reached, and may have carried out what it was asked for.
-    failure.in_order = not isinstance(error, exceptions.HTTPClientError)
-    return failure
-
-
-def disruption_named(what, error, exceptions):
+    if isinstance(error, exceptions.ParamValidationError) and "bucket name" in str(error).lower():
+        reason, hint = REASONS["InvalidBucketName"]
+        return DestinationFailed(_("%(what)s: %(reason)s.", what=what, reason=reason), hint=hint)
     if isinstance(error, exceptions.SSLError):
         return DestinationFailed(
             _(
@@ -260,7 +316,3 @@ def disruption_named(what, error, exceptions):
             hint=_("Check the server, and the network between here and there."),
         )
     return DestinationFailed(_("%(what)s: %(error)s.", what=what, error=quoted(error)))
-
-
-def quoted(message):
-    return str(message).strip().rstrip(".")[:QUOTED]

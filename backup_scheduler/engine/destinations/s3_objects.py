@@ -1,19 +1,24 @@
 """Objects of an S3 bucket as archives need them: whose they are, what is locked, what has to go."""
 
+import base64
 import contextlib
 import datetime
+import hashlib
 
 from ..catalogue import LIMIT as CATALOGUE_LIMIT
 from ..catalogue import parsed
 from ..errors import ArchiveMissing, DestinationFailed, Immutable
 from ..messages import _
 from ..naming import CATALOGUE
-from .s3_errors import Denied, UploadGone
+from .s3_errors import Denied, NotKnown, UploadGone
+from .s3_listing import listed
 
 # The archive's own note of whose it is: it stays with each version of it.
 OWNER, TOKEN = "run", "attempt"
 # Of the same key; more of them is not what we made.
 VERSIONS_LIMIT = 100
+CRC32 = "CRC32"
+NO_BYTES = hashlib.md5(usedforsecurity=False)
 
 
 class NotOurs(DestinationFailed):
@@ -37,6 +42,7 @@ def plain(text):
 def standing_at(bucket, key, owner):
     """Return what stands at ``key`` and at its catalogue's: ``(ETag or "", ETag or "")``.
 
+    An archive of which a server does not show the catalogue yet is known by what it says itself.
     Raises :class:`DestinationFailed` when it is anybody else's: what we did not write is not ours
     to replace or delete. None where the access key may not look: then only a server that stores on
     condition keeps apart what is not ours.
@@ -46,7 +52,8 @@ def standing_at(bucket, key, owner):
         archive = bucket.head(key)
     except Denied:
         return None
-    if (catalogue or archive) and (not catalogue or run_of(content) != owner):
+    is_ours = run_of(content) == owner if catalogue else archive and is_owned(archive, owner)
+    if (catalogue or archive) and not is_ours:
         raise not_ours(key)
     return tuple(found["ETag"] if found else "" for found in (archive, catalogue))
 
@@ -55,13 +62,43 @@ def not_ours(key):
     return NotOurs(_("%(key)s exists and was not written by this run.", key=key))
 
 
+def not_shown(key):
+    """What to say where a server lists, or refuses to replace, what it says is not there."""
+    return DestinationFailed(
+        _("%(key)s: something stands there that the server does not show yet.", key=key),
+        hint=_("Its answers lag behind what is stored. It is tried again later."),
+    )
+
+
+def create_upload(bucket, key, what, options):
+    """Begin an upload; return the answer. Parts are compared by CRC-32 where the server takes part
+    in that."""
+    options = {"Key": key, **options}
+    try:
+        return bucket.ask("create_multipart_upload", what, ChecksumAlgorithm=CRC32, **options)
+    except NotKnown:
+        return bucket.ask("create_multipart_upload", what, **options)
+
+
+def tells_md5(bucket, key, upload, what):
+    """Return whether the ETag of a part is its MD5: of one without a byte, which nothing on the
+    way can change."""
+    options = {"Key": key, "UploadId": upload, "PartNumber": 1, "Body": b""}
+    answer = bucket.ask("upload_part", what, ContentMD5=encoded(NO_BYTES.digest()), **options)
+    return answer["ETag"].strip('"') == NO_BYTES.hexdigest()
+
+
+def encoded(digest):
+    return base64.b64encode(digest).decode()
+
+
 def end_uploads(bucket, key, but=None):
     """End what uploads to ``key`` killed attempts have left open; all ``but`` one."""
     try:
         for upload in bucket.uploads(key):
             if upload != but:
                 end_upload(bucket, key, upload)
-    except Denied:
+    except (Denied, NotKnown):
         # The check of the destination tells: it costs money, and nothing else.
         return
 
@@ -81,6 +118,8 @@ def remove_owned(bucket, key, owner):
     if standing is None:
         what = _("%(key)s cannot be deleted: the access key may not look whose it is.", key=key)
         raise Denied(what, right="s3:GetObject and s3:ListBucket")
+    if not any(standing) and listed(bucket, key, key + CATALOGUE):
+        raise not_shown(key)
     for number in range(VERSIONS_LIMIT):
         found = bucket.head(key)
         # The catalogue speaks for what stands beside it; what appears below has to say it itself.

@@ -1,6 +1,5 @@
 """One archive on its way into an S3 bucket: a multipart upload that is completed last."""
 
-import base64
 import contextlib
 import hashlib
 import re
@@ -10,19 +9,25 @@ from ..messages import _
 from ..naming import CATALOGUE
 from .base import Upload
 from .s3_bucket import version_of
-from .s3_errors import Denied, NotKnown, NotTheState
+from .s3_errors import Denied, NotKnown, NotTheState, is_refusal
+from .s3_listing import listed
 from .s3_objects import (
     CATALOGUE_LIMIT,
+    CRC32,
     TOKEN,
+    create_upload,
+    encoded,
     end_upload,
     end_uploads,
     is_owned,
     locked_until,
     not_ours,
+    not_shown,
     plain,
     remove_catalogue,
     remove_found,
     standing_at,
+    tells_md5,
 )
 from .s3_parts import FileSource, Parts, StreamSource, crc32
 
@@ -30,7 +35,6 @@ from .s3_parts import FileSource, Parts, StreamSource, crc32
 # that encrypt, and some others, tell something else.
 MD5 = re.compile(r"[0-9a-f]{32}")
 MULTIPART_MD5 = re.compile(r"[0-9a-f]{32}-\d+")
-CRC32 = "CRC32"
 
 
 class S3Upload(Upload):
@@ -51,6 +55,7 @@ class S3Upload(Upload):
         self._options = place.archive_options(owner, token)
         self._committed = False
         self._digests = {}
+        self._probes = []
         source = open_source(spool_path)
         try:
             self._upload, self._has_crc = self._begin()
@@ -63,15 +68,22 @@ class S3Upload(Upload):
     def _begin(self):
         """Return the upload's id, and whether the server takes part in comparing CRC-32."""
         what = _("The upload of %(key)s cannot begin", key=self._key)
-        options = {"Key": self._key, **self._options}
         try:
-            answer = self._ask("create_multipart_upload", what, ChecksumAlgorithm=CRC32, **options)
-        except NotKnown:
-            answer = self._ask("create_multipart_upload", what, **options)
+            answer = create_upload(self._bucket, self._key, what, self._options)
+        except BackupError as error:
+            error.in_order = is_refusal(error)
+            raise
         if answer["ResponseMetadata"].get("RetryAttempts"):
-            # The server may have begun one each time.
-            end_uploads(self._bucket, self._key, but=answer["UploadId"])
+            self._end_others(answer["UploadId"])
         return answer["UploadId"], answer.get("ChecksumAlgorithm") == CRC32
+
+    def _end_others(self, upload):
+        """The server may have begun an upload at each try."""
+        try:
+            end_uploads(self._bucket, self._key, but=upload)
+        except BackupError as error:
+            error.in_order = False
+            raise
 
     def _ask(self, operation, what, **options):
         return self._bucket.ask(operation, what, **options)
@@ -102,13 +114,31 @@ class S3Upload(Upload):
             require_same(part, answer[name] == encoded(digest))
             sent[name] = encoded(digest)
         else:
-            digest = part.md5() if self._has_crc else digest
-            if is_md5(answer, MD5):
-                require_same(part, bare(answer) == digest.hex())
-            else:
-                digest = None
+            digest = self._compared(part, answer, part.md5() if self._has_crc else digest)
         self._digests[part.number] = digest
         return sent
+
+    def _compared(self, part, answer, digest):
+        """Return the MD5 of a part if the ETag in the answer proves it, and None where it says
+        nothing: some servers make it of something else, such as of encrypted bytes."""
+        if not is_md5(answer, MD5):
+            return None
+        if bare(answer) != digest.hex():
+            require_same(part, not self._tells_md5())
+            return None
+        return digest
+
+    def _tells_md5(self):
+        """Return whether the ETags of this server are MD5: asked once one of them is not what it
+        would have to be, by an upload of its own."""
+        what = _("The checksum of %(key)s cannot be compared", key=self._key)
+        upload = create_upload(self._bucket, self._key, what, self._options)["UploadId"]
+        self._probes.append(upload)
+        try:
+            return tells_md5(self._bucket, self._key, upload, what)
+        finally:
+            end_upload(self._bucket, self._key, upload)
+            self._probes.remove(upload)
 
     # --- the end ---
 
@@ -138,8 +168,13 @@ class S3Upload(Upload):
         except NotTheState as error:
             # An answer that was lost on its way, or somebody else.
             content, answer = self._bucket.content(key, CATALOGUE_LIMIT)
-            if content != catalogue:
-                raise not_ours(self._key) from error
+            if content is None and standing and standing[0]:
+                # It is not shown yet, and the archive that it stands beside is ours.
+                what = _("%(key)s cannot be stored", key=key)
+                answer = self._ask("put_object", what, Key=key, Body=catalogue, **options)
+            elif content != catalogue:
+                refused = not_ours if content is not None else not_shown
+                raise refused(self._key) from error
         return answer.get("VersionId")
 
     def _complete(self, standing):
@@ -164,10 +199,19 @@ class S3Upload(Upload):
             # The answer may have been lost on its way, and then a second try finds no upload.
             found = self._published()
             if found is None and isinstance(error, NotTheState):
-                raise not_ours(self._key) from error
+                raise self._refusal() from error
             if found is None:
                 raise
             return found
+
+    def _refusal(self):
+        """Return why the name could not be given: somebody else's archive has it, as far as is
+        shown."""
+        try:
+            is_shown = self._bucket.head(self._key) is not None
+        except Denied:
+            is_shown = True
+        return not_ours(self._key) if is_shown else not_shown(self._key)
 
     def _if_still(self, operation, etag, **options):
         """Make a request that is only carried out while ``etag`` stands at its key; empty: nothing.
@@ -198,6 +242,9 @@ class S3Upload(Upload):
             found = self._bucket.head(self._key)
         except Denied:
             found = {"ContentLength": self._parts.size}
+        if found is None and (size := listed(self._bucket, self._key).get(self._key)) is not None:
+            # The server answers by what it knew when somebody looked before the upload.
+            found = {"ContentLength": size}
         if found is None:
             raise DestinationFailed(
                 _("%(key)s is not there although it was stored.", key=self._key)
@@ -280,11 +327,14 @@ class S3Upload(Upload):
         """See :class:`Upload`. May come from another thread: who writes gets an error at once."""
         self._parts.end()
         self._bucket.close()
-        if self._committed and self._parts.sent or self._upload is None:
+        is_done = self._committed and self._parts.sent
+        left = [*self._probes, *(() if is_done or self._upload is None else (self._upload,))]
+        if not left:
             return
         with self._place.connect(hasty=True) as bucket:
-            end_upload(bucket, self._key, self._upload)
-        self._upload = None
+            for upload in left:
+                end_upload(bucket, self._key, upload)
+        self._upload, self._probes = None, []
 
 
 def open_source(spool_path):
@@ -320,7 +370,3 @@ def is_md5(answer, pattern):
 
 def bare(answer):
     return answer.get("ETag", "").strip('"')
-
-
-def encoded(digest):
-    return base64.b64encode(digest).decode()

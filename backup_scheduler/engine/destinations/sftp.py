@@ -4,14 +4,14 @@ import contextlib
 import posixpath
 import uuid
 
-from ..errors import ArchiveMissing, DestinationFailed, NoSpace
+from ..errors import ArchiveMissing, DestinationDenied, DestinationFailed, NoSpace
 from ..kinds import Setting, host, port
 from ..messages import _
-from ..naming import CATALOGUE, described_by
+from ..naming import ARCHIVE, CATALOGUE, described_by
 from ..spool import human_size
 from .base import Destination, another_folder
 from .locations import parts_of
-from .sftp_place import CATALOGUE_LIMIT, MARKER, Place, parsed
+from .sftp_place import CATALOGUE_LIMIT, MARKER, PLAIN_MARKER, Place, parsed
 from .sftp_protocol import END, FSYNC, NO_SUCH_FILE, Refused
 from .sftp_session import Account
 from .sftp_upload import SFTPUpload
@@ -118,15 +118,10 @@ class SFTPDestination(Destination):
         (``write read list delete``) and ``warnings`` (sentences on what is missing)."""
         with self._open() as place:
             place.make_folder(self.path)
-            name = posixpath.join(self.path, f".check-{uuid.uuid4().hex}")
-            with place.failures_named(
-                _("The folder %(path)s cannot be written to", path=self.path)
-            ):
-                place.write_new(f"{name}.part", CONTENT)
-                place.replace(f"{name}.part", name)
+            name, marker = self._try_writing(place)
             with place.failures_named(_("The folder %(path)s cannot be examined", path=self.path)):
                 rights = {"write": True, **self._rights(place, name)}
-                marker = self._mark(place) if rights["read"] else ""
+                marker = self._mark(place, marker) if rights["read"] else ""
                 space = place.space()
                 return {
                     "free": space.free if space else None,
@@ -135,11 +130,27 @@ class SFTPDestination(Destination):
                     "warnings": self._warnings(place, rights),
                 }
 
+    def _try_writing(self, place):
+        """Write a file; return its path, and the name that the folder's marker may have. Some
+        servers refuse names that begin with a dot."""
+        try:
+            return self._written(place, ".check-"), MARKER
+        except DestinationDenied:
+            return self._written(place, "check-"), PLAIN_MARKER
+
+    def _written(self, place, name):
+        path = posixpath.join(self.path, f"{name}{uuid.uuid4().hex}")
+        with place.failures_named(_("The folder %(path)s cannot be written to", path=self.path)):
+            place.write_new(f"{path}.part", CONTENT)
+            place.replace(f"{path}.part", path)
+        return path
+
     def _rights(self, place, name):
         """Return what else may be done with the file at ``name``, which is removed if possible."""
         rights = dict.fromkeys(("read", "list", "delete"), False)
         with contextlib.suppress(Refused):
             if place.content(name, len(CONTENT)) != CONTENT:
+                place.remove(name)
                 raise DestinationFailed(
                     _("The folder %(path)s gives back other bytes.", path=self.path)
                 )
@@ -155,18 +166,19 @@ class SFTPDestination(Destination):
         warnings = [sentence for right, sentence in WARNINGS.items() if not rights[right]]
         return warnings if FSYNC in place.sftp.extensions else [*warnings, VOLATILE]
 
-    def _mark(self, place):
-        """Return what the folder is known by. Others may use it too: the first one marks it."""
-        if not place.marker():
-            made = posixpath.join(self.path, f"{MARKER}-{uuid.uuid4().hex}")
-            final = posixpath.join(self.path, MARKER)
+    def _mark(self, place, name):
+        """Return what the folder is known by, a file of that name. Others may use it too: the first
+        one marks it."""
+        if not place.marker(name):
+            made = posixpath.join(self.path, f"{name}-{uuid.uuid4().hex}")
+            final = posixpath.join(self.path, name)
             place.write_new(made, uuid.uuid4().hex.encode())
             try:
                 # An empty one is what a crash has left.
                 place.sftp.rename(made, final, replace=place.exists(final))
             except Refused:
                 place.remove(made)
-        return place.marker()
+        return place.marker(name)
 
     def check_space(self, needed):
         with self._open() as place, place.failures_named(_("The free space cannot be asked for")):
@@ -195,6 +207,8 @@ class SFTPDestination(Destination):
             if place.owned(final, owner):
                 place.remove(final)
                 place.remove(final + CATALOGUE)
+            else:
+                place.require_folder()
 
     def stat(self, path):
         final = self._locate(path)
@@ -253,8 +267,13 @@ class SFTPDestination(Destination):
                 if path not in known:
                     yield path, self._catalogue(place, path)
         for name, attributes in found.items():
-            if attributes.is_folder:
+            if self._is_folder(place, posixpath.join(folder, name), attributes):
                 yield from self._catalogues(place, posixpath.join(folder, name), known)
+
+    def _is_folder(self, place, path, attributes):
+        if attributes.has_type or ARCHIVE.search(path.removesuffix(CATALOGUE)):
+            return attributes.is_folder
+        return place.is_folder(posixpath.join(self.path, path))
 
     def _catalogue(self, place, path):
         try:

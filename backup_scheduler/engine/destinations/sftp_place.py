@@ -21,6 +21,8 @@ from .sftp_protocol import (
     Refused,
 )
 from .sftp_session import Session
+from .words import is_full as is_said_full
+from .words import quoted
 
 PART = ".part"
 # What follows the name of an archive and an attempt. Without a dot in the attempt's name: what is
@@ -28,6 +30,8 @@ PART = ".part"
 PARTS = rf"{re.escape(PART)}({re.escape(CATALOGUE)})?"
 # By this file in it, a folder is known again.
 MARKER = ".backup_scheduler"
+# Where the server refuses names that begin with a dot.
+PLAIN_MARKER = "backup_scheduler.marker"
 MARKER_LIMIT = 100
 # What servers answer that know the reason; OpenSSH has no word for it and says FAILURE.
 FULL = (NO_SPACE, QUOTA_EXCEEDED)
@@ -87,13 +91,14 @@ class Place:
 
     def _refusal(self, what, refusal):
         server = self._session.account.server
-        words = refusal.words.rstrip(".") or _("code %(code)s", code=refusal.code)
+        words = quoted(refusal.words) or _("code %(code)s", code=refusal.code)
         if refusal.code in DENIED:
             return DestinationDenied(
                 _("%(what)s on %(server)s: %(words)s.", what=what, server=server, words=words),
                 hint=FORBIDDEN,
             )
-        if refusal.code in FULL or (refusal.code != NO_SUCH_FILE and self._is_full()):
+        is_full = refusal.code in FULL or is_said_full(refusal.words)
+        if is_full or (refusal.code != NO_SUCH_FILE and self._is_full()):
             return NoSpace(
                 _("The disk of %(server)s is full: %(what)s.", server=server, what=what),
                 hint=_("Free space on that server, or raise the account's quota."),
@@ -137,7 +142,7 @@ class Place:
 
     def is_folder(self, path):
         try:
-            return self.sftp.stat(path).is_folder
+            return self.sftp.is_folder(path)
         except Refused as refusal:
             if refusal.code == NO_SUCH_FILE:
                 return False
@@ -159,14 +164,25 @@ class Place:
                     raise Refused(FAILURE, "a file has that name") from None
                 raise
 
-    def marker(self):
-        """Return what the folder is known by, or an empty text."""
+    def marker(self, *names):
+        """Return what the folder is known by, in a file of one of the names, or an empty text."""
+        refused = []
+        for name in names or (MARKER, PLAIN_MARKER):
+            if found := self._marker_in(name, refused):
+                return found
+        if refused:
+            raise refused[0]
+        return ""
+
+    def _marker_in(self, name, refused):
         try:
-            content = self.content(posixpath.join(self.root, MARKER), MARKER_LIMIT)
+            content = self.content(posixpath.join(self.root, name), MARKER_LIMIT)
         except Refused as refusal:
-            if refusal.code == NO_SUCH_FILE:
-                return ""
-            raise
+            if refusal.code in DENIED:
+                refused.append(refusal)
+            elif refusal.code != NO_SUCH_FILE:
+                raise
+            return ""
         return content.decode("ascii", "replace").strip()
 
     # --- files ----------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ for the extensions.
 """
 
 import collections
-import stat
 import struct
+
+from .sftp_packets import Fields, NotSFTP, field, mode_field
 
 VERSION = 3
 # Bytes. What every server takes, by the draft, and what is asked of those that say more: OpenSSH's
@@ -35,8 +36,7 @@ OK, END, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, UNSUPPORTED = 0, 1, 2, 3, 4, 
 ALREADY_EXISTS, WRITE_PROTECTED, NO_SPACE, QUOTA_EXCEEDED = 11, 12, 14, 15
 
 READING = 0x1
-CREATING = 0x2 | 0x8 | 0x20
-HAS_SIZE, HAS_OWNER, HAS_MODE, HAS_TIMES, HAS_MORE = 0x1, 0x2, 0x4, 0x8, 0x80000000
+CREATING, EXCLUSIVE, TRUNCATING = 0x2 | 0x8, 0x20, 0x10
 
 FSYNC = "fsync@openssh.com"
 POSIX_RENAME = "posix-rename@openssh.com"
@@ -54,74 +54,6 @@ class Refused(Exception):
         super().__init__(words)
         self.code = code
         self.words = words
-
-
-class NotSFTP(EOFError):
-    """What came is no SFTP, or the end of it."""
-
-
-class Attributes(collections.namedtuple("Attributes", "size mode")):
-    """Of a file: both None where the server does not tell."""
-
-    @property
-    def is_folder(self):
-        return self.mode is not None and stat.S_ISDIR(self.mode)
-
-
-class Fields:
-    """Reads the fields of a packet, one after the other."""
-
-    def __init__(self, packet):
-        self._packet = packet
-        self._position = 0
-
-    def __bool__(self):
-        return self._position < len(self._packet)
-
-    def number(self, form=">I"):
-        end = self._position + struct.calcsize(form)
-        if end > len(self._packet):
-            raise NotSFTP("a packet ends in the middle of a field")
-        (value,) = struct.unpack_from(form, self._packet, self._position)
-        self._position = end
-        return value
-
-    def long(self):
-        return self.number(">Q")
-
-    def bytes(self):
-        size = self.number()
-        begin, self._position = self._position, self._position + size
-        if self._position > len(self._packet):
-            raise NotSFTP("a packet ends in the middle of a field")
-        return self._packet[begin : self._position]
-
-    def text(self):
-        return self.bytes().decode("utf-8", "surrogateescape")
-
-    def attributes(self):
-        flags = self.number()
-        size = self.long() if flags & HAS_SIZE else None
-        if flags & HAS_OWNER:
-            self.long()
-        mode = self.number() if flags & HAS_MODE else None
-        if flags & HAS_TIMES:
-            self.long()
-        if flags & HAS_MORE:
-            for _pair in range(self.number()):
-                self.bytes()
-                self.bytes()
-        return Attributes(size, mode)
-
-
-def field(value):
-    """Return a text or bytes as a field: its length, and itself."""
-    content = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    return struct.pack(">I", len(content)) + content
-
-
-def mode_field(mode):
-    return struct.pack(">II", HAS_MODE, mode)
 
 
 class Protocol:
@@ -175,8 +107,27 @@ class Protocol:
         return self._handle(OPEN, field(path), struct.pack(">II", READING, 0))
 
     def create(self, path, mode=0o600):
-        """Return a handle to write the file at ``path`` by, which must not exist."""
-        return self._handle(OPEN, field(path), struct.pack(">I", CREATING), mode_field(mode))
+        """Return a handle to write the file at ``path`` by, which must not exist.
+
+        Some servers do not know how to make only what is not there: there it is looked at before.
+        """
+        try:
+            return self._create(path, EXCLUSIVE, mode)
+        except Refused as refusal:
+            if refusal.code not in (UNSUPPORTED, FAILURE) or not self._is_absent(path):
+                raise
+        return self._create(path, TRUNCATING, mode)
+
+    def _create(self, path, flag, mode):
+        flags = struct.pack(">I", CREATING | flag)
+        return self._handle(OPEN, field(path), flags, mode_field(mode))
+
+    def _is_absent(self, path):
+        try:
+            self.stat(path, follow=False)
+        except Refused as refusal:
+            return refusal.code == NO_SUCH_FILE
+        return False
 
     def close(self, handle):
         self._request(CLOSE, field(handle))
@@ -257,11 +208,24 @@ class Protocol:
                     raise
                 break
             for _entry in range(answer.number()):
-                name = answer.text()
-                answer.bytes()
-                found[name] = answer.attributes()
+                name, line = answer.text(), answer.bytes()
+                found[name] = answer.attributes().typed(line)
         self.close(handle)
         return {name: found[name] for name in sorted(found) if name not in (".", "..")}
+
+    def is_folder(self, path):
+        """Return whether there is a folder. Where the server tells no type of it, it is one if it
+        can be listed."""
+        found = self.stat(path)
+        if found.has_type:
+            return found.is_folder
+        try:
+            self.close(self._handle(OPENDIR, field(path)))
+        except Refused as refusal:
+            if refusal.code in (PERMISSION_DENIED, WRITE_PROTECTED):
+                raise
+            return False
+        return True
 
     def remove(self, path):
         self._request(REMOVE, field(path))

@@ -10,6 +10,7 @@ from ..errors import DestinationDenied, DestinationFailed, HostKeyChanged, HostK
 from ..messages import _, joined
 from .sftp_keys import LOG, fingerprint, host_key_text, library, load_key, parse_host_key, type_of
 from .sftp_protocol import WINDOW, Protocol
+from .words import quoted
 
 # Seconds, each for one step: to be connected, to agree on keys, to be let in, to open the channel.
 # A busy server, or one that asks a directory service, takes a few.
@@ -210,7 +211,7 @@ class Session:
         raise self._denied([name for name, _log_in in ways])
 
     def _denied(self, tried):
-        offered = ", ".join(self._offered())
+        offered = quoted(", ".join(self._offered()))
         told = _(
             "%(server)s does not let %(user)s in by this %(secret)s.",
             server=self.account.server,
@@ -271,7 +272,7 @@ def connecting(account):
             _(
                 "%(server)s has no method of encryption in common with us: %(error)s.",
                 server=account.server,
-                error=error,
+                error=words_of(error),
             ),
             hint=_("Bring the software of that server up to date."),
         ) from error
@@ -292,7 +293,7 @@ def connecting(account):
 
 def words_of(error):
     """Return what an error says for itself, without its number; it may say nothing."""
-    return getattr(error, "strerror", None) or str(error)
+    return quoted(getattr(error, "strerror", None) or error)
 
 
 def no_sftp(account, words):

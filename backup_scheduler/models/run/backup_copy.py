@@ -10,6 +10,7 @@ from .. import arguments
 from ..arguments import one_record
 from ..backup_message import MessageText
 from ..task.kinds import REQUESTED
+from .backup_run import ACTIVE
 
 _logger = logging.getLogger(__name__)
 
@@ -90,6 +91,12 @@ class BackupCopy(models.Model):
     error_message = fields.Json(readonly=True, prefetch=False)
     attempt = fields.Integer(readonly=True)
     next_attempt_at = fields.Datetime("Next Attempt", readonly=True)
+    discard_at = fields.Datetime(
+        "Clean-Up Due",
+        readonly=True,
+        help="An attempt that failed or was lost may have left something in the destination. The "
+        "path stays recorded until another attempt has replaced it or its removal is confirmed.",
+    )
     can_retry = fields.Boolean(compute="_compute_can_retry")
 
     _path_unique = models.UniqueIndex(
@@ -160,6 +167,11 @@ class BackupCopy(models.Model):
         }
 
     # --- being tried again, and deleted ---------------------------------------------------------
+
+    def _postpone_discard(self, error):
+        """What a lost attempt may have left could not be removed now."""
+        self.discard_at = fields.Datetime.now() + DISCARD_PAUSE
+        self.filtered(lambda copy: copy.status == "uploading").error = error
 
     def _postpone(self, error):
         """The destination could not do it now: it is asked again later."""
@@ -286,15 +298,31 @@ class BackupCopy(models.Model):
     def _is_unwritten(self):
         """Return whether nothing of it can be in the destination: no byte is written without its
         path being recorded."""
-        return self.status == "pending" or (self.status == "uploading" and not self.path)
+        begun = self.status == "uploading" and self.path
+        return self.status in ("pending", "uploading") and not begun and not self.discard_at
 
     def _is_to_be_discarded(self):
-        """Return whether a lost attempt may have left something, of a run that has ended."""
-        is_lost = self.status == "uploading" and bool(self.path)
-        return is_lost and self.run_id.status in ("failed", "cancelled")
+        """Return whether a lost attempt may have left something, of a run that has ended, that no
+        further attempt will replace."""
+        if not self.path or self.run_id.status in ACTIVE:
+            return False
+        if self.status == "uploading":
+            return self.run_id.status in ("failed", "cancelled")
+        return (
+            self.status in ("pending", "failed")
+            and bool(self.discard_at)
+            and not self.deletion_requested_at
+            and not self._is_awaited()
+        )
+
+    def _is_awaited(self):
+        """Return whether the archive is still to come here, or something here may be all there is
+        of it: a stored copy that was damaged since, without a whole one elsewhere."""
+        has_source = bool(self.run_id.copy_ids._whole())
+        return self._is_to_be_copied() if has_source else bool(self.stored_at)
 
     def _discard_moment(self):
-        return self.next_attempt_at or self.run_id.finished_at or self.run_id.create_date
+        return self.discard_at or self.run_id.finished_at or self.run_id.create_date
 
     def _is_to_be_copied(self):
         missing = self.status in ("failed", "pending") and not self.deletion_requested_at

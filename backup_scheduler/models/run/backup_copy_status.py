@@ -15,6 +15,10 @@ class BackupCopyStatus(models.Model):
         for copy in self:
             copy.attempt += 1
 
+    def _mark_in_doubt(self):
+        """An attempt may have left something in the destination."""
+        self.filtered("path").discard_at = fields.Datetime.now()
+
     def _mark_pending(self):
         self.write({"status": "pending"})
 
@@ -34,6 +38,7 @@ class BackupCopyStatus(models.Model):
                 "stored_at": now,
                 "checked_at": now,
                 "next_attempt_at": False,
+                "discard_at": False,
                 "error": False,
                 "error_code": False,
             }
@@ -63,8 +68,15 @@ class BackupCopyStatus(models.Model):
                 "error_code": code,
                 "error": error,
                 "next_attempt_at": False,
+                "discard_at": False,
             }
         )
+
+    def _mark_discarded(self, code, error):
+        """What a lost attempt may have left is gone; why the copy was not made stays."""
+        failed = self.filtered(lambda copy: copy.status == "failed")
+        failed.write({"path": False, "discard_at": False})
+        (self - failed)._mark_failed(code, error)
 
     def _mark_unread(self, code, error):
         """It could not be read, which says nothing about the archive: tried again another day."""
@@ -103,6 +115,7 @@ class BackupCopyStatus(models.Model):
                 "path": False,
                 "deletion_requested_at": False,
                 "next_attempt_at": False,
+                "discard_at": False,
                 "error": False,
                 "error_code": False,
             }

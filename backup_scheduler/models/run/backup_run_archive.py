@@ -47,7 +47,7 @@ class BackupRunArchive(models.Model):
         return catalogue
 
     def _record_replicate(self, task, event):
-        copies = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+        copies = self._copies_uploading()
         if not copies and event["event"] == "failed":
             # Not even the order could be made: that is an attempt too.
             copies = self._copies_due()
@@ -56,10 +56,13 @@ class BackupRunArchive(models.Model):
             self._record_unreadable(self.copy_ids.browse(event["id"]), event)
         elif event["event"] == "done":
             self._record_copies(event["copies"])
+            # The engine tells of the last source alone that it tried.
+            copies.filtered(lambda copy: copy.status == "failed")._mark_in_doubt()
         elif event["event"] in ("failed", "lost"):
             code, error = failure_of(event)
             self._log(f"The archive could not be copied: {code}: {error}")
             copies._mark_missed(code, error)
+            copies._mark_in_doubt()
 
     def _give_back_replicate(self, task):
         """What is on its way to a destination is tried again as after any failure."""
@@ -190,38 +193,39 @@ class BackupRunArchive(models.Model):
     # --- what lost attempts leave ---------------------------------------------------------------
 
     def _order_discard(self, task):
-        uploading = self.copy_ids.filtered(lambda copy: copy._is_to_be_discarded())
-        return {"action": "discard", "owner": self._owner(), "copies": uploading._engine_orders()}
+        remains = self._copies_to_discard()
+        return {"action": "discard", "owner": self._owner(), "copies": remains._engine_orders()}
+
+    def _copies_to_discard(self):
+        return self.copy_ids.filtered(lambda copy: copy._is_to_be_discarded())
 
     def _record_discard(self, task, event):
-        """Write down what became of the remains. A run that was queued again is left alone: its
-        next attempt replaces them."""
-        if self.status not in ("failed", "cancelled"):
-            return
+        """Write down what became of the remains. A copy that is tried again meanwhile is left
+        alone: its next attempt replaces them."""
+        remains = self._copies_to_discard()
         if event["event"] in ("failed", "lost"):
-            remains = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
-            remains._postpone(failure_of(event)[1])
+            remains._postpone_discard(failure_of(event)[1])
         elif event["event"] == "done":
             for result in event["copies"]:
-                copy = self.copy_ids.browse(result["id"])
+                copy = remains & self.copy_ids.browse(result["id"])
                 if result["ok"]:
-                    copy._mark_failed(self.error_code, self._message("error"))
+                    copy._mark_discarded(self.error_code, self._message("error"))
                 else:
-                    copy._postpone(result["error"])
+                    copy._postpone_discard(result["error"])
 
     @api.model
     def _discard_orphans(self, results):
-        """Have archives removed that were stored after their run had been given up.
+        """Have removed what an engine stored, or could not remove, after its run was given up.
 
-        :param results: what the engine reports of the copies, whose places may be forgotten here
+        :param results: what it reports of the copies, whose places may be forgotten here
         """
-        stored = {
+        left = {
             result["id"]: result["path"]
             for result in results
-            if result.get("stored") and result.get("path")
+            if result.get("path") and (result.get("stored", True) or result.get("may_remain"))
         }
-        for copy in self.env["backup.copy"].browse(stored).exists():
+        for copy in self.env["backup.copy"].browse(left).exists():
             if copy.run_id.status in ("failed", "cancelled"):
-                copy.path = stored[copy.id]
+                copy.path = left[copy.id]
                 copy._mark_uploading()
                 copy.run_id._plan_tasks()

@@ -97,10 +97,17 @@ class BackupRunExecution(models.Model):
         )
         self.env.cr.execute(
             """
-            UPDATE backup_copy SET reading_requested = NULL, next_attempt_at = NULL
-             WHERE run_id = %s
+            UPDATE backup_copy copy
+               SET reading_requested = NULL, next_attempt_at = NULL,
+                   discard_at = CASE WHEN copy.status = 'uploading' AND copy.path IS NOT NULL
+                                     THEN %s ELSE copy.discard_at END,
+                   status = CASE WHEN copy.status = 'uploading'
+                                  AND run.status NOT IN ('failed', 'cancelled')
+                                 THEN 'failed' ELSE copy.status END
+              FROM backup_run run
+             WHERE run.id = copy.run_id AND run.id = %s
             """,
-            (self.id,),
+            (self._clock(), self.id),
         )
         self.env.cr.execute(
             """
@@ -133,9 +140,7 @@ class BackupRunExecution(models.Model):
             "size_limit": self._size_limit(),
             "verify_level": int(self.wanted_level),
             "time_limit": self.time_limit * 60,
-            "destinations": self.copy_ids.filtered(
-                lambda copy: copy.status == "uploading"
-            )._engine_orders(),
+            "destinations": self._copies_uploading()._engine_orders(),
             "catalogue": self._catalogue(),
             "signature": self._signature_order(),
         }

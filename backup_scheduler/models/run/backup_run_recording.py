@@ -80,16 +80,18 @@ class BackupRunRecording(models.Model):
                 self._log(f"Stored in {copy.destination_id.name}: {copy.path}")
             else:
                 copy._mark_missed(result["error_code"], result["error"])
+                if result.get("may_remain"):
+                    copy._mark_in_doubt()
                 self._log(f"Not stored in {copy.destination_id.name}: {result['error']}")
 
     def _on_failed(self, event):
         if self.stage == "connect" and event["error_code"] in OF_THE_SERVER:
             self.instance_id._record_problem(event)
+        self._note_remains(event)
         if self.stored_copies:
             self._end_with_what_is_stored(event)
             return
-        if event.get("in_order", True):
-            self._settle_copies()
+        self._settle_copies()
         if event["error_code"] == Cancelled.code:
             self._mark_cancelled(event["error"])
         else:
@@ -98,6 +100,7 @@ class BackupRunRecording(models.Model):
     def _on_lost(self, event):
         """The engine or its worker ended without a word: what it left is still where it was."""
         error = WorkerLost(failure_of(event)[1])
+        self._copies_uploading()._mark_in_doubt()
         if self.stored_copies:
             self._end_with_what_is_stored(error.as_dict())
         else:
@@ -106,7 +109,7 @@ class BackupRunRecording(models.Model):
     def _end_with_what_is_stored(self, failure):
         """The attempt ended when the archive was at rest in a destination already: it is a good
         one, and the others get theirs from it later."""
-        missed = self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+        missed = self._copies_uploading()
         missed._mark_missed(failure["error_code"], failure["error"])
         if failure["error_code"] == Cancelled.code:
             missed.next_attempt_at = False
@@ -114,10 +117,20 @@ class BackupRunRecording(models.Model):
         archive = {"size": self.size, "sha256": self.sha256, "report": report}
         self._mark_stored({**archive, "finding": finding or None})
 
+    def _copies_uploading(self):
+        return self.copy_ids.filtered(lambda copy: copy.status == "uploading")
+
+    def _note_remains(self, event):
+        """Note of which copies an attempt that failed may have left something: of those that its
+        engine names, or of all where nobody saw to it. An earlier attempt is not settled by it."""
+        uploading, named = self._copies_uploading(), event.get("remains", ())
+        if event.get("in_order", True):
+            uploading &= uploading.browse(copy["id"] for copy in named)
+        uploading._mark_in_doubt()
+
     def _settle_copies(self):
-        """The engine ended in order: it has removed what it wrote."""
-        for copy in self.copy_ids.filtered(lambda copy: copy.status == "uploading"):
-            copy._mark_pending()
+        """Nothing is left of the copies of which no attempt may have left something."""
+        self._copies_uploading().filtered(lambda copy: not copy.discard_at)._mark_pending()
 
     def _record_discovery(self, event):
         """Turn a run without a database into the runs of those that were found."""

@@ -161,6 +161,7 @@ class BackupRunStatus(models.Model):
 
     def _mark_interrupted(self):
         """Give a run back that was stopped by nobody's fault; the attempt does not count."""
+        self._copies_uploading()._mark_in_doubt()
         if self.stored_copies:
             self._end_with_what_is_stored(WorkerLost("The worker was told to stop.").as_dict())
             return

@@ -242,10 +242,11 @@ class BackupTaskExecution(models.Model):
                                      attempt, requested_at)
             SELECT 'discard', id, instance_id, company_id, %s, %s, 0, %s
               FROM backup_run
-             WHERE id = %s AND status IN ('failed', 'cancelled')
+             WHERE id = %s AND status NOT IN ('queued', 'running')
                AND EXISTS (
                     SELECT 1 FROM backup_copy
-                     WHERE run_id = backup_run.id AND status = 'uploading' AND path IS NOT NULL
+                     WHERE run_id = backup_run.id AND status IN ('uploading', 'failed')
+                       AND discard_at IS NOT NULL AND path IS NOT NULL
                )
             """,
             (now + BROKEN_PAUSE, KINDS["discard"].priority, now, run_id),

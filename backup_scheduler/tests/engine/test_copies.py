@@ -8,7 +8,7 @@ from engine import copies as copies_module
 from engine import destinations
 from engine import throttle as throttle_module
 from engine.destinations.local import LocalDestination
-from engine.errors import Cancelled, DestinationFailed, Truncated
+from engine.errors import Cancelled, DestinationFailed, InternalError, Truncated
 from engine.throttle import Throttle
 from fake_odoo import ARCHIVE, prefork_cut
 from orders import backup_order, copy_order, left_in
@@ -233,18 +233,19 @@ def gone(*_arguments):
 
 
 @pytest.mark.parametrize(
-    ("step", "in_order"),
-    [("connect", True), ("begin", False), ("write", False), ("flush", False), ("commit", False)],
+    ("step", "remains"),
+    [("connect", False), ("begin", True), ("write", True), ("flush", True), ("commit", True)],
 )
 def test_a_failure_tells_whether_something_of_the_archive_may_be_left(
-    odoo, folder, monkeypatch, step, in_order
+    odoo, folder, monkeypatch, step, remains
 ):
     monkeypatch.setitem(destinations.KINDS.targets, "gone", f"{__name__}:GoneDestination")
     place = copy_order(folder, "first", kind="gone")
     place["settings"]["step"] = step
     with pytest.raises(DestinationFailed) as failed:
         run(backup_order(odoo, folder, [place]))
-    assert failed.value.as_dict().get("in_order", True) == in_order
+    named = [{"id": 1, "path": place["archive_path"]}] if remains else None
+    assert failed.value.as_dict().get("remains") == named
 
 
 def test_a_run_that_fails_at_its_server_tells_what_a_destination_kept(odoo, folder, monkeypatch):
@@ -254,4 +255,35 @@ def test_a_run_that_fails_at_its_server_tells_what_a_destination_kept(odoo, fold
     place["settings"]["step"] = "flush"
     with pytest.raises(Truncated) as failed:
         run(backup_order(odoo, folder, [place]))
-    assert failed.value.as_dict()["in_order"] is False
+    assert failed.value.as_dict()["remains"] == [{"id": 1, "path": place["archive_path"]}]
+
+
+def test_a_defect_tells_of_it_too(odoo, folder, monkeypatch):
+    """Whatever breaks, in the run or in the abort: what was not seen to be removed is named."""
+
+    class Broken(GoneDestination):
+        def begin(self, *arguments):
+            upload = LocalDestination.begin(self, *arguments)
+            upload.abort = lambda: {}["no such key"]
+            return upload
+
+    def break_down(_control, event):
+        if event.get("stage") == "verify":
+            raise ValueError("a defect")
+
+    monkeypatch.setitem(destinations.KINDS.targets, "broken", f"{__name__}:Broken")
+    monkeypatch.setitem(globals(), "Broken", Broken)
+    place = copy_order(folder, "first", kind="broken")
+    with pytest.raises(InternalError, match="ValueError: a defect") as failed:
+        run(backup_order(odoo, folder, [place]), break_down)
+    assert failed.value.as_dict()["remains"] == [{"id": 1, "path": place["archive_path"]}]
+
+
+def test_a_failure_tells_of_each_copy_whether_something_may_be_left(odoo, folder, monkeypatch):
+    monkeypatch.setitem(destinations.KINDS.targets, "gone", f"{__name__}:GoneDestination")
+    odoo.how = prefork_cut
+    second = copy_order(folder, "second", 2, kind="gone")
+    second["settings"]["step"] = "flush"
+    with pytest.raises(Truncated) as failed:
+        run(backup_order(odoo, folder, ["first", second]))
+    assert failed.value.as_dict()["remains"] == [{"id": 2, "path": second["archive_path"]}]

@@ -280,8 +280,9 @@ def test_the_check_of_a_folder_below_a_file_says_why(tmp_path):
 def test_the_check_of_a_folder_without_rights_says_why(destination, root, monkeypatch):
     """Root may write anywhere, so the refusal is made here."""
     monkeypatch.setattr(local_module.os, "makedirs", refuse(errno.EACCES))
-    with pytest.raises(DestinationFailed, match="Permission denied"):
+    with pytest.raises(DestinationFailed, match="Permission denied") as denied:
         destination.check()
+    assert denied.value.as_dict()["error_code"] == "destination_denied"
 
 
 @pytest.mark.parametrize("path", ["backups", "", None, "./x", "~/backups"])

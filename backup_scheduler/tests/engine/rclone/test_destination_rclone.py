@@ -292,3 +292,10 @@ def test_a_remote_that_can_neither_rename_nor_publish_at_once_is_refused(destina
     monkeypatch.setattr(rclone_remote, "features_in", without)
     with pytest.raises(DestinationFailed, match="neither rename"):
         begin(destination)
+
+
+def test_a_check_that_fails_leaves_nothing_either(destination, root, monkeypatch):
+    monkeypatch.setattr(destination._remote, "beside", lambda _path, **_options: {})
+    with pytest.raises(DestinationFailed, match="does not list a file that was written"):
+        destination.check()
+    assert places.files(root) == []

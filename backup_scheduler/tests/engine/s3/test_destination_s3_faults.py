@@ -174,7 +174,7 @@ def test_an_upload_whose_beginning_was_never_answered_may_be_open(server, proxy,
     with pytest.raises(DestinationFailed, match="connection broke") as failed:
         destination.begin(PATH, OWNER, "token")
     assert server.uploads()
-    assert failed.value.as_dict()["in_order"] is False
+    assert failed.value.in_order is False
 
 
 # --- the completion -----------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_a_part_whose_making_was_never_answered_may_be_there(
     with pytest.raises(DestinationFailed, match="was lost") as failed:
         destination.begin(PATH, OWNER, "run-1")
     assert is_part(root)
-    assert failed.value.as_dict()["in_order"] is False
+    assert failed.value.in_order is False
 
 
 def test_a_connection_that_is_lost_before_the_commit_leaves_nothing(server, destination, root):
