@@ -12,7 +12,7 @@ from ..errors import Inconsistent, NotConsistent
 from ..messages import _, joined
 from .checkers import FILESTORE, Intact, is_stored_file
 from .copytext import COPY, NULL, Rows, column_names, unescape
-from .gaps import Gaps
+from .gaps import HINT, Gaps
 from .inventory import NAMED, Inventory, checksum_in
 from .levels import CONSISTENT
 from .schema import Schema
@@ -140,7 +140,8 @@ class Consistent(Intact):
             is_all = len(findings) == about_files
             report.gaps = self._gaps.told(self._found, self._inventory, is_all)
         if findings:
-            raise NotConsistent(joined("; ", findings, end="."), report=report)
+            hint = HINT if report.gaps.get("only") else None
+            raise NotConsistent(joined("; ", findings, end="."), hint, report)
         report.level = CONSISTENT
 
     def _has_files(self):

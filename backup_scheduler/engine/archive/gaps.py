@@ -10,6 +10,11 @@ from ..messages import _
 MISSING, DAMAGED = KINDS = ("missing", "damaged")
 # Of one database, of both kinds together. A server that lacks more has lost a filestore.
 LIMIT = 10_000
+HINT = _(
+    "The archive is a sound copy of what the server had, and it is stored. Bring the files back on "
+    "that server, from an older archive for example. If they have been missing for long, a Manager "
+    "can accept them as known gaps: “Accept Missing Files” on the run."
+)
 
 
 class Gaps:
@@ -27,16 +32,17 @@ class Gaps:
 
         Where too many are missing to be listed, all of them count as new.
         """
-        new, count = {}, {}
+        new, count = {}, 0
         for kind in KINDS:
             names = getattr(found, f"first_{kind}")
             is_complete = len(names) == getattr(found, kind)
             known = self._known[kind].intersection(names) if is_complete else ()
             new[f"first_{kind}"] = tuple(name for name in names if name not in known)
-            new[kind], count[kind] = getattr(found, kind) - len(known), len(known)
-        report.known_gaps = sum(count.values())
-        if report.known_gaps:
-            report.notes.append(_about_known(count))
+            new[kind] = getattr(found, kind) - len(known)
+            count += len(known)
+        report.known_gaps = count
+        if count:
+            report.notes.append(known_note(count))
         gaps = {*found.first_missing, *found.first_damaged}
         rest = frozenset().union(*self._known.values()) - gaps
         self._resolved = dict(zip(("back", "unlisted"), inventory.resolved(rest), strict=True))
@@ -63,14 +69,11 @@ class Gaps:
         return {**offered, **resolved}
 
 
-def _about_known(count):
-    missing, damaged = count[MISSING], count[DAMAGED]
-    if missing + damaged == 1:
-        return _("1 known gap: a file that was accepted as missing or damaged still is.")
+def known_note(count):
+    """Return the note of a report on so many known gaps."""
+    if count == 1:
+        return _("1 known gap: a file that is missing or damaged, and accepted as such.")
     return _(
-        "%(count)s known gaps: files that were accepted as missing (%(missing)s) or damaged "
-        "(%(damaged)s) still are.",
-        count=missing + damaged,
-        missing=missing,
-        damaged=damaged,
+        "%(count)s known gaps: files that are missing or damaged, and accepted as such.",
+        count=count,
     )

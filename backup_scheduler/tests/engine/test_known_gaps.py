@@ -51,14 +51,12 @@ def test_known_gaps_are_no_fault_and_are_counted(place):
     assert (report.level, report.known_gaps) == (3, 2)
     assert (report.missing_files, report.damaged_files) == (0, 0)
     assert report.gaps == {}
-    assert "2 known gaps: files that were accepted as missing (1) or damaged (1) still are." in (
-        report.notes
-    )
+    assert "2 known gaps: files that are missing or damaged, and accepted as such." in report.notes
 
 
 def test_one_known_gap_is_told_in_the_singular(place):
     report = check(place, lacking([LOST]), 3, **known([LOST]))
-    assert "1 known gap: a file that was accepted as missing or damaged still is." in report.notes
+    assert "1 known gap: a file that is missing or damaged, and accepted as such." in report.notes
 
 
 def test_only_what_is_new_is_a_fault(place):
