@@ -127,6 +127,29 @@ class TestAcceptGaps(GapCase):
         self.assertEqual((done["missing"], worse.status), (1, "verified"))
         self.assertEqual(len(self.database.known_gap_ids), 2)
 
+    def test_what_several_runs_lack_is_accepted_at_once(self):
+        runs = self._lacking([LOST]) + self._lacking([LOST, OTHER]) + self._lacking([LOST])
+        done = runs.with_user(self.manager).accept_gaps()
+        self.assertEqual((done["missing"], sorted(done["good_run_ids"])), (2, runs.ids))
+        self.assertFalse(any(runs.mapped("verification_requested_at")))
+
+    def test_what_is_accepted_while_a_backup_is_made_is_known_when_it_ends(self):
+        running = self._running("sales", self.job)
+        self._lacking([LOST]).accept_gaps()
+        self._report(running, self._found(running))
+        self.assertRecordValues(running, [{"status": "verified", "known_gap_count": 1}])
+
+    def test_what_is_accepted_while_an_archive_is_read_is_known_when_it_ends(self):
+        run = self._lacking([LOST])
+        run.verify()
+        self._take("reader")
+        run.accept_gaps()
+        found = self._found(run)
+        result = {"id": run.copy_ids.id, "ok": True, "read": "archive"}
+        result.update({name: found[name] for name in ("report", "finding", "gaps")})
+        self._report(run, {"event": "done", "copies": [result]})
+        self.assertRecordValues(run, [{"status": "verified", "known_gap_count": 1}])
+
     def test_where_more_is_wrong_the_archive_stays_bad_and_is_verified_again(self):
         run = self._lacking([LOST], only=False)
         done = run.with_user(self.manager).accept_gaps()
@@ -217,9 +240,10 @@ class TestAcceptGaps(GapCase):
 
     def test_an_imported_archive_is_verified_with_the_gaps_of_its_database(self):
         self._lacking([LOST]).accept_gaps()
-        run = self._lacking([LOST], job=self.job)
-        run.write({"job_id": False, "catalogue_owner": "elsewhere/1", "unverified_import": "signed",
-                   "open_gaps": False})  # fmt: skip
+        run = self._stored(job=self.job)
+        run.write(
+            {"job_id": False, "catalogue_owner": "elsewhere/1", "unverified_import": "signed"}
+        )
         run.verify()
         self._take("reader")
         self.assertEqual(self._order(run)["known_gaps"]["missing"], [LOST])

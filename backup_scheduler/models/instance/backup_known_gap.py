@@ -12,8 +12,8 @@ NAMED = 10
 # Why a gap is known no more, by what the engine calls it.
 ENDS = [
     ("back", "File Is Back"),
-    ("unlisted", "No Attachment Lists It Any More"),
-    ("changed", "Missing Before, Damaged Now, or the Other Way Round"),
+    ("unlisted", "No Longer Listed"),
+    ("changed", "Other State Accepted"),
     ("withdrawn", "Withdrawn"),
 ]
 # By which the archives that were made before keep what was accepted of them.
@@ -51,7 +51,14 @@ class BackupKnownGap(models.Model):
         "Accepted On", required=True, readonly=True, default=fields.Datetime.now
     )
     active = fields.Boolean(default=True, readonly=True)
-    end = fields.Selection(ENDS, "Ended Because", readonly=True)
+    end = fields.Selection(
+        ENDS,
+        "Ended Because",
+        readonly=True,
+        help="File Is Back: a later archive has it. No Longer Listed: no attachment of the "
+        "database has it any more. Other State Accepted: it was missing and is damaged now, or the "
+        "other way round, and that was accepted. Withdrawn: by a Manager.",
+    )
     ended_at = fields.Datetime(
         "Ended On",
         readonly=True,

@@ -168,7 +168,8 @@ class BackupRunGaps(models.Model):
                 self,
             )
         good = self._settle_gaps()
-        if self not in good and self.copy_ids._readable() and self.work != "verify":
+        still_bad = self.status == "verify_failed"
+        if still_bad and self.copy_ids._readable() and self.work != "verify":
             # More is wrong with it: what that is has to be told anew.
             self._request_verification(self.copy_ids)
         return gaps, good
@@ -219,10 +220,16 @@ class BackupRunGaps(models.Model):
 
     def _lacks_only_known_gaps(self):
         """Whether all that was wrong with the archive has been accepted since."""
-        if not (self._lacks_files() and self.open_gaps.get("only")):
+        if not (self._lacks_files() and (self.open_gaps or {}).get("only")):
             return False
         known, names = self._known_gaps(), self._gap_names()
         return bool(names) and all(set(names[kind]) <= set(known[kind]) for kind in KINDS)
+
+    def _settle_found_gaps(self):
+        """Mark the archive as good where all that it lacks was accepted while it was made or read.
+        """
+        if self._lacks_only_known_gaps():
+            self._mark_gaps_accepted()
 
     # --- recording ------------------------------------------------------------------------------
 

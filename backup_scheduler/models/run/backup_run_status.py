@@ -75,10 +75,10 @@ class BackupRunStatus(models.Model):
             traceback=False,
         )
         self._try(self._record_gaps, archive.get("gaps"))
-        if finding:
-            self._try(self._accept_first_gaps)
-            if self.status == "verify_failed":
-                self._tell_finding()
+        self._try(self._settle_found_gaps)
+        self._try(self._accept_first_gaps)
+        if self.status == "verify_failed":
+            self._tell_finding()
             self._try(self._retain_issues)
         else:
             self._try(self._warn_of_size)
@@ -256,7 +256,9 @@ class BackupRunStatus(models.Model):
             }
         )
         self._show_finding()
-        self._tell_finding()
+        self._try(self._settle_found_gaps)
+        if self.status == "verify_failed":
+            self._tell_finding()
 
     def _show_finding(self):
         shown, found = ("error_code", "error", "hint"), self._message("finding")
