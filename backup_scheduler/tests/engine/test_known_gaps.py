@@ -42,6 +42,11 @@ def test_what_is_missing_or_damaged_is_named(place):
     assert "gaps" not in report.as_dict(), "Names by the thousand are no part of what people read"
 
 
+def test_the_hint_says_what_can_be_done_about_files_that_are_missing_for_long(place):
+    assert "Accept Missing Files" in str(fault(place, lacking([LOST]), 3).hint)
+    assert "Accept Missing Files" not in str(fault(place, lacking(NAMES), 3).hint)
+
+
 def test_an_archive_without_gaps_names_none(place):
     assert check(place, Sample().zip(), 3).gaps == {}
 
