@@ -46,7 +46,7 @@ class BackupKnownGap(models.Model):
     found_at = fields.Datetime(
         "Archive Of", required=True, readonly=True, help="When the archive was made that lacks it."
     )
-    accepted_by_id = fields.Many2one("res.users", "Accepted By", readonly=True)
+    accepted_by_id = fields.Many2one("res.users", readonly=True)
     accepted_at = fields.Datetime(
         "Accepted On", required=True, readonly=True, default=fields.Datetime.now
     )
