@@ -37,6 +37,7 @@ REPORT_TEXTS = ("archive_format", "since", "database", "odoo_version", "pg_versi
 REPORT_COUNTS = (
     "level", "size", "members", "filestore_files", "tables", "large_objects", "attachments",
     "users", "modules", "missing_files", "damaged_files", "surplus_files", "late_files",
+    "known_gaps",
 )  # fmt: skip
 
 

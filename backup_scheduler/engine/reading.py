@@ -35,7 +35,8 @@ def verify_copies(order, control):
 
     Order: ``copies`` (each with ``identity`` where it is to be decrypted), ``archive_format
     include_filestore database sha256 verify_level spool token``; ``since`` (ISO text, as the report
-    of the backup has it) and, for level 4, ``scratch_server`` (keywords of libpq) and ``isolation``
+    of the backup has it), ``known_gaps`` (names of files that may be ``missing`` or ``damaged``)
+    and, for level 4, ``scratch_server`` (keywords of libpq) and ``isolation``
     (``cluster``, ``role`` and ``trusted``, see :func:`.restore.scratch.drill`).
 
     Result: ``copies``, each with ``id ok`` and
@@ -98,7 +99,8 @@ def examine(path, order, level, control, since=None, sha256=None):
     """Verify the archive at ``path``; return its ``report`` as plain values.
 
     With a ``finding`` beside it where the archive is a sound copy of a server that lacks something:
-    such an archive is kept, and told about. What is wrong with the archive itself is raised.
+    such an archive is kept, and told about. ``gaps`` names the files that are missing or damaged
+    (see :meth:`.archive.gaps.Gaps.told`). What is wrong with the archive itself is raised.
     """
     try:
         report = verify(
@@ -110,10 +112,12 @@ def examine(path, order, level, control, since=None, sha256=None):
             progress=control.progress,
             since=since,
             filestore=order.get("include_filestore", True),
+            known_gaps=order.get("known_gaps"),
         )
     except NotConsistent as error:
-        return {"report": error.report.as_dict(), "finding": error.as_dict()}
-    return {"report": report.as_dict()}
+        found = {"report": error.report.as_dict(), "finding": error.as_dict()}
+        return {**found, "gaps": error.report.gaps}
+    return {"report": report.as_dict(), "gaps": report.gaps}
 
 
 def drilled(path, copy, order, report, control):

@@ -3,7 +3,8 @@
 Two layers. The *policy* names what is to be kept, by number, by age or by periods. The *guards*
 stand above it and can only keep more, whatever the policy and the clocks say:
 
-- An archive that is not good counts for nothing, and is kept: it is for people to look at.
+- An archive that is not good counts for nothing, and is kept: it is for people to look at. One
+  *with issues*, a sound copy of a server that lacks something, is counted apart, see below.
 - A pinned archive is kept. It is counted like any other.
 - An archive dated after ``now`` is kept and counts for nothing, because a clock was or is wrong:
   nobody can tell what it is newer than. It counts from the moment of its date on.
@@ -15,10 +16,17 @@ stand above it and can only keep more, whatever the policy and the clocks say:
 
 Therefore a good archive is only ever deleted where a newer good one of its database stays.
 
+*Archives with issues* are kept as long as a good archive of their date would be, but beside the
+good ones and never in the place of one: what becomes of a good archive is the same whether they are
+there or not. One is only ever deleted where a newer archive of its database stays; as long as no
+newer good one is there, the one with the fewest issues stays too, as it may be the only one that
+has what the later ones lack.
+
 The same archives, policy and moment give the same report. What a report keeps, it keeps again once
 the others are gone: rules count archives and periods that have archives, never empty periods.
 """
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -65,6 +73,7 @@ class Archive:
     :ivar id: a number that grows with each archive that is made
     :ivar database: what tells databases apart; each is planned on its own
     :ivar moment: aware datetime, of which the content is
+    :ivar issues: of an archive that is not good but sound: how much it lacks; else None
     :ivar ended: aware datetime at which it was complete; None: as ``moment``
     :ivar places: what tells the destinations apart in which it should not be the last one to go
     """
@@ -76,6 +85,11 @@ class Archive:
     pinned: bool = False
     ended: datetime | None = None
     places: tuple = ()
+    issues: int | None = None
+
+    @property
+    def has_issues(self):
+        return not self.good and self.issues is not None
 
 
 @dataclass(frozen=True)
@@ -141,8 +155,10 @@ class Reason(NamedTuple):
       (``limit`` days), ``hourly`` … ``yearly`` (the newest of its period, which is number
       ``number`` of ``limit``)
     - kept by a guard: ``pinned``, ``not_good``, ``future``, ``floor``, ``last_made``,
-      ``last_in_place``
+      ``last_in_place``; of those with issues ``fewest_issues``
     - deleted: ``surplus`` (beyond ``limit`` newer ones), ``old`` (``limit`` days), ``no_period``
+    - ``has_issues``, before the others, of each archive with issues that has no guard of its own:
+      it is counted apart
     """
 
     code: str
@@ -154,7 +170,8 @@ class Decision(NamedTuple):
     """What becomes of an archive.
 
     Of a kept one ``reasons`` are all rules of the policy that keep it, and whether it is pinned;
-    the other guards are named where nothing else keeps it. Of a deleted one there is one reason.
+    the other guards are named where nothing else keeps it. Of a deleted one there is one reason,
+    after ``has_issues``.
     """
 
     archive: Archive
@@ -188,19 +205,38 @@ def require_aware(moment):
 
 def _plan_database(archives, policy, now):
     newest_first = sorted(archives, key=_by_date, reverse=True)
-    counted = [archive for archive in newest_first if archive.good and archive.moment <= now]
+    past = [archive for archive in newest_first if archive.moment <= now]
+    counted = [archive for archive in past if archive.good]
+    with_issues = [archive for archive in past if archive.has_issues]
     reasons = defaultdict(list)
     for archive in newest_first:
         reasons[archive.id] += _own_reasons(archive, now)
+    _add_reasons(reasons, counted, counted, policy, now)
+    # Beside the good ones, which are older or newer than they are, and not touched by them.
+    beside = [archive for archive in past if archive.good or archive.has_issues]
+    _add_reasons(reasons, beside, with_issues, policy, now)
+    for archive in _fewest_issues(beside):
+        reasons[archive.id] = reasons[archive.id] or [Reason("fewest_issues")]
+    return [_decision(archive, reasons[archive.id], policy, now) for archive in newest_first]
+
+
+def _add_reasons(reasons, counted, decided, policy, now):
+    """Add why those of ``decided`` are kept, where ``counted`` are the ones that count."""
+    ids = {archive.id for archive in decided}
     for archive, reason in KEEPERS[policy.mode](counted, policy, now):
-        reasons[archive.id].append(reason)
+        if archive.id in ids:
+            reasons[archive.id].append(reason)
     for archive, reason in _guarded(counted, policy):
-        reasons[archive.id] = reasons[archive.id] or [reason]
-    deleted = (_deletion_reason(policy),)
-    return [
-        Decision(archive, bool(reasons[archive.id]), tuple(reasons[archive.id]) or deleted)
-        for archive in newest_first
-    ]
+        if archive.id in ids:
+            reasons[archive.id] = reasons[archive.id] or [reason]
+
+
+def _decision(archive, reasons, policy, now):
+    counts_apart = archive.has_issues and archive.moment <= now
+    told = tuple(reasons) or (_deletion_reason(policy),)
+    return Decision(
+        archive, bool(reasons), (Reason("has_issues"), *told) if counts_apart else told
+    )
 
 
 def _by_date(archive):
@@ -215,7 +251,7 @@ def _own_reasons(archive, now):
     """Return what keeps an archive whatever others there are."""
     if archive.pinned:
         yield Reason("pinned")
-    if not archive.good:
+    if not archive.good and not archive.has_issues:
         yield Reason("not_good")
     elif archive.moment > now:
         yield Reason("future")
@@ -276,6 +312,13 @@ def _guarded(counted, policy):
         if not seen.issuperset(archive.places):
             seen.update(archive.places)
             yield archive, Reason("last_in_place")
+
+
+def _fewest_issues(beside):
+    """Return, of those with issues that have no good archive after them, the newest of those that
+    lack the least; none where there are none."""
+    unreplaced = list(itertools.takewhile(lambda archive: not archive.good, beside))
+    return [min(unreplaced, key=lambda archive: archive.issues)] if unreplaced else []
 
 
 def _deletion_reason(policy):

@@ -56,13 +56,14 @@ def backup(order, control):
     Order: ``source database archive_format include_filestore`` (from where and what), ``spool
     token`` (folder, and a name for this attempt), ``destinations`` (each ``id kind settings
     archive_path``, with ``recipients`` where it keeps archives encrypted), ``verify_level``,
-    ``expected_size`` and ``size_limit`` (bytes, 0 when unknown), ``catalogue`` (what is put beside
-    each archive; its ``run`` names the owner).
+    ``expected_size`` and ``size_limit`` (bytes, 0 when unknown), ``known_gaps`` (names of files
+    that may be ``missing`` or ``damaged``), ``catalogue`` (what is put beside each archive; its
+    ``run`` names the owner).
 
     Result: ``size sha256 report`` of the archive, a ``finding`` (an error as plain values) where
-    the archive is a faithful copy of a server that lacks something, and ``copies``: see
-    :meth:`.copies.Copy.result`. Raises the reason when no copy came to rest; then nothing is left
-    anywhere.
+    the archive is a faithful copy of a server that lacks something, ``gaps`` (see
+    :meth:`.archive.gaps.Gaps.told`) and ``copies``: see :meth:`.copies.Copy.result`. Raises the
+    reason when no copy came to rest; then nothing is left anywhere.
     """
     sweep(order["spool"])
     source = open_source(order["source"], control)
@@ -72,8 +73,10 @@ def backup(order, control):
     with Spool(order["spool"], order["token"], limit) as spool, contextlib.ExitStack() as stack:
         copies = open_copies(order, spool, stack)
         archive = receive(source, order, spool, copies, control, since)
+        # Names by the thousand, which nobody needs beside the archive.
+        gaps = archive.pop("gaps")
         publish_copies(copies, order, archive, control)
-    return {**archive, "copies": results(copies, archive)}
+    return {**archive, "gaps": gaps, "copies": results(copies, archive)}
 
 
 def check_database(source, order, control):

@@ -29,6 +29,8 @@ from .run import backup_run_tasks
 from .run import backup_run_reading
 from .run import backup_run_archive
 from .restore import backup_run_restore
+from .run import backup_run_gaps
+from .instance import backup_known_gap
 from .run import backup_copy
 from .run import backup_copy_status
 from .run import backup_run_progress

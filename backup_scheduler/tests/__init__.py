@@ -51,6 +51,7 @@ from . import test_job_calendar
 from . import test_job_preview
 from . import test_js
 from . import test_kinds
+from . import test_known_gaps
 from . import test_launcher
 from . import test_live
 from . import test_live_faults

@@ -98,7 +98,10 @@ class SecurityWorld(BackupCase):
         run.verify("3")
         task = run.task_ids
         restore = self.env["backup.restore"].browse(run.restore("sales-back"))
-        found = [place, instance, instance.database_ids, job, run, run.copy_ids, task, restore]
+        gap = self.env["backup.known.gap"]._accept(
+            instance.database_ids, {"missing": [f"aa/{mark}"]}, run
+        )
+        found = [place, instance, instance.database_ids, job, run, run.copy_ids, task, restore, gap]
         found += [*self._make_alerts(company, run), *self._make_wizards(run)]
         world = {record._name: record for record in found}
         for record in found:
@@ -145,7 +148,10 @@ class SecurityWorld(BackupCase):
                 self.env[model].create({"run_id": run.id, "identity": IDENTITY})
                 for model in ("backup.restore.wizard", "backup.verification")
             ),
-            self.env["backup.archive.deletion"].create({"run_ids": [(6, 0, run.ids)]}),
+            *(
+                self.env[model].create({"run_ids": [(6, 0, run.ids)]})
+                for model in ("backup.archive.deletion", "backup.gap.acceptance")
+            ),
             self.env["backup.run.confirmation"].create({"job_ids": [(6, 0, run.job_id.ids)]}),
         )
 

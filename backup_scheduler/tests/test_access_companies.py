@@ -204,6 +204,7 @@ class TestRules(BackupCase):
         values = {
             "backup.retention.preview": {"job_id": run.job_id.id},
             "backup.archive.deletion": {"run_ids": [(6, 0, run.ids)]},
+            "backup.gap.acceptance": {"run_ids": [(6, 0, run.ids)]},
             "backup.setup": {"line_ids": [(0, 0, {"name": "sales"})]},
             "backup.restore.wizard": {"run_id": run.id},
             "backup.verification": {"run_id": run.id},

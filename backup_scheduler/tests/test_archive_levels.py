@@ -172,7 +172,8 @@ class TestFindings(BackupCase):
         self.assertFalse(good.copy_ids.deletion_requested_at)
         newer = self._stored(job=job)
         self.assertTrue(good.copy_ids.deletion_requested_at)
-        self.assertFalse((run | newer).copy_ids.filtered("deletion_requested_at"))
+        self.assertFalse(newer.copy_ids.deletion_requested_at)
+        self.assertTrue(run.copy_ids.deletion_requested_at, "As if it had been a good one")
 
     def test_a_finding_of_a_later_reading_makes_the_run_verify_failed(self):
         run = self._stored()

@@ -143,6 +143,7 @@ class TestSetup(SetupCase):
             [{"database_scope": "all", "cron_expression": "0 2 * * *", "enabled": True}],
         )
         self.assertEqual(instance.job_ids.destination_ids, self.destination)
+        self.assertFalse(instance.job_ids.gaps_accepted_by_id)
         runs = instance.run_ids.sorted("database_name")
         self.assertEqual(runs.mapped("database_name"), FOUND["databases"])
         self.assertEqual(set(runs.mapped("status")), {"queued"})
@@ -165,6 +166,15 @@ class TestSetup(SetupCase):
         self.assertEqual(job.database_ids.mapped("name"), ["crm"])
         self.assertEqual(job.run_ids.mapped("database_name"), ["crm"])
         self.assertEqual(job.instance_id.database_ids.mapped("name"), ["crm", "mail"])
+
+    def test_who_accepts_what_the_first_archives_lack_is_remembered_for_them(self):
+        manager = self._user("manager")
+        setup = self._at("summary", job_name="Gaps", accept_first_gaps=True)
+        setup.with_user(manager).sudo().action_start()
+        job = self.env["backup.job"].search([("name", "=", "Gaps")])
+        self.assertEqual(job.gaps_accepted_by_id, manager)
+        with self.assertRaises(AccessError):
+            job.with_user(manager).gaps_accepted_by_id = self.env.user
 
     def test_what_was_chosen_for_the_schedule_is_what_the_job_has(self):
         chosen = {

@@ -2,6 +2,7 @@ from . import backup_identity_mixin
 from . import backup_restore_wizard
 from . import backup_verification
 from . import backup_archive_deletion
+from . import backup_gap_acceptance
 from . import backup_run_confirmation
 from . import backup_retention_preview
 from . import backup_setup

@@ -80,6 +80,12 @@ class BackupSetup(models.TransientModel):
     job_name = fields.Char(
         compute="_compute_job_name", compute_sudo=False, store=True, readonly=False
     )
+    accept_first_gaps = fields.Boolean(
+        "Accept Missing Files",
+        help="Files of the filestore that are missing or damaged in the first archive of a "
+        "database were so before: accept them as known gaps. Otherwise such an archive is not a "
+        "good one until a Manager accepts them on its run.",
+    )
     summary = fields.Html(
         compute="_compute_summary", compute_sudo=False, sanitize=False, string="What It Does"
     )
@@ -235,6 +241,8 @@ class BackupSetup(models.TransientModel):
         self.env["backup.run"]._require_manager()
         instance = self.instance_id or self._create_instance()
         job = self.env["backup.job"].create(self._job_values(instance))
+        if self.accept_first_gaps:
+            job.sudo().gaps_accepted_by_id = self.env.user
         self.unlink()
         return job.action_run_now()
 

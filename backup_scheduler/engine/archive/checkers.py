@@ -41,12 +41,14 @@ class Wanted(NamedTuple):
     """What the archive is held against.
 
     ``database``: its name, or None. ``since``: the aware datetime at which the backup was asked
-    for, or None. ``filestore``: whether a zip is to hold the filestore.
+    for, or None. ``filestore``: whether a zip is to hold the filestore. ``known_gaps``: the names
+    of files that are known to be ``missing`` and ``damaged``, or None.
     """
 
     database: str | None = None
     since: object = None
     filestore: bool = True
+    known_gaps: dict | None = None
 
 
 class Intact:

@@ -12,6 +12,7 @@ from ..errors import Inconsistent, NotConsistent
 from ..messages import _, joined
 from .checkers import FILESTORE, Intact, is_stored_file
 from .copytext import COPY, NULL, Rows, column_names, unescape
+from .gaps import HINT, Gaps
 from .inventory import NAMED, Inventory, checksum_in
 from .levels import CONSISTENT
 from .schema import Schema
@@ -46,6 +47,7 @@ class Consistent(Intact):
         self._stored = self._elsewhere = 0
         self._readers = {}
         self._found = None
+        self._gaps = Gaps(wanted.known_gaps)
 
     def _script_reader(self):
         return Script(self._schema, self._rows_of)
@@ -133,9 +135,19 @@ class Consistent(Intact):
         report.tables = len(self._schema.with_rows)
         self._note()
         findings = [*self._about_tables(), *self._about_manifest(), *self._about_files()]
+        if self._has_files():
+            about_files = len(list(self._about_files()))
+            is_all = len(findings) == about_files
+            report.gaps = self._gaps.told(self._found, self._inventory, is_all)
         if findings:
-            raise NotConsistent(joined("; ", findings, end="."), report=report)
+            hint = HINT if report.gaps.get("only") else None
+            raise NotConsistent(joined("; ", findings, end="."), hint, report)
         report.level = CONSISTENT
+
+    def _has_files(self):
+        """Whether there is a filestore to look for gaps in: where all is missing there is none."""
+        is_zip = self._report.archive_format == "zip"
+        return is_zip and self._wanted.filestore and bool(self._report.filestore_files)
 
     def _about_tables(self):
         if not self._script.readable:
@@ -206,7 +218,10 @@ class Consistent(Intact):
                     )
                 )
             return
-        found = self._found = self._inventory.compare()
+        found = self._inventory.compare()
+        if self._has_files():
+            found = self._gaps.take_known(found, self._inventory, report)
+        self._found = found
         report.missing_files, report.damaged_files = found.missing, found.damaged
         report.late_files, report.surplus_files = found.late, found.surplus
         if found.missing and not self._wanted.filestore:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import defaultdict
 from typing import NamedTuple
 
 _STORED = re.compile(rb"([0-9a-f]{2})/(\1[0-9a-f]{38})\Z")
@@ -12,10 +13,13 @@ _TIDY_FROM = 64 * 1024
 NAMED = 3
 # Names that are no checksum are remembered as they are for the sake of messages, up to this many.
 _MAX_ODD = 1000
+# So many missing and so many damaged files are listed: twice what can be accepted as known, so that
+# the known ones among them can always be told from as many new ones.
+LISTED = 20_000
 
 
 class Verdict(NamedTuple):
-    """How many files are what, and the names of the first."""
+    """How many files are what, and the names of the first :data:`LISTED`."""
 
     missing: int
     damaged: int
@@ -29,6 +33,10 @@ def checksum_in(name):
     """Return the SHA-1 that a file of Odoo's filestore is named by, or None (20 bytes)."""
     stored = _STORED.match(name)
     return bytes.fromhex(stored[2].decode()) if stored else None
+
+
+def _key(name):
+    return checksum_in(name) or hashlib.blake2b(name, digest_size=_KEY).digest()
 
 
 class Inventory:
@@ -73,10 +81,30 @@ class Inventory:
             missing.count, damaged.count, late_count, surplus, missing.first, damaged.first
         )
 
+    def resolved(self, names):
+        """Return which of these files the archive holds sound, and which nobody misses: those that
+        it neither lists nor holds. Names are texts."""
+        by_bucket = defaultdict(dict)
+        for name in names:
+            key = _key(name.encode())
+            by_bucket[key[0]][key[1:]] = name
+        back, unlisted = [], []
+        for first, wanted in by_bucket.items():
+            listed = set().union(*_split(self._listed[first]))
+            sound, broken = _split(self._held[first])
+            back += [wanted[rest] for rest in wanted.keys() & sound]
+            unlisted += [wanted[rest] for rest in wanted.keys() - listed - sound - broken]
+        return sorted(back), sorted(unlisted)
+
+    def can_name(self, name):
+        """Whether a file that is called so in a :class:`Verdict` is found by this name again."""
+        content = name.encode()
+        return name.isprintable() and bool(checksum_in(content) or _key(content) in self._odd)
+
     def _add(self, buckets, name, mark):
         key = checksum_in(name)
         if key is None:
-            key = hashlib.blake2b(name, digest_size=_KEY).digest()
+            key = _key(name)
             if len(self._odd) < _MAX_ODD:
                 self._odd[key] = name[:_MAX_ODD].decode("utf-8", "replace")
         bucket = buckets[key[0]]
@@ -101,9 +129,10 @@ class _Names:
 
     def add(self, first_byte, rests):
         self.count += len(rests)
-        if rests and len(self.first) < NAMED:
-            keys = [bytes([first_byte]) + rest for rest in sorted(rests)[:NAMED]]
-            self.first = (*self.first, *map(self._name_of, keys))[:NAMED]
+        room = LISTED - len(self.first)
+        if rests and room:
+            keys = [bytes([first_byte]) + rest for rest in sorted(rests)[:room]]
+            self.first = (*self.first, *map(self._name_of, keys))
 
 
 def _split(bucket):

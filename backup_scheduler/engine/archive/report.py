@@ -30,9 +30,11 @@ class Report:
     modules: int = 0
     """Modules that are installed according to the dump."""
     missing_files: int = 0
-    """Files of the filestore that the dump lists and the zip lacks."""
+    """Files of the filestore that the dump lists and the zip lacks, without known gaps."""
     damaged_files: int = 0
-    """Files of the filestore whose content is not that of their name."""
+    """Files of the filestore whose content is not that of their name, without known gaps."""
+    known_gaps: int = 0
+    """Files that are missing or damaged, and known to be: see :mod:`.gaps`."""
     surplus_files: int = 0
     """Files of the filestore that the dump does not list."""
     late_files: int = 0
@@ -44,7 +46,11 @@ class Report:
     pg_version: str = ""
     manifest: dict = dataclasses.field(default_factory=dict)
     notes: list = dataclasses.field(default_factory=list)
+    gaps: dict = dataclasses.field(default_factory=dict)
+    """What :meth:`.gaps.Gaps.told` returns: many names, and no part of what is told to people."""
 
     def as_dict(self):
         """Return the report as plain values, as events and RPC answers carry it."""
-        return dataclasses.asdict(self)
+        report = dataclasses.asdict(self)
+        del report["gaps"]
+        return report

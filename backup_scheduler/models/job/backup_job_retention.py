@@ -17,6 +17,8 @@ from .backup_retention_mixin import POLICY_FIELDS
 _logger = logging.getLogger(__name__)
 _lt = LazyTranslate(__name__)
 
+# What an archive lacks whose parts do not belong together, as a number of files.
+WORST = 2**31
 # By the codes of the engine's reasons.
 REASONS = {
     "keep_all": _lt("Everything is kept."),
@@ -29,6 +31,8 @@ REASONS = {
     "yearly": _lt("The newest of its year (%(number)s of %(limit)s)."),
     "pinned": _lt("Pinned."),
     "not_good": _lt("Not a good archive: it counts for nothing, and is left alone."),
+    "has_issues": _lt("Has issues: it is counted beside the good ones, and replaces none."),
+    "fewest_issues": _lt("No newer archive is good, and it has the fewest issues."),
     "future": _lt("Dated in the future: the clock was wrong."),
     "floor": _lt("Never fewer than %(limit)s (number %(number)s)."),
     "last_made": _lt("The last good one that was made."),
@@ -36,6 +40,13 @@ REASONS = {
     "surplus": _lt("Newer ones fill the %(limit)s that are kept."),
     "old": _lt("Older than %(limit)s days."),
     "no_period": _lt("Not the newest of any period that is kept."),
+}
+
+# What guards keep of archives with issues is not the last good one.
+REASONS_OF_ISSUES = {
+    **REASONS,
+    "last_made": _lt("The last one that was made."),
+    "last_in_place": _lt("The last one in one of the job's destinations."),
 }
 
 
@@ -65,8 +76,9 @@ class BackupJobRetention(models.Model):
             to try in place of those of the job; what is not given is as the job has it
         :return: for each archive, by database and newest first, ``{run_id, database, scheduled_at:
             ISO 8601 with the offset of the job's zone, size: bytes in all destinations, keep,
-            reasons: [sentences], pinned, destination}``; ``destination`` names the one with a
-            policy of its own that the entry is about, and is empty for all others together
+            reasons: [sentences], pinned, has_issues, destination}``; ``has_issues`` of one that is
+            sound but lacks something; ``destination`` names the one with a policy of its own that
+            the entry is about, and is empty for all others together
         Raises ValidationError that names the field that is wrong.
         """
         self.check_access("read")
@@ -90,6 +102,7 @@ class BackupJobRetention(models.Model):
                 "keep": decision.keep,
                 "reasons": self._tell_reasons(decision.reasons),
                 "pinned": run.pinned,
+                "has_issues": decision.archive.has_issues,
             }
             for run, decision in self._plan_retention(self._policy_of_scope(scope, tried), scope)
         ]
@@ -175,19 +188,22 @@ class BackupJobRetention(models.Model):
 
     # --- applying -------------------------------------------------------------------------------
 
-    def _apply_retention(self, database_names=None):
+    def _apply_retention(self, database_names=None, with_issues_only=False):
         """Mark the copies that the policy has no use for as to be deleted; withdraw other marks.
 
-        No file is touched here. Called when a good archive was stored, and only then: neither a
-        change of the policy nor the passing of time deletes anything.
+        No file is touched here. Called when an archive was stored, and only then: neither a change
+        of the policy nor the passing of time deletes anything.
 
         :param database_names: those alone; default: all that the job has archives of
+        :param with_issues_only: the one that was stored is not good: no good one is given up
         """
         for job in self.sudo():
             for scope in job._retention_scopes():
                 stay, go = job._sort_out(scope, database_names)
                 job._keep_archives(stay, scope)
                 for reasons, runs in go.items():
+                    if with_issues_only:
+                        runs = runs.filtered(lambda run: run.status not in GOOD)
                     job._give_up_archives(runs, scope, reasons)
 
     def _reconsider_deletions(self, database_names=None):
@@ -235,7 +251,9 @@ class BackupJobRetention(models.Model):
 
     def _tell_reasons(self, reasons):
         """Return a sentence for each of the engine's reasons."""
-        texts = [self.env._(REASONS[reason.code]) for reason in reasons]
+        has_issues = any(reason.code == "has_issues" for reason in reasons)
+        known = REASONS_OF_ISSUES if has_issues else REASONS
+        texts = [self.env._(known[reason.code]) for reason in reasons]
         return [
             text % reason._asdict() for text, reason in zip(texts, reasons, strict=True)
         ]
@@ -254,6 +272,16 @@ class BackupRun(models.Model):
             and (not copy.deletion_requested_at or copy.deleted_by_retention)
         )
 
+    def _issue_count(self):
+        """Return how much a sound archive lacks; None for one that is good, or not sound.
+
+        One that lacks files alone is a better one than one whose parts do not belong together.
+        """
+        if not self._lacks_files():
+            return None
+        is_about_files = (self.open_gaps or {}).get("only", True)
+        return self.gap_count if self.gap_count and is_about_files else WORST
+
     def _as_archive(self, destinations):
         """Return the archive of the run as the engine's retention sees it.
 
@@ -268,6 +296,7 @@ class BackupRun(models.Model):
             database=(self.instance_id.id, self.database_name),
             moment=utc(self.started_at or ended),
             good=self.status in GOOD,
+            issues=self._issue_count(),
             pinned=self.pinned,
             ended=utc(ended),
             places=tuple(self._archive_copies(destinations).destination_id.ids),

@@ -30,7 +30,8 @@ class BackupRetentionMixin(models.AbstractModel):
         default=lambda self: self._default_retention_mode(),
         tracking=True,
         help="Which archives of each database stay. Failed backups count for nothing, pinned "
-        "archives always stay, and nothing is deleted before a newer good archive is there.",
+        "archives always stay, and no good archive is deleted before a newer good one is there. "
+        "Archives with issues are counted beside the good ones.",
     )
     retention_value = fields.Integer(
         "Archives or Days",

@@ -189,6 +189,8 @@ class BackupRunArchive(models.Model):
                 self.env._("The archive was deleted before it was copied there."),
                 by_retention=False,
             )
+            # What it lacked is of no use without it, and may be long.
+            self.open_gaps = False
 
     # --- what lost attempts leave ---------------------------------------------------------------
 

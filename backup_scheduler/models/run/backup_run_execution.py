@@ -139,6 +139,7 @@ class BackupRunExecution(models.Model):
             "expected_size": self._expected_size(),
             "size_limit": self._size_limit(),
             "verify_level": int(self.wanted_level),
+            "known_gaps": self._known_gaps(fields.Datetime.now()),
             "time_limit": self.time_limit * 60,
             "destinations": self._copies_uploading()._engine_orders(),
             "catalogue": self._catalogue(),

@@ -130,6 +130,7 @@ class BackupRunReading(models.Model):
             "sha256": self.sha256,
             "verify_level": level,
             "since": (self.verification_report or {}).get("since", ""),
+            "known_gaps": self._known_gaps(),
         }
         if level == RESTORED:
             order.update(self._order_drill())
@@ -162,10 +163,11 @@ class BackupRunReading(models.Model):
     def _record_read_copies(self, results):
         for result in results:
             self._record_read_copy(self.copy_ids.browse(result["id"]), result)
+            self._record_gaps(result.get("gaps"))
         read = [result for result in results if result["ok"]]
         found = [result for result in read if result.get("finding")]
         if found:
-            self._mark_found(found[0]["finding"], found[0]["report"])
+            self._mark_found(found[0]["finding"], found[0]["report"], found[0].get("gaps"))
         elif read:
             # The one that was read furthest: sealed copies have no report.
             best = max(read, key=lambda result: (result["report"] or {"level": 0})["level"])

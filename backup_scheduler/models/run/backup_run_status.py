@@ -13,6 +13,7 @@ from ...engine.archive.levels import COMPLETE, level_of_finding
 from ...engine.errors import WorkerLost
 from ...engine.spool import human_size
 from .backup_run import GOOD, KNOWN_HERE
+from .backup_run_gaps import accepted_report, open_gaps_of
 
 _logger = logging.getLogger(__name__)
 
@@ -66,23 +67,28 @@ class BackupRunStatus(models.Model):
             verification_level=str(level),
             verification_report=archive["report"],
             finding=finding and finding_of(finding),
+            open_gaps=finding and open_gaps_of(archive.get("gaps")),
             verified_at=fields.Datetime.now(),
             error_code=finding.get("error_code"),
             error=finding.get("error"),
             hint=finding.get("hint"),
             traceback=False,
         )
-        if finding:
+        self._try(self._record_gaps, archive.get("gaps"))
+        self._try(self._settle_found_gaps)
+        self._try(self._accept_first_gaps)
+        if self.status == "verify_failed":
             self._tell_finding()
+            self._try(self._retain_issues)
         else:
             self._try(self._warn_of_size)
             self._try(self._retain)
 
-    def _try(self, step):
-        """Do what follows on a good archive. Whatever breaks there, the archive is at rest."""
+    def _try(self, step, *arguments):
+        """Do what follows on an archive. Whatever breaks there, the archive is at rest."""
         try:
             with self.env.cr.savepoint():
-                step()
+                step(*arguments)
         except (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, psycopg2.OperationalError):
             raise
         except Exception:
@@ -94,6 +100,11 @@ class BackupRunStatus(models.Model):
     def _retain(self):
         if self.job_id:
             self.job_id._apply_retention([self.database_name])
+
+    def _retain_issues(self):
+        """No good archive was stored: only those with issues have one more to be replaced by."""
+        if self.job_id:
+            self.job_id._apply_retention([self.database_name], with_issues_only=True)
 
     @staticmethod
     def _good_status(level):
@@ -200,6 +211,7 @@ class BackupRunStatus(models.Model):
                 "unverified_import": not is_known and self.unverified_import,
                 "status": self._good_status(level),
                 "finding": False,
+                "open_gaps": False,
                 "verification_level": str(level),
                 "verification_report": report or self._message("verification_report"),
                 "verified_at": fields.Datetime.now(),
@@ -209,17 +221,45 @@ class BackupRunStatus(models.Model):
             }
         )
 
-    def _mark_found(self, failure, report):
+    def _mark_gaps_accepted(self):
+        """Record that all that was wrong with the archive is known gaps by now.
+
+        Level 3 had read all of it, and found nothing else: it need not be read again.
+        """
+        report = accepted_report(self._message("verification_report"), self.gap_count)
+        level = max(report["level"], int(self.verification_level or COMPLETE))
+        self._log(
+            self.env._("The files that are missing or damaged are known gaps now: verified.")
+        )
+        self.write(
+            {
+                # It was read here, as nothing else finds what it lacks.
+                "unverified_import": False,
+                "status": self._good_status(level),
+                "finding": False,
+                "open_gaps": False,
+                "verification_level": str(level),
+                "verification_report": report,
+                "error_code": False,
+                "error": False,
+                "hint": False,
+            }
+        )
+
+    def _mark_found(self, failure, report, gaps=None):
         """Record that the archive is the one which was stored, and no good one."""
         self.write(
             {
                 "finding": finding_of(failure),
+                "open_gaps": open_gaps_of(gaps),
                 "verification_report": report or self._message("verification_report"),
                 "verified_at": fields.Datetime.now(),
             }
         )
         self._show_finding()
-        self._tell_finding()
+        self._try(self._settle_found_gaps)
+        if self.status == "verify_failed":
+            self._tell_finding()
 
     def _show_finding(self):
         shown, found = ("error_code", "error", "hint"), self._message("finding")

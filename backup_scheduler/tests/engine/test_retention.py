@@ -151,6 +151,65 @@ class TestGuards(unittest.TestCase):
         decisions = plan(nights(9, good=False), Policy("keep_last_n", 1), NOW)
         self.assertEqual(deleted(decisions), [])
 
+    def test_archives_with_issues_are_counted_beside_the_good_ones(self):
+        history = nights(8)
+        for number in (1, 2, 5, 7):
+            moment = history[number - 1].moment
+            history[number - 1] = Archive(number, "sales", moment, good=False, issues=1)
+        decisions = plan(history, Policy("keep_last_n", 3), NOW)
+        # Of all eight, number 7 is the second newest; the good ones are 3, 4, 6 and 8.
+        self.assertEqual(kept(decisions), [4, 6, 7, 8])
+        self.assertEqual(codes(decisions, 7), ["has_issues", "last"])
+        self.assertEqual(codes(decisions, 5), ["has_issues", "surplus"])
+        self.assertEqual(codes(decisions, 3), ["surplus"])
+
+    def test_a_database_with_nothing_but_issues_keeps_so_many(self):
+        history = nights(9, good=False, issues=2)
+        for mode, value, wanted in (
+            ("keep_all", 0, list(range(1, 10))),
+            ("keep_last_n", 2, [8, 9]),
+            ("older_than_days", 2, [8, 9]),
+        ):
+            with self.subTest(mode):
+                self.assertEqual(kept(plan(history, Policy(mode, value), NOW)), wanted)
+        thinned = Policy("gfs", daily=1, weekly=2)
+        self.assertEqual(kept(plan(history, thinned, NOW)), [3, 9])
+
+    def test_the_last_archive_of_a_database_without_a_good_one_stays_whatever_its_age(self):
+        history = [Archive(1, "sales", at("2020-01-01T02:00"), good=False, issues=5)]
+        decisions = plan(history, Policy("older_than_days", 1), NOW)
+        self.assertEqual((kept(decisions), codes(decisions, 1)), ([1], ["has_issues", "floor"]))
+
+    def test_the_one_with_the_fewest_issues_stays_until_a_newer_good_one_is_there(self):
+        issues = (9, 3, 3, 7, 8)
+        history = [
+            Archive(each.id, "sales", each.moment, good=False, issues=number)
+            for each, number in zip(nights(5), issues, strict=True)
+        ]
+        decisions = plan(history, Policy("keep_last_n", 1), NOW)
+        self.assertEqual(kept(decisions), [3, 5])
+        self.assertEqual(codes(decisions, 3), ["has_issues", "fewest_issues"])
+        good = Archive(6, "sales", at("2026-11-21T03:00"))
+        self.assertEqual(kept(plan([*history, good], Policy("keep_last_n", 1), NOW)), [6])
+
+    def test_what_has_issues_costs_no_good_archive(self):
+        good = nights(3)
+        later = [
+            Archive(each.id + 10, "sales", each.moment + timedelta(days=99), False, issues=0)
+            for each in nights(30)
+        ]
+        decisions = plan([*good, *later], Policy("keep_last_n", 3), NOW + timedelta(days=99))
+        self.assertEqual(kept(decisions)[:3], [1, 2, 3])
+        self.assertEqual(len(kept(decisions)), 6)
+
+    def test_pinned_archives_with_issues_and_those_of_the_future_stay(self):
+        old = at("2026-01-01T02:00")
+        pinned = Archive(1, "sales", old, good=False, pinned=True, issues=1)
+        future = Archive(2, "sales", at("2027-01-01T02:00"), good=False, issues=1)
+        decisions = plan([pinned, future, Archive(3, "sales", NOW)], Policy("keep_last_n", 1), NOW)
+        self.assertEqual(kept(decisions), [1, 2, 3])
+        self.assertEqual(codes(decisions, 2), ["future"])
+
     def test_pinned_archives_are_kept_and_counted(self):
         history = nights(5)
         history[0] = Archive(1, "sales", history[0].moment, pinned=True)

@@ -73,19 +73,26 @@ class History:
         self.keep_archive(number, good=True, began=HOUR * (how % 30))
         self.apply()
 
-    def keep_archive(self, number, good, began=timedelta(0)):
+    def keep_archive(self, number, good, began=timedelta(0), issues=None):
         self.made += 1
         database = DATABASES[number % len(DATABASES)]
         places = ("disk", "s3")[: 1 + number % 2]
         self.archives[self.made] = Archive(
-            self.made, database, self.now - began, good, ended=self.now, places=places
-        )
+            self.made, database, self.now - began, good, ended=self.now, places=places,
+            issues=issues,
+        )  # fmt: skip
 
     def fail(self, number, how):
         """A run that leaves nothing, or an archive that is not good: nothing is applied."""
         self.time += HOUR * (1 + how % 30)
         if how % 2:
             self.keep_archive(number, good=False)
+
+    def lack_files(self, number, how):
+        """An archive with issues, in the place of one that is good."""
+        self.time += HOUR * (1 + how % 60)
+        self.keep_archive(number, good=False, issues=how % 3)
+        self.apply()
 
     def pause(self, number, how):
         self.time += timedelta(days=number)
@@ -126,8 +133,9 @@ class History:
 
 
 EVENTS = (
-    *[History.back_up] * 9, History.overlap, History.fail, History.fail, History.pause,
-    History.set_clock, History.right_clock, History.pin, History.turn_bad, History.change_policy,
+    *[History.back_up] * 9, History.overlap, History.fail, History.lack_files,
+    History.lack_files, History.pause, History.set_clock, History.right_clock, History.pin,
+    History.turn_bad, History.change_policy,
 )  # fmt: skip
 stories = st.builds(
     lambda policy, story, others: History(policy).live(story, others),
@@ -154,8 +162,11 @@ def check_promises(archives, decisions, policy, now):
     assert all(decision.reasons for decision in decisions)
     kept = kept_of(decisions)
     for archive in archives:
-        untouchable = archive.pinned or not archive.good or archive.moment > now
+        is_bad = not archive.good and archive.issues is None
+        untouchable = archive.pinned or is_bad or archive.moment > now
         assert archive.id in kept or not untouchable, archive
+    for group in by_database(archives).values():
+        check_those_with_issues(group, kept, now)
     for group in by_database(archives).values():
         counted = [archive for archive in group if archive.good and archive.moment <= now]
         check_last_ones(counted, kept)
@@ -164,6 +175,21 @@ def check_promises(archives, decisions, policy, now):
         for archive in counted:
             newer = any(other.moment >= archive.moment for other in staying)
             assert archive.id in kept or newer, archive
+
+
+def check_those_with_issues(group, kept, now):
+    """One with issues goes only where a newer archive stays; and where no good one is newer, one
+    that lacks no more than it does stays too."""
+    past = [archive for archive in group if archive.moment <= now]
+    present = [archive for archive in past if archive.good or archive.has_issues]
+    staying = [archive for archive in present if archive.id in kept]
+    good = max((archive.moment for archive in present if archive.good), default=None)
+    for archive in present:
+        if archive.has_issues and archive.id not in kept:
+            assert any(other.moment >= archive.moment for other in staying), archive
+            assert (good and good >= archive.moment) or any(
+                other.has_issues and other.issues <= archive.issues for other in staying
+            ), archive
 
 
 def check_last_ones(counted, kept):
@@ -183,7 +209,8 @@ def check_last_ones(counted, kept):
 def heap_of(story):
     """Return archives as they may lie around, without the story of how they came; four bytes each.
 
-    One in eight is of the future, one in five is bad and one in ten is pinned.
+    One in eight is of the future, one in five is not good, half of these with issues, and one in
+    ten is pinned.
     """
     numbers = iter(story)
     drawn = iter(lambda: tuple(islice(numbers, 4)), ())
@@ -194,6 +221,7 @@ def heap_of(story):
             START + HOUR * (quarters[1] * 16 + quarters[2] % 16 - 224 * 16),
             good=quarters[3] % 5 > 0,
             pinned=quarters[3] % 10 == 6,
+            issues=None if quarters[3] % 2 else quarters[1] % 3,
         )
         for number, quarters in enumerate(drawn, 1)
         if len(quarters) == 4
@@ -302,6 +330,7 @@ class TestModes(unittest.TestCase):
     @given(heaps, st.integers(1, 12), st.integers(1, 4))
     def test_keep_last_n_keeps_exactly_the_newest(self, heap, count, floor):
         # Made in the order of their dates, as with a clock that is right.
+        heap = [replace(archive, issues=None) for archive in heap]
         ordered = sorted(heap, key=lambda archive: archive.moment)
         history = [replace(archive, id=place) for place, archive in enumerate(ordered)]
         wanted = {archive.id for archive in history if archive.pinned or not archive.good}

@@ -35,6 +35,7 @@ const WORDS = [
     [{ level: 2, archive_format: "dump" }, "good", /the dump is whole, to its end/],
     [{ level: 2, users: 0, modules: 0, tables: 0 }, "open", /not counted: that takes level 3/],
     [{ missing_files: 1, damaged_files: 3 }, "bad", /filestore: 1 is missing, 3 are damaged/],
+    [{ level: 3, known_gaps: 12 }, "good", /none was changed, but for the known gaps/],
     [{ surplus_files: 2 }, "note", /2 files of the filestore belong to no attachment/],
     [{ late_files: 1 }, "note", /1 file came or went while the backup was made/],
     [{ notes: ["The dump cannot be read here."] }, "note", /The dump cannot be read here/],
