@@ -27,6 +27,7 @@ _LONG = 16 * 1024
 _IDENTIFIER = rb'(?:"(?:[^"]|""){1,256}"|[\w\x80-\xff]{1,256})'
 NAME = rb"(?:%b\.)?%b" % (_IDENTIFIER, _IDENTIFIER)
 _PARTS = re.compile(_IDENTIFIER)
+_NAME, _NAMES = re.compile(NAME), re.compile(rb"%b(?:, %b){0,99}" % (NAME, NAME))
 _COLUMNS = rb"%b(?:, %b){0,%d}" % (_IDENTIFIER, _IDENTIFIER, MAX_COLUMNS - 1)
 COPY = re.compile(rb"COPY (%b) (?:\((%b)\))? ?FROM stdin;\s*\Z" % (NAME, _COLUMNS))
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
@@ -37,6 +38,12 @@ def plain_name(name, schema):
     """Return ``schema.name`` of an SQL name, without quotes; ``schema`` when it names none."""
     parts = [_unquote(part) for part in _PARTS.findall(name)]
     return ".".join(parts if len(parts) > 1 else [schema, *parts])
+
+
+def names_in(text, at):
+    """Return the SQL names of the list, separated by commas, that begins at ``at``."""
+    found = _NAMES.match(text, at)
+    return [part[0] for part in _NAME.finditer(found[0])] if found else []
 
 
 def column_names(listed):

@@ -143,6 +143,8 @@ class Script:
         stop = end or len(text)
         if self._rows and stop > at:
             self._rows.feed(text[at:stop])
+        # A line a row, and one for their end mark.
+        self._schema.has_rows(self._table, text.count(b"\n", at, stop) - bool(end))
         if end:
             self._finished += [self._rows] if self._rows else []
             if len(self._finished) > MAX_PARTS:

@@ -52,7 +52,10 @@ def test_the_report_counts_what_is_in_the_dump_and_the_filestore(place):
     assert (report.missing_files, report.damaged_files) == (0, 0)
     assert (report.surplus_files, report.late_files) == (0, 0)
     assert datetime.datetime.fromisoformat(report.since) == SINCE
-    assert report.notes == ["1 attachments are kept outside Odoo's filestore."]
+    assert report.notes == [
+        "1 attachment is kept in the database, 1 outside of it and not in this archive."
+    ]
+    assert (report.attachments_in_database, report.attachments_elsewhere) == (1, 1)
     assert json.loads(json.dumps(report.as_dict())) == report.as_dict()
 
 
