@@ -82,7 +82,7 @@ def partitioned(table="ir_attachment"):
     return sample, parted(sample.script(), table, b"\nPARTITION BY RANGE (id)", link)
 
 
-def partitioned_by_an_old_pg_dump():
+def partitioned_by_old_pg_dump():
     """As pg_dump 10 wrote a partition."""
     sample = Sample()
     script = parted(sample.script(), "ir_attachment", b"\nPARTITION BY RANGE (id)", b"")
@@ -189,7 +189,7 @@ def only_in_the_database():
 
 MAKERS = [
     ("partitioned attachments", "zip", lambda: zipped(*partitioned())),
-    ("partitioned attachments, pg_dump 10", "zip", lambda: zipped(*partitioned_by_an_old_pg_dump())),
+    ("partitioned attachments, pg_dump 10", "zip", lambda: zipped(*partitioned_by_old_pg_dump())),
     ("partitioned users", "zip", lambda: zipped(*partitioned("res_users"))),
     ("partitioned modules", "zip", lambda: zipped(*partitioned("ir_module_module"))),
     ("attachments in a table that inherits", "zip", lambda: zipped(*inherited())),
