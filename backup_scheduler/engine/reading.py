@@ -89,9 +89,10 @@ def verify_archive(copy, order, control):
         control.enter("verify")
         level = min(order["verify_level"], CONSISTENT)
         since = moment_of(order.get("since"))
-        found = examine(path, order, level, control, since, order["sha256"])
+        report, finding = read_archive(path, order, level, control, since, order["sha256"])
+        found = {"report": report.as_dict(), **finding}
         if LEVELS[order["verify_level"]].found_by == RESTORING:
-            found.update(drilled(path, copy, order, found["report"], control))
+            found.update(drilled(path, copy, order, report, control))
         return found
 
 
@@ -101,6 +102,12 @@ def examine(path, order, level, control, since=None, sha256=None):
     With a ``finding`` beside it where the archive is a sound copy of a server that lacks something:
     such an archive is kept, and told about. What is wrong with the archive itself is raised.
     """
+    report, finding = read_archive(path, order, level, control, since, sha256)
+    return {"report": report.as_dict(), **finding}
+
+
+def read_archive(path, order, level, control, since, sha256):
+    """Do what :func:`examine` does; return the Report, and a dict of the ``finding`` if any."""
     try:
         report = verify(
             path,
@@ -113,12 +120,14 @@ def examine(path, order, level, control, since=None, sha256=None):
             filestore=order.get("include_filestore", True),
         )
     except NotConsistent as error:
-        return {"report": error.report.as_dict(), "finding": error.as_dict()}
-    return {"report": report.as_dict()}
+        return error.report, {"finding": error.as_dict()}
+    return report, {}
 
 
 def drilled(path, copy, order, report, control):
     """Restore the archive into a scratch database; return its ``report`` of level 4.
+
+    :param report: the Report of its verification
 
     An archive that does not restore is what was stored, byte for byte: another copy of it would not
     either. So that is a ``finding``, and not a damaged copy. Where it cannot be restored here
@@ -141,9 +150,9 @@ def drilled(path, copy, order, report, control):
             error=error.message,
             hint=error.hint,
         )
-        noted = {**report, "notes": [*report.get("notes", []), said]}
+        noted = {**report.as_dict(), "notes": [*report.notes, said]}
         return {"report": noted, "undetermined": error.as_dict()}
-    return {"report": done if isinstance(done, dict) else done.as_dict()}
+    return {"report": done}
 
 
 def isolation_of(order):
@@ -282,24 +291,24 @@ def restore(order, control):
                 path = stack.enter_context(
                     plain_file(candidate, order, control, order.get("identity"))
                 )
-                found = examine_candidate(path, order, control)
+                report, finding = examine_candidate(path, order, control)
             except (BackupError, OSError) as error:
                 control.check()
                 errors.append(as_failure(error, candidate))
                 pass_over(candidate, errors[-1], control)
                 continue
-            done = restore_to_target(path, order, found["report"], control)
+            done = restore_to_target(path, order, report.with_rows(), control)
             skipped = [
                 _("A copy was passed over: %(error)s", error=error.message) for error in errors
             ]
-            return {**done, "notes": [*skipped, *notes_of(found), *done["notes"]]}
+            return {**done, "notes": [*skipped, *notes_of(finding), *done["notes"]]}
     raise errors[0] if errors else DestinationFailed(_("There is no copy to restore from."))
 
 
 def examine_candidate(path, order, control):
     control.enter("verify")
     since = moment_of((order.get("report") or {}).get("since"))
-    return examine(path, order, CONSISTENT, control, since, order["sha256"])
+    return read_archive(path, order, CONSISTENT, control, since, order["sha256"])
 
 
 def pass_over(copy, error, control):
