@@ -31,6 +31,7 @@ COLUMNS = {
 # Bytes of the names and versions of all modules, or of the names of all wizards; those of Odoo have
 # some 50 kB.
 MAX_MODULES = 4 * 1024 * 1024
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 # Seconds. A row carries the time at which its transaction began, which may be long before the
 # backup and end within it: an import, a cron. A file lost for good is found by the next backup.
 RACE_MARGIN = 600
@@ -67,23 +68,32 @@ class Consistent(Intact):
         """Look at one entry of a custom dump's table of contents."""
         if entry.has_data:
             if entry.description == "TABLE DATA":
-                self._schema.has_rows(entry.name)
+                self._schema.has_rows(self._named(entry.name))
         elif entry.description in ("BLOB", "BLOB METADATA"):
             # One in its name; since PostgreSQL 17 many, a line each.
             for number in entry.definition.split() if "META" in entry.description else [entry.tag]:
                 self._attachments.large_object(number.encode())
         elif entry.definition:
             self._schema.default = entry.schema or self._schema.default
-            Script(self._schema, self._rows_of).feed(entry.definition.encode())
+            Script(self._schema, self._rows_of).feed(self._encoded(entry.definition))
 
     def of_table(self, entry):
         checkers = super().of_table(entry)
         copy = COPY.match(entry.copy_statement.encode())
-        reader = copy and self._rows_of(entry.name, column_names(copy[2]))
+        reader = copy and self._rows_of(self._named(entry.name), column_names(copy[2]))
         return [*checkers, reader] if reader else checkers
 
+    def _encoded(self, text):
+        """Return the bytes of a text of a custom dump, which is read as UTF-8 or as bytes."""
+        return text.encode("utf-8" if self._schema.encoding == "utf-8" else "latin-1", "replace")
+
+    def _named(self, name):
+        if self._schema.encoding == "utf-8":
+            return name
+        return self._encoded(name).decode(self._schema.encoding, "replace")
+
     def _counted(self, table, rows):
-        self._schema.has_rows(table, rows)
+        self._schema.has_rows(self._named(table), rows)
 
     def _rows_of(self, table, columns):
         """Return the reader of the rows of a table, or None for one that is not looked into."""
@@ -130,8 +140,11 @@ class Consistent(Intact):
         report = self._report
         report.attachments, report.users = self._rows_in(ATTACHMENTS), self._rows_in(USERS)
         report.modules = len(self._modules)
-        report.rows = self._schema.rows
-        report.tables = len(report.rows)
+        # A name that cannot be read is that of no table elsewhere.
+        report.rows = {
+            name: rows for name, rows in self._schema.rows.items() if UNREADABLE not in name
+        }
+        report.tables = len(self._schema.rows)
         report.of_extensions = self._schema.of_extensions()
         home = self._schema.home
         report.volatile = self._schema.emptied_with(

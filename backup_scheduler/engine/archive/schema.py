@@ -4,7 +4,7 @@ import re
 
 from ..errors import Inconsistent
 from ..messages import _
-from .copytext import NAME, names_in, plain_name
+from .copytext import NAME, codec_of, names_in, plain_name
 
 PUBLIC = "public"
 # The tables by which a schema is known for the one that Odoo has its tables in.
@@ -27,6 +27,7 @@ _STATEMENT = re.compile(
     rb"|CREATE (?:UNIQUE )?INDEX %b ON (?:ONLY )?(?P<indexed>%b)"
     rb"|CREATE EXTENSION (?:IF NOT EXISTS )?(?P<extension>\"[^\"]{1,63}\"|\w{1,63})"
     rb"|SELECT pg_catalog\.lo_create\('(?P<object>[0-9]{1,10})'\)"
+    rb"|SET client_encoding = '(?P<encoding>\w{1,63})'"
     rb"|SET search_path = (?P<path>%b)" % ((NAME,) * 9)
 )
 _FOREIGN_KEY, _REFERENCES = b" FOREIGN KEY (", b") REFERENCES "
@@ -45,13 +46,14 @@ class Schema:
     """What the statements of a dump say about its tables; names are ``schema.table``.
 
     ``default`` is the schema of a name without one: pg_dump before March 2018 wrote such names.
-    ``rows`` is the number of rows that the dump has of each table.
+    ``encoding`` is that of the dump, as Python calls it. ``rows`` is the number of rows that the
+    dump has of each table.
 
     :param large_object: called with the number (bytes) of each large object that is created
     """
 
     def __init__(self, large_object=None):
-        self.default = PUBLIC
+        self.default, self.encoding = PUBLIC, "utf-8"
         self.rows = {}
         self._large_object = large_object or (lambda _number: None)
         self._ordinary, self._known, self._used = set(), set(), set()
@@ -72,18 +74,20 @@ class Schema:
             self._large_object(found["object"])
         elif found["extension"]:
             self._extended |= found["extension"].strip(b'"') not in WITHOUT_TABLES
+        elif found["encoding"]:
+            self.encoding = codec_of(found["encoding"])
         elif found["path"]:
-            self.default = self._name(found["path"]).rpartition(".")[2]
+            self.default = self.name_of(found["path"]).rpartition(".")[2]
         elif found["table"]:
             self._create(found, statement)
         elif found["part"]:
-            self._belongs(self._name(found["part"]), [found["parent"]])
+            self._belongs(self.name_of(found["part"]), [found["parent"]])
         elif found["view"]:
-            self._known.add(self._name(found["view"]))
+            self._known.add(self.name_of(found["view"]))
         elif found["altered"]:
-            self._constrain(self._name(found["altered"]), statement)
+            self._constrain(self.name_of(found["altered"]), statement)
         else:
-            self._used.add(self._name(found["indexed"]))
+            self._used.add(self.name_of(found["indexed"]))
         self._require_few()
 
     def has_rows(self, name, number=0):
@@ -163,8 +167,9 @@ class Schema:
     def _at_home(self, names):
         return sorted(name for name in names if name.startswith(f"{self.home}."))
 
-    def _name(self, name):
-        return plain_name(name, self.default)
+    def name_of(self, name):
+        """Return ``schema.table`` of an SQL name (bytes)."""
+        return plain_name(name, self.default, self.encoding)
 
     def _require_few(self):
         """Raise :class:`Inconsistent` for a dump that names more tables than Odoo can have."""
@@ -178,7 +183,7 @@ class Schema:
             )
 
     def _create(self, found, statement):
-        name = self._name(found["table"])
+        name = self.name_of(found["table"])
         self._known.add(name)
         if found["kind"] is None and _PARTITIONED not in statement:
             self._ordinary.add(name)
@@ -189,13 +194,13 @@ class Schema:
 
     def _belongs(self, name, parents):
         if parents:
-            self._parents[name] = [self._name(parent) for parent in parents[:MAX_ANCESTORS]]
+            self._parents[name] = [self.name_of(parent) for parent in parents[:MAX_ANCESTORS]]
             self._links += len(self._parents[name])
 
     def _constrain(self, name, statement):
         self._used.add(name)
         if foreign := _referenced(statement):
-            foreign = self._name(foreign)
+            foreign = self.name_of(foreign)
             self._referenced.add(foreign)
             if _CASCADE in statement:
                 self._cascades.setdefault(foreign, set()).add(name)

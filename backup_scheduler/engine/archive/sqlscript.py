@@ -7,7 +7,7 @@ like a statement: the script is read as psql reads it (:mod:`.psql_lexer`).
 
 from ..errors import Damaged, Inconsistent, UnsafeDump
 from ..messages import _
-from .copytext import COPY, column_names, plain_name
+from .copytext import COPY, column_names
 from .psql_lexer import Lexer, unsafe
 from .schema import Schema
 
@@ -129,7 +129,7 @@ class Script:
         copy = COPY.match(statement)
         if not copy:
             return False
-        self._table = plain_name(copy[1], self._schema.default)
+        self._table = self._schema.name_of(copy[1])
         self._tail = b""
         self._schema.has_rows(self._table)
         self._rows = self._rows_of(self._table, column_names(copy[2]))

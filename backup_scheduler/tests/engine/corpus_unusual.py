@@ -187,6 +187,17 @@ def only_in_the_database():
     return sample.zip()
 
 
+def of_encoding(name="LATIN1", codec="latin-1", table="élève"):
+    """A dump in the encoding of its database, with a table whose name shows it."""
+    sample = Sample()
+    quoted = f'"{table}"'
+    sample.before = (
+        f"CREATE TABLE public.{quoted} (\n    a integer\n);\n\n"
+        f"COPY public.{quoted} (a) FROM stdin;\n3\n\\.\n\n\n"
+    ).encode(codec)
+    return zipped(sample, sample.script().replace(b"'UTF8'", f"'{name}'".encode()))
+
+
 MAKERS = [
     ("partitioned attachments", "zip", lambda: zipped(*partitioned())),
     ("partitioned attachments, pg_dump 10", "zip", lambda: zipped(*partitioned_by_old_pg_dump())),
@@ -201,6 +212,7 @@ MAKERS = [
     ("Odoo in another schema", "zip", of_schema),
     ("Odoo in another schema", "dump", dump_of_schema),
     ("a key to a table of an extension", "zip", of_extension),
+    ("a database in LATIN1", "zip", of_encoding),
     ("forced row-level security", "zip", of_forced_security),
     ("attachments in the database alone", "zip", only_in_the_database),
 ]

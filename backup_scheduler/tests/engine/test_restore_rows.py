@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 import restore_world as world
+from devenv.postgres import binaries
 from engine.archive.verify import verify
 from engine.archive.volatile import VOLATILE
 from engine.control import Control
@@ -66,6 +67,14 @@ def zipped(path, dump):
     manifest = json.dumps({**MANIFEST, "db_name": "source", "modules": modules})
     path.write_bytes(odoo_zip({"dump.sql": dump, "manifest.json": manifest.encode()}))
     return str(path)
+
+
+def plain_dump(cluster, database):
+    """Return a plain dump as bytes: in the encoding of the database."""
+    command = [binaries() / "pg_dump", "--no-owner", database]
+    return subprocess.run(
+        command, env=cluster.environment(), stdout=subprocess.PIPE, check=True
+    ).stdout
 
 
 @pytest.fixture
@@ -281,6 +290,31 @@ def test_a_drill_misses_a_table_that_is_not_there(cluster, archive):
     report.rows["public.never"] = 0
     with pytest.raises(RestoreFailed, match=r"public.never \(the table is missing\)"):
         drill(archive, "zip", report, cluster.dsn(), Control(), "rows-3")
+
+
+@pytest.mark.parametrize("archive_format", ["zip", "dump"])
+def test_a_database_in_another_encoding_has_its_tables(cluster, tmp_path, archive_format):
+    cluster.drop("latin")
+    cluster.psql(
+        "CREATE DATABASE latin OWNER odoo TEMPLATE template0 ENCODING 'LATIN1' "
+        "LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    modules = ", ".join(f"('{name}', 'installed', '{VERSION}')" for name in world.MODULES)
+    values = {"users": world.USERS, "attachments": 1, "modules": modules}
+    named = """ CREATE TABLE "élève" ("âge" int); INSERT INTO "élève" VALUES (3);"""
+    commands = ("SET client_encoding = 'UTF8'", f"{world.SOURCE % values}{MORE}{named}")
+    options = [word for command in commands for word in ("-c", command)]
+    try:
+        cluster.tool("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", "latin", *options, role="odoo")
+        if archive_format == "zip":
+            path = zipped(tmp_path / "latin.zip", plain_dump(cluster, "latin"))
+        else:
+            path = world.custom(tmp_path / "latin.dump", cluster, "latin")
+    finally:
+        cluster.drop("latin")
+    report = verify(path, archive_format, 3)
+    assert report.rows["public.élève"] == 1
+    assert drill(path, archive_format, report, cluster.dsn(), Control(), "rows-7")["level"] == 4
 
 
 def test_rows_that_a_policy_hides_from_their_owner_are_counted(cluster, tmp_path):

@@ -56,6 +56,26 @@ def test_rows_that_come_in_parts_are_counted_together(place):
     assert (report.rows["public.ir_attachment"], report.attachments) == (24, 24)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "table"),
+    [
+        ("UTF8", "utf-8", "élève"), ("LATIN1", "latin-1", "élève"), ("LATIN2", "latin2", "żółw"),
+        ("WIN1252", "cp1252", "Œuvre"), ("KOI8R", "koi8-r", "счёт"), ("EUC_JP", "euc_jp", "表"),
+        ("SQL_ASCII", "utf-8", "élève"),
+    ],
+)  # fmt: skip
+def test_tables_are_named_as_any_other_dump_names_them(place, name, codec, table):
+    report = check(place, unusual.of_encoding(name, codec, table), 3)
+    assert report.rows[f"public.{table}"] == 1
+
+
+@pytest.mark.parametrize("name", ["MULE_INTERNAL", "SQL_ASCII"])
+def test_a_table_whose_name_cannot_be_read_is_not_looked_for(place, name):
+    report = check(place, unusual.of_encoding(name, "latin-1", "élève"), 3)
+    assert (report.level, report.tables) == (3, len(TABLES) + 1)
+    assert len(report.rows) == len(TABLES)
+
+
 def test_what_is_handed_on_and_kept_is_without_the_tables(place):
     report = check(place, Sample().zip(), 3)
     assert not set(OF_TABLES) & report.as_dict().keys()
