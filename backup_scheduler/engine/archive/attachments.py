@@ -17,6 +17,8 @@ file:
 Any other name is that of a file, and is missed where the archive does not hold it.
 """
 
+import re
+
 from .copytext import NULL, unescape
 from .inventory import checksum_in
 
@@ -27,6 +29,7 @@ COLUMNS = (
 # Of the table of contents by checksum.
 CONTENT_COLUMNS = ("checksum", "db_datas")
 CLOUD = b"cloud_storage"
+SHA1 = re.compile(rb"[0-9a-f]{40}\Z")
 # No value, an empty text, and bytea without a byte.
 EMPTY = (NULL, b"", b"\\\\x")
 
@@ -67,6 +70,9 @@ class Attachments:
     def content(self, checksum, content):
         """Take a row of the table of contents by checksum."""
         if checksum not in EMPTY and content not in EMPTY:
+            if SHA1.match(checksum):
+                # As its first versions wrote it.
+                checksum = checksum[:2] + b"/" + checksum
             self._inventory.in_database(path_of(unescape(checksum).encode()))
 
     def large_object(self, number):

@@ -27,6 +27,7 @@ COLUMNS = {
     CONTENTS: attachments.CONTENT_COLUMNS,
     MODELS: ("model", "transient"),
     MODULES: ("name", "state", "latest_version", "write_date"),
+    USERS: ("id", "login"),
 }
 # Bytes of the names and versions of all modules, or of the names of all wizards; those of Odoo have
 # some 50 kB.
@@ -102,11 +103,14 @@ class Consistent(Intact):
             self._seen.setdefault(name, set()).add(table)
         take = {
             ATTACHMENTS: self._attachments.row, CONTENTS: self._attachments.content,
-            MODELS: self._model, MODULES: self._module,
+            MODELS: self._model, MODULES: self._module, USERS: self._user,
         }.get(name)  # fmt: skip
         return take and Rows(table, columns, COLUMNS[name], take)
 
     # --- the rows -------------------------------------------------------------------------------
+
+    def _user(self, _id, _login):
+        """Users are counted only."""
 
     def _model(self, model, transient):
         if transient == b"t":

@@ -257,6 +257,8 @@ def of_table(query, schema, table):
 def count_rows(session, names):
     """Return the number of rows of those of the tables (``schema.table``) that are there."""
     rows = {}
+    if not names:
+        return rows
     for schema, table, partitioned, forced in session.rows(RELATIONS):
         if (name := f"{schema}.{table}") in names:
             query = of_table(COUNT_OF_ALL if partitioned else COUNT, schema, table)

@@ -288,6 +288,22 @@ def test_a_name_that_the_dump_has_no_content_of_is_a_missing_file(place, name):
     assert error.report.attachments_in_database == 0
 
 
+def test_contents_by_checksum_are_known_as_the_first_versions_named_them(place):
+    sample = Sample()
+    rows = unusual.rows_of_contents([name.partition("/")[2] for name in sample.names])
+    sample.before = unusual.CONTENTS + rows
+    listed = sample.members()
+    for name in sample.names:
+        del listed[f"filestore/{name}"]
+    assert check(place, archives.odoo_zip(listed), 3).attachments_in_database == 12
+
+
+def test_half_a_row_of_users_is_damage(place):
+    sample = Sample()
+    script = sample.script().replace(b"\n1\t1\t__system__\n", b"\n1\t__system__\n")
+    assert "Row 1 of public.res_users" in str(fault(place, unusual.zipped(sample, script), 3))
+
+
 def test_a_content_by_checksum_that_is_empty_is_a_missing_file(place):
     sample = Sample()
     rows = unusual.rows_of_contents(sample.names).replace(b"\\\\x6279746573", b"\\N", 1)
