@@ -261,8 +261,7 @@ class Consistent(Intact):
         if schema != PUBLIC:
             yield _(
                 "The tables of Odoo are in the schema “%(schema)s”. Once restored, the database "
-                "needs it in its search_path: ALTER DATABASE … SET search_path TO "
-                '"%(schema)s", public',
+                "needs that schema in its search_path (ALTER DATABASE … SET search_path).",
                 schema=schema,
             )
         if perhaps:

@@ -56,7 +56,8 @@ class Schema:
         self.default, self.encoding = PUBLIC, "utf-8"
         self.rows = {}
         self._large_object = large_object or (lambda _number: None)
-        self._ordinary, self._known, self._used = set(), set(), set()
+        self._created, self._ordinary = set(), set()
+        self._known, self._used = set(), set()
         # What a foreign key leads to, and the tables whose rows go with a row of it.
         self._referenced, self._cascades = set(), {}
         # The tables that a partition, or a table that inherits, belongs to.
@@ -130,7 +131,7 @@ class Schema:
 
     def of_extensions(self):
         """Return the tables that the dump has rows of and does not create."""
-        return sorted(self.rows.keys() - self._ordinary)
+        return sorted(self.rows.keys() - self._created)
 
     def emptied_with(self, names):
         """Return the tables with rows that foreign keys empty together with those, and them."""
@@ -185,6 +186,7 @@ class Schema:
     def _create(self, found, statement):
         name = self.name_of(found["table"])
         self._known.add(name)
+        self._created.add(name)
         if found["kind"] is None and _PARTITIONED not in statement:
             self._ordinary.add(name)
         schema, _dot, table = name.rpartition(".")

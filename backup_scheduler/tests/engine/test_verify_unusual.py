@@ -200,6 +200,17 @@ def test_rows_of_a_table_that_the_dump_does_not_create_are_those_of_an_extension
     assert report.rows["public.spatial_ref_sys"] == 1
 
 
+@pytest.mark.parametrize("kind", ["", "UNLOGGED "])
+def test_a_table_that_the_dump_creates_is_none_of_an_extension(place, kind):
+    sample = Sample()
+    sample.before = (
+        f"CREATE {kind}TABLE public.cache (\n    id integer\n);\n\n"
+        "COPY public.cache (id) FROM stdin;\n1\n\\.\n\n\n"
+    ).encode()
+    report = check(place, sample.zip(), 3)
+    assert (report.of_extensions, report.rows["public.cache"]) == ([], 1)
+
+
 # --- what Odoo empties by itself ------------------------------------------------------------------
 
 
