@@ -127,7 +127,8 @@ class Rows:
             else:
                 self._take_row(block[at:end])
             at = end + 1
-        self._keep(block[at:])
+        if not self._ended:
+            self._keep(block[at:])
 
     def finish(self):
         """Raise :class:`Damaged` when a row has too many values or too few, or no end."""

@@ -297,6 +297,13 @@ def test_long_rows_and_what_follows_their_end_mark_are_read_in_any_pieces(size):
     assert reader.count == 6
 
 
+def test_the_first_row_that_is_none_is_named_whatever_follows_it():
+    reader = Rows("it", ["a", "b"], ["a", "b"], lambda *_values: None)
+    reader.feed(b"1\n" + b"2\tx\n" * 10_000)
+    with pytest.raises(Damaged, match="Row 1 of it has 1 values"):
+        reader.finish()
+
+
 @pytest.mark.parametrize(
     ("script", "says"),
     [
