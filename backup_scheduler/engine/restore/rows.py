@@ -6,9 +6,10 @@ itself. A table may have gained rows: whoever opened the database already has wr
 lack rows, whatever else it has: psql loses the rows of a table as a whole, and goes on.
 
 Tables that the archive does not have are no concern of it: what the server's template for new
-databases brings (PostGIS has tables) is not compared. Tables of extensions are not made by a dump,
-and another version of the extension may bring some rows itself, or keep them from its dump: fewer
-there are a note, and none of these tables has to be there unless the archive has rows of it.
+databases brings (PostGIS has tables) is not compared. Tables of extensions are not made by a dump:
+another version of the extension may not have one, and may bring some rows itself or keep them from
+its dump. So fewer rows there are a note, and no such table has to be there unless the archive has
+rows of it; none of these rows means that they were lost, as anywhere else.
 
 Where Odoo has opened the database before the second dump, some rows are gone for good reason:
 those of :data:`..archive.volatile.VOLATILE` and of wizards, and in a neutralized copy what the
@@ -59,8 +60,8 @@ def compare(archived, restored, opened=False, neutralized=False):
     faults, fewer = {}, {}
     for table, (found, expected) in lacking.items():
         if table in of_extensions:
-            if found is not None or not expected:
-                fewer[table] = (found or 0, expected)
+            if found or not expected:
+                fewer[table] = (found, expected)
                 continue
         elif found is not None and (
             table in excused or (neutralized and is_neutralized(table, found, expected))

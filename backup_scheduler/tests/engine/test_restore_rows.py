@@ -233,6 +233,7 @@ def fault_of(archived, restored, **how):
         ("ir_config_parameter", 60, 60 - PARAMETERS_DELETED - 1,
          {"opened": True, "neutralized": True}, False),
         ("spatial_ref_sys", 5, 3, {"opened": True}, True),
+        ("spatial_ref_sys", 5, 0, {"opened": True}, False),
         ("spatial_ref_sys", 0, None, {"opened": True}, True),
         ("part_config", 0, None, {}, True),
         ("spatial_ref_sys", 5, None, {"opened": True}, False),
