@@ -36,6 +36,7 @@ SIGNATURE = "signature"
 REPORT_TEXTS = ("archive_format", "since", "database", "odoo_version", "pg_version")
 REPORT_COUNTS = (
     "level", "size", "members", "filestore_files", "tables", "large_objects", "attachments",
+    "attachments_in_database", "attachments_elsewhere",
     "users", "modules", "missing_files", "damaged_files", "surplus_files", "late_files",
     "known_gaps",
 )  # fmt: skip

@@ -89,9 +89,10 @@ def verify_archive(copy, order, control):
         control.enter("verify")
         level = min(order["verify_level"], CONSISTENT)
         since = moment_of(order.get("since"))
-        found = examine(path, order, level, control, since, order["sha256"])
+        report, finding = read_archive(path, order, level, control, since, order["sha256"])
+        found = {"report": report.as_dict(), **finding}
         if LEVELS[order["verify_level"]].found_by == RESTORING:
-            found.update(drilled(path, copy, order, found["report"], control))
+            found.update(drilled(path, copy, order, report, control))
         return found
 
 
@@ -102,6 +103,13 @@ def examine(path, order, level, control, since=None, sha256=None):
     such an archive is kept, and told about. ``gaps`` names the files that are missing or damaged
     (see :meth:`.archive.gaps.Gaps.told`). What is wrong with the archive itself is raised.
     """
+    report, finding = read_archive(path, order, level, control, since, sha256)
+    return {"report": report.as_dict(), **finding}
+
+
+def read_archive(path, order, level, control, since, sha256):
+    """Do what :func:`examine` does; return the Report, and a dict of the ``gaps``, and of the
+    ``finding`` if there is one."""
     try:
         report = verify(
             path,
@@ -115,13 +123,14 @@ def examine(path, order, level, control, since=None, sha256=None):
             known_gaps=order.get("known_gaps"),
         )
     except NotConsistent as error:
-        found = {"report": error.report.as_dict(), "finding": error.as_dict()}
-        return {**found, "gaps": error.report.gaps}
-    return {"report": report.as_dict(), "gaps": report.gaps}
+        return error.report, {"finding": error.as_dict(), "gaps": error.report.gaps}
+    return report, {"gaps": report.gaps}
 
 
 def drilled(path, copy, order, report, control):
     """Restore the archive into a scratch database; return its ``report`` of level 4.
+
+    :param report: the Report of its verification
 
     An archive that does not restore is what was stored, byte for byte: another copy of it would not
     either. So that is a ``finding``, and not a damaged copy. Where this server is what keeps it
@@ -144,7 +153,7 @@ def drilled(path, copy, order, report, control):
     except BackupError as error:
         control.check()
         return {"report": with_note(report, error), "undetermined": error.as_dict()}
-    return {"report": done if isinstance(done, dict) else done.as_dict()}
+    return {"report": done}
 
 
 def with_note(report, error):
@@ -154,7 +163,7 @@ def with_note(report, error):
         error=bounded(error.message),
         hint=error.hint,
     )
-    return {**report, "notes": [*report.get("notes", []), said]}
+    return {**report.as_dict(), "notes": [*report.notes, said]}
 
 
 def isolation_of(order):
@@ -293,24 +302,24 @@ def restore(order, control):
                 path = stack.enter_context(
                     plain_file(candidate, order, control, order.get("identity"))
                 )
-                found = examine_candidate(path, order, control)
+                report, finding = examine_candidate(path, order, control)
             except (BackupError, OSError) as error:
                 control.check()
                 errors.append(as_failure(error, candidate))
                 pass_over(candidate, errors[-1], control)
                 continue
-            done = restore_to_target(path, order, found["report"], control)
+            done = restore_to_target(path, order, report.with_rows(), control)
             skipped = [
                 _("A copy was passed over: %(error)s", error=error.message) for error in errors
             ]
-            return {**done, "notes": [*skipped, *notes_of(found), *done["notes"]]}
+            return {**done, "notes": [*skipped, *notes_of(finding), *done["notes"]]}
     raise errors[0] if errors else DestinationFailed(_("There is no copy to restore from."))
 
 
 def examine_candidate(path, order, control):
     control.enter("verify")
     since = moment_of((order.get("report") or {}).get("since"))
-    return examine(path, order, CONSISTENT, control, since, order["sha256"])
+    return read_archive(path, order, CONSISTENT, control, since, order["sha256"])
 
 
 def pass_over(copy, error, control):

@@ -76,7 +76,10 @@ class Intact:
 
     def of_table(self, entry):
         """Return the checkers of the rows that a custom dump has for ``entry``."""
-        return [CopyRows(entry)] if entry.copy_statement else []
+        return [CopyRows(entry, self._counted)] if entry.copy_statement else []
+
+    # A higher level may have the rows of the tables of a custom dump counted.
+    _counted = None
 
     def see_entry(self, entry):
         """Look at one entry of a custom dump's table of contents, before all data."""
@@ -165,16 +168,24 @@ class CopyRows:
     r"""The rows of one table as COPY text; pg_dump ends them with ``\.`` and empty lines.
 
     (dumpTableData_copy in pg_dump.c: the mark is part of the data of the archive.)
+
+    :param counted: called with the name of the table and the number of its rows, or None
     """
 
-    def __init__(self, entry):
+    def __init__(self, entry, counted=None):
         self._name = entry.name
         self._tail = Tail(16)
+        self._counted, self._lines = counted, 0
 
     def feed(self, block):
         self._tail.feed(block)
+        if self._counted:
+            self._lines += block.count(b"\n")
 
     def finish(self):
-        rows = self._tail.content.replace(b"\r\n", b"\n").rstrip(b"\n")
+        text = self._tail.content.replace(b"\r\n", b"\n")
+        rows = text.rstrip(b"\n")
         if rows != b"\\." and not rows.endswith(b"\n\\."):
             raise Damaged(_("The rows of %(name)s stop before their end mark.", name=self._name))
+        if self._counted:
+            self._counted(self._name, self._lines - (len(text) - len(rows)))

@@ -10,25 +10,30 @@ import hashlib
 
 from ..errors import Inconsistent, NotConsistent
 from ..messages import _, joined
+from . import attachments
 from .checkers import FILESTORE, Intact, is_stored_file
 from .copytext import COPY, NULL, Rows, column_names, unescape
 from .gaps import HINT, Gaps
 from .inventory import NAMED, Inventory, checksum_in
 from .levels import CONSISTENT
-from .schema import Schema
+from .schema import ANCHORS, PUBLIC, Schema
 from .sqlscript import Script
+from .volatile import VOLATILE
 
-ATTACHMENTS = "public.ir_attachment"
-USERS = "public.res_users"
-MODULES = "public.ir_module_module"
-# What is read of each table. Dates are UTC, as Odoo keeps them.
+ATTACHMENTS, MODULES, USERS = ANCHORS
+CONTENTS, MODELS = "ir_attachment_content", "ir_model"
+# What is read of each table of Odoo. Dates are UTC, as Odoo keeps them.
 COLUMNS = {
-    ATTACHMENTS: ("store_fname", "create_date", "write_date"),
-    USERS: ("id", "login"),
+    ATTACHMENTS: attachments.COLUMNS,
+    CONTENTS: attachments.CONTENT_COLUMNS,
+    MODELS: ("model", "transient"),
     MODULES: ("name", "state", "latest_version", "write_date"),
+    USERS: ("id", "login"),
 }
-# Bytes of the names and versions of all modules; those of Odoo have some 50 kB.
+# Bytes of the names and versions of all modules, or of the names of all wizards; those of Odoo have
+# some 50 kB.
 MAX_MODULES = 4 * 1024 * 1024
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 # Seconds. A row carries the time at which its transaction began, which may be long before the
 # backup and end within it: an import, a cron. A file lost for good is found by the next backup.
 RACE_MARGIN = 600
@@ -38,14 +43,16 @@ class Consistent(Intact):
     """The checkers of level 3, and its verdict."""
 
     def __init__(self, report, wanted):
-        self._schema = Schema()
-        super().__init__(report, wanted)
         self._inventory = Inventory()
+        self._attachments = attachments.Attachments(self._inventory, self._is_late)
+        self._schema = Schema(self._attachments.large_object)
+        super().__init__(report, wanted)
         self._since = _database_time(wanted.since)
         self._modules, self._changing = {}, set()
         self._module_bytes = 0
-        self._stored = self._elsewhere = 0
-        self._readers = {}
+        self._wizards, self._wizard_bytes = set(), 0
+        # The tables of Odoo of which there are rows, each with the tables that they are in.
+        self._seen = {}
         self._found = None
         self._gaps = Gaps(wanted.known_gaps)
 
@@ -64,45 +71,54 @@ class Consistent(Intact):
         """Look at one entry of a custom dump's table of contents."""
         if entry.has_data:
             if entry.description == "TABLE DATA":
-                self._schema.has_rows(entry.name)
+                self._schema.has_rows(self._named(entry.name))
+        elif entry.description in ("BLOB", "BLOB METADATA"):
+            # One in its name; since PostgreSQL 17 many, a line each.
+            for number in entry.definition.split() if "META" in entry.description else [entry.tag]:
+                self._attachments.large_object(number.encode())
         elif entry.definition:
             self._schema.default = entry.schema or self._schema.default
-            Script(self._schema, self._rows_of).feed(entry.definition.encode())
+            Script(self._schema, self._rows_of).feed(self._encoded(entry.definition))
 
     def of_table(self, entry):
         checkers = super().of_table(entry)
         copy = COPY.match(entry.copy_statement.encode())
-        reader = copy and self._rows_of(entry.name, column_names(copy[2]))
+        reader = copy and self._rows_of(self._named(entry.name), column_names(copy[2]))
         return [*checkers, reader] if reader else checkers
+
+    def _encoded(self, text):
+        """Return the bytes of a text of a custom dump, which is read as UTF-8 or as bytes."""
+        return text.encode("utf-8" if self._schema.encoding == "utf-8" else "latin-1", "replace")
+
+    def _named(self, name):
+        if self._schema.encoding == "utf-8":
+            return name
+        return self._encoded(name).decode(self._schema.encoding, "replace")
+
+    def _counted(self, table, rows):
+        self._schema.has_rows(self._named(table), rows)
 
     def _rows_of(self, table, columns):
         """Return the reader of the rows of a table, or None for one that is not looked into."""
+        name = self._schema.odoo_table(table)
+        if name in ANCHORS:
+            self._seen.setdefault(name, set()).add(table)
         take = {
-            ATTACHMENTS: self._attachment, USERS: self._user, MODULES: self._module,
-        }.get(table)  # fmt: skip
-        if take is None:
-            return None
-        self._readers[table] = Rows(table, columns, COLUMNS[table], take)
-        return self._readers[table]
+            ATTACHMENTS: self._attachments.row, CONTENTS: self._attachments.content,
+            MODELS: self._model, MODULES: self._module, USERS: self._user,
+        }.get(name)  # fmt: skip
+        return take and Rows(table, columns, COLUMNS[name], take)
 
     # --- the rows -------------------------------------------------------------------------------
 
-    def _attachment(self, store_fname, created, written):
-        if store_fname in (NULL, b""):
-            return
-        if checksum_in(store_fname) is None:
-            store_fname = unescape(store_fname).encode()
-            if b"://" in store_fname:
-                # A module keeps it in another storage and notes its address here.
-                self._elsewhere += 1
-                return
-            # As Odoo makes a path of it (_full_path in ir_attachment.py).
-            store_fname = store_fname.translate(None, b".:").strip(b"/\\")
-        self._stored += 1
-        self._inventory.listed(store_fname, self._is_late(created) or self._is_late(written))
-
     def _user(self, _id, _login):
         """Users are counted only."""
+
+    def _model(self, model, transient):
+        if transient == b"t":
+            self._wizard_bytes += len(model)
+            if self._wizard_bytes <= MAX_MODULES:
+                self._wizards.add(unescape(model).replace(".", "_"))
 
     def _module(self, name, state, version, written):
         self._module_bytes += len(name) + len(version)
@@ -128,11 +144,18 @@ class Consistent(Intact):
     def conclude(self):
         """Fill the report; raise :class:`NotConsistent` when something is not as it should be."""
         report = self._report
-        rows = {table: reader.count for table, reader in self._readers.items()}
-        report.attachments = rows.get(ATTACHMENTS, 0)
-        report.users = rows.get(USERS, 0)
+        report.attachments, report.users = self._rows_in(ATTACHMENTS), self._rows_in(USERS)
         report.modules = len(self._modules)
-        report.tables = len(self._schema.with_rows)
+        # A name that cannot be read is that of no table elsewhere.
+        report.rows = {
+            name: rows for name, rows in self._schema.rows.items() if UNREADABLE not in name
+        }
+        report.tables = len(self._schema.rows)
+        report.of_extensions = self._schema.of_extensions()
+        home = self._schema.home
+        report.volatile = self._schema.emptied_with(
+            f"{home}.{name}" for name in (*VOLATILE, *self._wizards)
+        )
         self._note()
         findings = [*self._about_tables(), *self._about_manifest(), *self._about_files()]
         if self._has_files():
@@ -149,6 +172,10 @@ class Consistent(Intact):
         is_zip = self._report.archive_format == "zip"
         return is_zip and self._wanted.filestore and bool(self._report.filestore_files)
 
+    def _rows_in(self, name):
+        """Return how many rows the dump has of a table of Odoo, its partitions included."""
+        return sum(self._schema.rows[table] for table in self._seen.get(name, ()))
+
     def _about_tables(self):
         if not self._script.readable:
             # It may have been the one that creates a table.
@@ -159,13 +186,15 @@ class Consistent(Intact):
         if gone:
             tables = _tables(gone)
             yield _("The dump lacks %(tables)s whose keys or indexes it has", tables=tables)
-        lacking = [name for name in COLUMNS if name not in {*self._readers, *without_rows, *gone}]
+        # One that is partitioned may have no partition yet.
+        wanted = [f"{self._schema.home}.{name}" for name in ANCHORS if name not in self._seen]
+        lacking = [name for name in wanted if name not in gone and not self._schema.is_known(name)]
         if lacking:
             tables = _tables(lacking)
             yield _("The dump is of no Odoo database: it lacks %(tables)s", tables=tables)
 
     def _about_manifest(self):
-        if not self._report.manifest or MODULES not in self._readers:
+        if not self._report.manifest or MODULES not in self._seen:
             return
         told = self._report.manifest["modules"]
         # Whoever installs a module while the backup is made changes one of the two.
@@ -201,24 +230,24 @@ class Consistent(Intact):
         """Count the files, and note what is no fault of the archive."""
         report = self._report
         notes = report.notes
-        if self._elsewhere:
-            notes.append(
-                _(
-                    "%(count)s attachments are kept outside Odoo's filestore.",
-                    count=self._elsewhere,
-                )
-            )
+        found = self._inventory.compare()
+        report.attachments_in_database = self._attachments.in_rows + found.in_database
+        report.attachments_elsewhere = self._attachments.elsewhere
+        notes.extend(_about_places(report.attachments_in_database, report.attachments_elsewhere))
+        notes.extend(self._about_schema())
         if report.archive_format == "dump":
-            if self._stored:
+            if stored := self._stored(found):
                 notes.append(
                     _(
                         "%(count)s attachments have their content in the filestore, which is no "
                         "part of a dump.",
-                        count=self._stored,
+                        count=stored,
                     )
                 )
             return
-        found = self._inventory.compare()
+        if self._wanted.filestore and not report.filestore_files:
+            # Odoo copies the filestore first, but a copy without a file is none: nothing is late.
+            found = found._replace(missing=found.missing + found.late, late=0)
         if self._has_files():
             found = self._gaps.take_known(found, self._inventory, report)
         self._found = found
@@ -232,6 +261,29 @@ class Consistent(Intact):
                 )
             )
         notes.extend(_harmless(found))
+
+    def _stored(self, found):
+        """Return how many attachments have their content in the filestore.
+
+        Attachments of one content share a file. Which files are in the database after all is known
+        of files alone, so there the files are what is counted.
+        """
+        return found.missing + found.late if found.in_database else self._attachments.in_files
+
+    def _about_schema(self):
+        schema, perhaps = self._schema.home, self._schema.perhaps_of_extensions()
+        if schema != PUBLIC:
+            yield _(
+                "The tables of Odoo are in the schema “%(schema)s”. Once restored, the database "
+                "needs that schema in its search_path (ALTER DATABASE … SET search_path).",
+                schema=schema,
+            )
+        if perhaps:
+            yield _(
+                "Foreign keys lead to %(tables)s that the dump does not create. An extension in it "
+                "may bring them; only a restore test can tell.",
+                tables=_tables(perhaps),
+            )
 
 
 class StoredFile:
@@ -256,6 +308,33 @@ def _database_time(since):
         return None
     moment = since.astimezone(datetime.timezone.utc) - datetime.timedelta(seconds=RACE_MARGIN)
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}".encode()
+
+
+def _about_places(inside, outside):
+    """Yield the note on attachments whose content is not in the filestore."""
+    if inside and outside:
+        one = _(
+            "1 attachment is kept in the database, %(outside)s outside of it and not in this "
+            "archive.",
+            outside=outside,
+        )
+        many = _(
+            "%(inside)s attachments are kept in the database, %(outside)s outside of it and not in "
+            "this archive.",
+            inside=inside,
+            outside=outside,
+        )
+        yield one if inside == 1 else many
+    elif inside:
+        many = _("%(count)s attachments are kept in the database.", count=inside)
+        yield _("1 attachment is kept in the database.") if inside == 1 else many
+    elif outside:
+        one = _("1 attachment is kept outside of Odoo and not in this archive.")
+        many = _(
+            "%(count)s attachments are kept outside of Odoo and not in this archive.",
+            count=outside,
+        )
+        yield one if outside == 1 else many
 
 
 def _harmless(found):

@@ -6,6 +6,7 @@ tab or a line end that is there as such always separates, and no value has to be
 where it ends.
 """
 
+import codecs
 import operator
 import re
 
@@ -27,16 +28,23 @@ _LONG = 16 * 1024
 _IDENTIFIER = rb'(?:"(?:[^"]|""){1,256}"|[\w\x80-\xff]{1,256})'
 NAME = rb"(?:%b\.)?%b" % (_IDENTIFIER, _IDENTIFIER)
 _PARTS = re.compile(_IDENTIFIER)
+_NAME, _NAMES = re.compile(NAME), re.compile(rb"%b(?:, %b){0,99}" % (NAME, NAME))
 _COLUMNS = rb"%b(?:, %b){0,%d}" % (_IDENTIFIER, _IDENTIFIER, MAX_COLUMNS - 1)
 COPY = re.compile(rb"COPY (%b) (?:\((%b)\))? ?FROM stdin;\s*\Z" % (NAME, _COLUMNS))
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
 
-def plain_name(name, schema):
+def plain_name(name, schema, encoding="utf-8"):
     """Return ``schema.name`` of an SQL name, without quotes; ``schema`` when it names none."""
-    parts = [_unquote(part) for part in _PARTS.findall(name)]
+    parts = [_unquote(part, encoding) for part in _PARTS.findall(name)]
     return ".".join(parts if len(parts) > 1 else [schema, *parts])
+
+
+def names_in(text, at):
+    """Return the SQL names of the list, separated by commas, that begins at ``at``."""
+    found = _NAMES.match(text, at)
+    return [part[0] for part in _NAME.finditer(found[0])] if found else []
 
 
 def column_names(listed):
@@ -44,10 +52,24 @@ def column_names(listed):
     return [_unquote(part) for part in _PARTS.findall(listed or b"")]
 
 
-def _unquote(part):
+def codec_of(name):
+    """Return Python's name for an encoding of PostgreSQL's (bytes).
+
+    That of ASCII for one that Python does not have; of SQL_ASCII, which says nothing, UTF-8.
+    """
+    name = name.decode("ascii", "replace").lower()
+    if name in ("utf8", "unicode", "sql_ascii"):
+        return "utf-8"
+    try:
+        return codecs.lookup(re.sub("^win", "cp", name).replace("koi8", "koi8_")).name
+    except LookupError:
+        return "ascii"
+
+
+def _unquote(part, encoding="utf-8"):
     if part.startswith(b'"'):
         part = part[1:-1].replace(b'""', b'"')
-    return part.decode("utf-8", "replace")
+    return part.decode(encoding, "replace")
 
 
 def unescape(value):
@@ -105,7 +127,8 @@ class Rows:
             else:
                 self._take_row(block[at:end])
             at = end + 1
-        self._keep(block[at:])
+        if not self._ended:
+            self._keep(block[at:])
 
     def finish(self):
         """Raise :class:`Damaged` when a row has too many values or too few, or no end."""

@@ -19,7 +19,8 @@ LISTED = 20_000
 
 
 class Verdict(NamedTuple):
-    """How many files are what, and the names of the first :data:`LISTED`."""
+    """How many files are what, and the names of the first :data:`LISTED`; files of which the
+    database itself has the content are none of the others."""
 
     missing: int
     damaged: int
@@ -27,6 +28,7 @@ class Verdict(NamedTuple):
     surplus: int
     first_missing: tuple
     first_damaged: tuple
+    in_database: int
 
 
 def checksum_in(name):
@@ -49,6 +51,7 @@ class Inventory:
     def __init__(self):
         self._listed = [bytearray() for _first_byte in range(256)]
         self._held = [bytearray() for _first_byte in range(256)]
+        self._in_database = [bytearray() for _first_byte in range(256)]
         # The length at which each of them is tidied next.
         self._limits = {}
         self._odd = {}
@@ -61,25 +64,34 @@ class Inventory:
         """Note a file that the archive holds."""
         self._add(self._held, name, damaged)
 
+    def in_database(self, name):
+        """Note a file of which the dump has the content, so that the archive need not hold it."""
+        self._add(self._in_database, name, mark=False)
+
     def compare(self):
         """Return the :class:`Verdict`.
 
         A file that several attachments share is late only when all of them are.
         """
         missing, damaged = _Names(self._name), _Names(self._name)
-        late_count = surplus = 0
-        for first, (listed, held) in enumerate(zip(self._listed, self._held, strict=True)):
+        late_count = surplus = in_database = 0
+        buckets = zip(self._listed, self._held, self._in_database, strict=True)
+        for first, (listed, held, inside) in enumerate(buckets):
             wanted, late = _split(listed)
             sound, broken = _split(held)
-            late -= wanted
+            inside = _split(inside)[0] & (wanted | late) if inside else inside
+            in_database += len(inside)
+            wanted -= set(inside)
+            late -= wanted | set(inside)
             gone = late - sound - broken
             missing.add(first, wanted - sound - broken)
             damaged.add(first, broken - late)
             late_count += len(gone) + len(broken & late)
             surplus += len((sound | broken) - wanted - late)
         return Verdict(
-            missing.count, damaged.count, late_count, surplus, missing.first, damaged.first
-        )
+            missing.count, damaged.count, late_count, surplus, missing.first, damaged.first,
+            in_database,
+        )  # fmt: skip
 
     def resolved(self, names):
         """Return which of these files the archive holds sound, and which nobody misses: those that

@@ -55,8 +55,8 @@ LEVELS = {
     RESTORED: Level(
         _("Restored"),
         _(
-            "The archive is restored into a scratch database, what came back is counted, and the "
-            "database is dropped."
+            "The archive is restored into a scratch database, the rows of every table are "
+            "counted, and the database is dropped."
         ),
         _(
             "Takes a PostgreSQL server with room for the database and, where the archive is "

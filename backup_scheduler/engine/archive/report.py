@@ -2,6 +2,8 @@
 
 import dataclasses
 
+OF_TABLES = ("rows", "volatile", "of_extensions")
+
 
 @dataclasses.dataclass
 class Report:
@@ -25,6 +27,10 @@ class Report:
     large_objects: int = 0
     attachments: int = 0
     """Rows of ``ir_attachment``, wherever their content is. This and what follows: level 3."""
+    attachments_in_database: int = 0
+    """Of these, the ones whose content is in the dump; counted once where they share it."""
+    attachments_elsewhere: int = 0
+    """Of these, the ones whose content is in another storage, and not in the archive."""
     users: int = 0
     """Rows of ``res_users``, inactive ones included."""
     modules: int = 0
@@ -48,9 +54,26 @@ class Report:
     notes: list = dataclasses.field(default_factory=list)
     gaps: dict = dataclasses.field(default_factory=dict)
     """What :meth:`.gaps.Gaps.told` returns: many names, and no part of what is told to people."""
+    rows: dict = dataclasses.field(default_factory=dict, repr=False)
+    """The number of rows of each table of the dump, ``schema.table``; empty where not counted.
+    This and what follows are for a restore right after: see :meth:`with_rows`."""
+    volatile: list = dataclasses.field(default_factory=list, repr=False)
+    """Those of these tables that Odoo empties by itself, see :mod:`.volatile`."""
+    of_extensions: list = dataclasses.field(default_factory=list, repr=False)
+    """Those of these tables that the dump does not create: an extension does."""
 
     def as_dict(self):
-        """Return the report as plain values, as events and RPC answers carry it."""
+        """Return the report as plain values, as events and RPC answers carry it: a small one,
+        without what is known of each table."""
+        return without_rows(self.with_rows())
+
+    def with_rows(self):
+        """Return the report as plain values, with what is known of each table."""
         report = dataclasses.asdict(self)
         del report["gaps"]
         return report
+
+
+def without_rows(report):
+    """Return the plain values of a report without what is known of each table."""
+    return {name: value for name, value in report.items() if name not in OF_TABLES}

@@ -24,6 +24,7 @@ from ..errors import (
     BackupError,
     ConnectionFailed,
     DatabaseExists,
+    NotConsistent,
     RemoteError,
     RestoreFailed,
     RestoreRefused,
@@ -36,6 +37,7 @@ from ..sources.http import HttpSource
 from ..sources.http_form import FileForm
 from ..sources.http_refusal import restore_refusal
 from ..spool import Spool
+from . import rows
 from .filestore import NO_FILESTORE
 from .members import Members
 
@@ -52,16 +54,13 @@ NEUTRALIZES_SINCE = 16
 NO_DUMPS_SINCE = 20
 # By what Python's zipfile knows a zip: an end record, and the longest comment behind it (bytes).
 ZIP_END, ZIP_TAIL = b"PK\x05\x06", 22 + 0xFFFF
-# Of the new database: what cannot have changed since, and what the server itself may have added.
-SAME = {"tables": _("tables"), "modules": _("installed modules")}
-AT_LEAST = {"users": _("users"), "attachments": _("attachments")}
 
 
 def restore(path, archive_format, report, target, control, spool, token):
     """Restore the archive at ``path`` as a new database of an Odoo server; prove that it is there.
 
-    :param report: what the verification of the archive found, the fields of its report; a count of
-        0 is one that is not known, and is not compared
+    :param report: what the verification of the archive found, as a Report or its fields
+        ``with_rows``; a count of 0 is one that is not known, and is not compared
     :param target: ``url master_password verify_tls allow_insecure`` as a source has them,
         ``database`` (the new name), ``neutralize`` and ``copy`` (whether it gets an identity of its
         own)
@@ -75,7 +74,7 @@ def restore(path, archive_format, report, target, control, spool, token):
     :class:`RestoreFailed` where what came of it is not what the archive holds, and the kinds of a
     source. What a failed restore left is named in the error's hint: it is not dropped from here.
     """
-    report = report if isinstance(report, dict) else report.as_dict()
+    report = report if isinstance(report, dict) else report.with_rows()
     require_name(target["database"])
     control.enter("connect")
     source = HttpSource(
@@ -97,7 +96,7 @@ def restore(path, archive_format, report, target, control, spool, token):
     control.check_permission()
     send(source, path, archive_format, target, control)
     with unchecked_told(target["database"]):
-        return check(source, report, target["database"], control, Spool(spool, f"{token}-check"))
+        return check(source, report, target, control, Spool(spool, f"{token}-check"))
 
 
 # --- before anything is sent --------------------------------------------------------------------
@@ -304,9 +303,9 @@ def remains(source, database):
 # --- the proof ----------------------------------------------------------------------------------
 
 
-def check(source, report, database, control, spool):
+def check(source, report, target, control, spool):
     """Fetch the new database back, without its files, and compare it with the archive."""
-    server = source.probe()
+    database, server = target["database"], source.probe()
     if database not in server.databases:
         raise RestoreFailed(
             _(
@@ -318,10 +317,27 @@ def check(source, report, database, control, spool):
     control.enter("verify")
     with spool:
         source.fetch(database, "dump", False, spool.write)
-        found = verify(spool.path, "dump", CONSISTENT, database=database, progress=control.progress)
-    notes = [*compare(report, found.as_dict()), about_files(report)]
-    counts = {key: getattr(found, key) for key in (*SAME, *AT_LEAST)}
+        found = verified(spool.path, database, report, control)
+    notes = rows.compare_totals(report, found.as_dict())
+    notes += rows.compare(report, found.rows, opened=True, neutralized=target.get("neutralize"))
+    notes.append(about_files(report))
+    counts = {key: getattr(found, key) for key in (*rows.SAME, *rows.AT_LEAST)}
     return {"database": database, "checked": {**counts, "version": server.version}, "notes": notes}
+
+
+def verified(path, database, report, control):
+    """Return the report on the dump that was fetched back.
+
+    What it lacks is of no concern where the rows of the archive are known: they are compared, and
+    the archive itself may be of a database that lacks something.
+    """
+    try:
+        return verify(path, "dump", CONSISTENT, database=database, progress=control.progress)
+    except NotConsistent as error:
+        if not report.get("rows"):
+            raise
+        error.report.level = CONSISTENT
+        return error.report
 
 
 def about_files(report):
@@ -332,38 +348,6 @@ def about_files(report):
             count=files,
         )
     return NO_FILESTORE
-
-
-def compare(archived, restored):
-    """Return notes on the difference; raise :class:`RestoreFailed` where something is missing."""
-    notes = []
-    for key, what in {**SAME, **AT_LEAST}.items():
-        expected, found = archived.get(key, 0), restored[key]
-        if not expected or not restored["level"] >= CONSISTENT:
-            notes.append(
-                _("The number of %(what)s was not compared: it is not known.", what=what)
-            )
-        elif found < expected or (key in SAME and found != expected):
-            raise RestoreFailed(
-                _(
-                    "The restored database has %(found)s %(what)s, the archive %(expected)s.",
-                    found=found,
-                    what=what,
-                    expected=expected,
-                ),
-                hint=_("The server's log may say what did not go in: Odoo goes on after an error."),
-            )
-        elif found > expected:
-            notes.append(
-                _(
-                    "The restored database has %(found)s %(what)s, %(more)s more than the archive: "
-                    "the server was at work in it already.",
-                    found=found,
-                    what=what,
-                    more=found - expected,
-                )
-            )
-    return notes
 
 
 @contextlib.contextmanager

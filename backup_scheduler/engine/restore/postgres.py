@@ -8,16 +8,16 @@ from ..errors import BackupError, DatabaseExists, RestoreFailed, RestoreRefused
 from ..messages import _
 from . import filestore, scratch
 from .http import require_name
-from .load import Meter, installed, size_of
+from .load import Meter, home_of, installed, size_of
 from .scratch import EXISTS, EXISTS_AS, Scratch, is_scratch
-from .server import DatabaseServer
+from .server import DatabaseServer, sql
 
 # As odoo.modules.neutralize takes a module for installed.
 INSTALLED = ("installed", "to upgrade", "to remove")
 # More names than this help nobody who reads them.
 NAMES_LIMIT = 10
 SET_PARAMETER = """
-    INSERT INTO public.ir_config_parameter (key, value) VALUES (%s, %s)
+    INSERT INTO ir_config_parameter (key, value) VALUES (%s, %s)
         ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value
 """
 
@@ -43,7 +43,7 @@ def restore(path, archive_format, report, target, control, token):
     Raises :class:`DatabaseExists` for a name that is taken or a folder with files in it, and what
     :func:`.scratch.drill` raises.
     """
-    report = report if isinstance(report, dict) else report.as_dict()
+    report = report if isinstance(report, dict) else report.with_rows()
     name, folder = target["database"], target.get("filestore")
     require_free_name(name)
     require_version(report, target)
@@ -63,6 +63,7 @@ def restore(path, archive_format, report, target, control, token):
         checked = new.check(report)
         with new.inside() as session:
             notes += finish(session, target)
+            new.home = home_of(session)
         notes += place(path, archive_format, folder, new, name, token, meter, control)
     return {"database": name, "checked": checked, "notes": notes}
 
@@ -130,7 +131,8 @@ def finish(session, target):
     """Make the database what it is to be, before anybody sees it; return notes for people."""
     notes = []
     with session.transaction():
-        session.rows("SET LOCAL search_path TO public")
+        home = sql.Identifier(home_of(session))
+        session.rows(sql.SQL("SET LOCAL search_path TO {}, public").format(home))
         if target.get("neutralization") is not None:
             neutralize(session, target["neutralization"])
             notes = about_unknown_modules(session, target.get("known_modules"))

@@ -12,10 +12,12 @@ import hashlib
 import re
 
 from ..archive.levels import RESTORED
+from ..archive.report import without_rows
+from ..archive.schema import PUBLIC
 from ..errors import BackupError, DatabaseExists, DatabaseServerFailed, IsolationUnavailable
 from ..messages import _
-from . import cluster, roles
-from .load import Meter, compare, count, load, made_by, size_of
+from . import cluster, roles, rows
+from .load import Meter, compare, count, count_rows, load, made_by, size_of
 from .preparation import prepare
 from .server import DatabaseServer, sql
 
@@ -85,7 +87,8 @@ def drill(path, archive_format, report, server, control, token, isolation=None):
     nothing about the archive. The scratch database is dropped in every case; after a kill, by the
     next :func:`sweep`.
     """
-    report = dict(report if isinstance(report, dict) else report.as_dict())
+    report = report if isinstance(report, dict) else report.with_rows()
+    found = without_rows(report)
     control.enter("restore")
     isolation, reasons = isolation or {}, []
     with contextlib.ExitStack() as stack:
@@ -96,13 +99,13 @@ def drill(path, archive_format, report, server, control, token, isolation=None):
                     cluster.Cluster(isolation["spool"], token, control, newest)
                 )
                 notes = drilled_alone(path, archive_format, report, own.libpq, control, token)
-                return {**report, "level": RESTORED, "notes": [*report.get("notes", []), *notes]}
+                return {**found, "level": RESTORED, "notes": [*found.get("notes", []), *notes]}
             except cluster.ClusterUnavailable as error:
                 reasons.append(error.reason)
         sweep(server)
         isolation = {**isolation, "reasons": reasons}
         notes = drilled(path, archive_format, report, server, control, token, isolation)
-    return {**report, "level": RESTORED, "notes": [*report.get("notes", []), *notes]}
+    return {**found, "level": RESTORED, "notes": [*found.get("notes", []), *notes]}
 
 
 def drilled(path, archive_format, report, server, control, token, isolation):  # noqa: PLR0913
@@ -186,6 +189,8 @@ class Scratch:
         self.server = DatabaseServer(server)
         self.owner = None
         """The role that the database belongs to, of :mod:`.roles`."""
+        self.home = PUBLIC
+        """The schema that Odoo has its tables in."""
         self._libpq, self._isolation = server, isolation or {}
         self.name = scratch_name(kind, token)
         self.session = None
@@ -247,7 +252,8 @@ class Scratch:
         """Count; return the counts. Raise :class:`RestoreFailed` unless they are the report's."""
         with self.inside() as session:
             counts, modules = count(session)
-        compare(report, counts, modules)
+            compare(report, counts, modules)
+            rows.compare(report, count_rows(session, report.get("rows") or {}))
         return counts
 
     def number(self):
@@ -279,6 +285,7 @@ class Scratch:
                         sql.Identifier(self.name), sql.Identifier(name)
                     )
                 )
+                self._set_search_path(name)
                 self.session.rows(identified("ALTER DATABASE {} WITH IS_TEMPLATE false", name))
         except BackupError as error:
             if sqlstate_of(error) == DUPLICATE_DATABASE:
@@ -286,6 +293,13 @@ class Scratch:
                     _("The server has a database %(name)r already.", name=name)
                 ) from error
             raise
+
+    def _set_search_path(self, name):
+        """Have Odoo find its tables in another schema than ``public``: that was a setting of the
+        database that they were dumped from, or of a role, and is no part of the dump."""
+        if self.home != PUBLIC:
+            change = sql.SQL("ALTER DATABASE {} SET search_path TO {}, public")
+            self.session.rows(change.format(sql.Identifier(name), sql.Identifier(self.home)))
 
     def _leave(self, tell=False):
         """Drop the database, if it still has this name, and give the lock back."""

@@ -2,6 +2,7 @@
 
 import datetime
 
+import corpus_unusual
 import verify_archives as archives
 from corpus_samples import Sample, huge_zip, many
 
@@ -188,4 +189,5 @@ ARCHIVES = [
     ("of pg_dump 17, its output redirected", "dump",
      written(lambda: Sample().dump(version=(1, 16), appended=True)), {}),
     ("uncompressed", "dump", written(lambda: Sample().dump(compression="none")), {}),
+    *((name, kind, written(make), {}) for name, kind, make in corpus_unusual.MAKERS),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import hashlib
 import os
 import signal
 
@@ -159,12 +160,16 @@ def test_an_archive_that_lacks_nothing_has_no_finding(odoo, folder):
 
 
 def late(moment):
-    """Return a zip whose attachment was created at ``moment``, and whose file is not there."""
+    """Return a zip whose attachment was created at ``moment``, and whose file is not there.
+
+    Another file is: an archive without any has no filestore.
+    """
     sql = SQL.replace(b"(id, store_fname)", b"(id, create_date, store_fname)")
     created = moment.replace(tzinfo=None).isoformat(" ").encode()
     listed = members(dump=sql.replace(b"1\t7c/", b"1\t" + created + b"\t7c/"))
     del listed[STORED_FILE]
-    return odoo_zip(listed)
+    digest = hashlib.sha1(b"older", usedforsecurity=False).hexdigest()
+    return odoo_zip({**listed, f"filestore/{digest[:2]}/{digest}": b"older"})
 
 
 @pytest.mark.parametrize("seconds", [5, -3600], ids=["behind", "before"])

@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 import restore_world
 from ages import IDENTITY, OTHER_IDENTITY
-from engine.errors import BackupError, Cancelled, DatabaseExists, WrongIdentity
+from engine.errors import BackupError, Cancelled, DatabaseExists, RestoreFailed, WrongIdentity
 from fake_odoo import PASSWORD, FakeOdoo
 from orders import (
     PATH,
@@ -278,11 +279,11 @@ def test_a_restore_that_is_cancelled_leaves_nothing(odoo, folder, cluster, targe
 # --- to an Odoo ---------------------------------------------------------------------------------
 
 
-def test_an_archive_is_sent_decrypted_to_an_odoo(odoo, folder):
+def test_an_archive_is_sent_decrypted_to_an_odoo(odoo, folder, cluster):
     order, result = backed_up(odoo, folder, sealed_order(folder, "a"))
     assert "finding" not in result
     with FakeOdoo(databases=["shop"]) as other:
-        other.restored = lambda name: restored_dump(name, result["report"])
+        other.restored = lambda _name: restored_dump(cluster)
         target = {"kind": "http", "url": other.url, "master_password": PASSWORD, "database": NEW}
         done = run_here(restore_order(order, result, target, identity=IDENTITY))
         (form,) = other.restore_forms()
@@ -291,9 +292,21 @@ def test_an_archive_is_sent_decrypted_to_an_odoo(odoo, folder):
     assert left_in(folder) == [f"a/{SEALED_PATH}", f"a/{SEALED_PATH}.json"]
 
 
-def restored_dump(name, report):
-    """Return what the other server gives back of the restored database."""
-    from test_restore_http import dump_of
+def test_an_odoo_that_lost_the_rows_of_a_table_has_not_restored_it(odoo, folder, cluster):
+    order, result = backed_up(odoo, folder, sealed_order(folder, "a"))
+    assert "rows" not in result["report"]
+    with FakeOdoo(databases=["shop"]) as other:
+        other.restored = lambda _name: restored_dump(cluster, "DELETE FROM note")
+        target = {"kind": "http", "url": other.url, "master_password": PASSWORD, "database": NEW}
+        with pytest.raises(RestoreFailed, match=r"public.note \(0 of 3 rows\)"):
+            run_here(restore_order(order, result, target, identity=IDENTITY))
 
-    counts = ("tables", "users", "attachments", "modules")
-    return dump_of(name, **{count: report[count] for count in counts})
+
+def restored_dump(cluster, lost=""):
+    """Return what the other server gives back of the restored database, which lost this."""
+    row = ROW % restore_world.stored_name(FILE)
+    restore_world.make(cluster, NEW, f"{row}{VERSIONS}{lost}")
+    try:
+        return restore_world.custom_to(cluster, NEW, subprocess.PIPE)
+    finally:
+        cluster.drop(NEW)

@@ -52,7 +52,10 @@ def test_the_report_counts_what_is_in_the_dump_and_the_filestore(place):
     assert (report.missing_files, report.damaged_files) == (0, 0)
     assert (report.surplus_files, report.late_files) == (0, 0)
     assert datetime.datetime.fromisoformat(report.since) == SINCE
-    assert report.notes == ["1 attachments are kept outside Odoo's filestore."]
+    assert report.notes == [
+        "1 attachment is kept in the database, 1 outside of it and not in this archive."
+    ]
+    assert (report.attachments_in_database, report.attachments_elsewhere) == (1, 1)
     assert json.loads(json.dumps(report.as_dict())) == report.as_dict()
 
 
@@ -292,6 +295,13 @@ def test_long_rows_and_what_follows_their_end_mark_are_read_in_any_pieces(size):
     reader.finish()
     assert taken == [(row[0].encode(), row[2].encode(), b"z") for row in rows]
     assert reader.count == 6
+
+
+def test_the_first_row_that_is_none_is_named_whatever_follows_it():
+    reader = Rows("it", ["a", "b"], ["a", "b"], lambda *_values: None)
+    reader.feed(b"1\n" + b"2\tx\n" * 10_000)
+    with pytest.raises(Damaged, match="Row 1 of it has 1 values"):
+        reader.finish()
 
 
 @pytest.mark.parametrize(
