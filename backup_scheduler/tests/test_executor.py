@@ -198,7 +198,8 @@ class TestExecutor(BackupCase):
         with patch.dict(os.environ, {KEY_VARIABLE: Fernet.generate_key().decode()}):
             self.assertEqual(self.executor.claim().kind, "")
         self.assertRecordValues(self._fresh(), [{"status": "failed", "task_ids": []}])
-        self.assertIn("enter the secret again", self.run_record.error)
+        self.assertEqual(self.run_record.error_code, "wrong_secret_key")
+        self.assertIn("enter the secret again", self.run_record.hint)
         self.assertNotIn("defect", self.run_record.hint or "")
         self.assertEqual(self.run_record.copy_ids.status, "failed", "Nothing was written")
 
