@@ -172,10 +172,9 @@ class Catalogue:
         if report.get("manifest") is not None:
             found["manifest"] = kind_in(report, "manifest", dict, "report.")
         if report.get("notes") is not None:
-            notes = kind_in(report, "notes", list, "report.")
-            if not all(isinstance(note, str) for note in notes):
-                raise CatalogueError("report.notes", _("they are no texts"))
-            found["notes"] = notes
+            found["notes"] = texts_in(report, "notes")
+        if report.get("gone"):
+            found["gone"] = texts_in(report, "gone")
         return found
 
     def _read_finding(self):
@@ -218,6 +217,13 @@ class Catalogue:
 
     def _moment(self, name):
         return moment_in(self._content, name)
+
+
+def texts_in(report, name):
+    texts = kind_in(report, name, list, "report.")
+    if not all(isinstance(text, str) for text in texts):
+        raise CatalogueError(f"report.{name}", _("they are no texts"))
+    return texts
 
 
 def kind_in(content, name, kind, before=""):

@@ -201,6 +201,20 @@ class RemoteNoSpace(RemoteError):
     )
 
 
+class FilestoreUnreadable(RetryableError):
+    code = "filestore_unreadable"
+    hint = _(
+        "The user that runs the backup has to be able to read the filestore of the database. Check "
+        "the rights there, and the disk."
+    )
+
+
+class DumpProgramTooOld(BackupError):
+    """pg_dump refuses a server that is newer than itself."""
+
+    code = "pg_dump_too_old"
+
+
 # --- the archive --------------------------------------------------------------------------------
 
 

@@ -34,10 +34,10 @@ def verify_copies(order, control):
     """Read copies at rest to their end, to ``verify_level``; return each one's state.
 
     Order: ``copies`` (each with ``identity`` where it is to be decrypted), ``archive_format
-    include_filestore database sha256 verify_level spool token``; ``since`` (ISO text, as the report
-    of the backup has it), ``known_gaps`` (names of files that may be ``missing`` or ``damaged``)
-    and, for level 4, ``scratch_server`` (keywords of libpq) and ``isolation``
-    (``cluster``, ``role`` and ``trusted``, see :func:`.restore.scratch.drill`).
+    include_filestore database sha256 verify_level spool token``; ``since`` (ISO text) and ``gone``
+    (names of files), as the report of the backup has them; ``known_gaps`` (names of files that may
+    be ``missing`` or ``damaged``); and, for level 4, ``scratch_server`` (keywords of libpq) and
+    ``isolation`` (``cluster``, ``role`` and ``trusted``, see :func:`.restore.scratch.drill`).
 
     Result: ``copies``, each with ``id ok`` and
 
@@ -89,25 +89,27 @@ def verify_archive(copy, order, control):
         control.enter("verify")
         level = min(order["verify_level"], CONSISTENT)
         since = moment_of(order.get("since"))
-        report, finding = read_archive(path, order, level, control, since, order["sha256"])
+        report, finding = read_archive(
+            path, order, level, control, since, order["sha256"], gone_in(order)
+        )
         found = {"report": report.as_dict(), **finding}
         if LEVELS[order["verify_level"]].found_by == RESTORING:
             found.update(drilled(path, copy, order, report, control))
         return found
 
 
-def examine(path, order, level, control, since=None, sha256=None):
+def examine(path, order, level, control, since=None, sha256=None, gone=()):  # noqa: PLR0913
     """Verify the archive at ``path``; return its ``report`` as plain values.
 
     With a ``finding`` beside it where the archive is a sound copy of a server that lacks something:
     such an archive is kept, and told about. ``gaps`` names the files that are missing or damaged
     (see :meth:`.archive.gaps.Gaps.told`). What is wrong with the archive itself is raised.
     """
-    report, finding = read_archive(path, order, level, control, since, sha256)
+    report, finding = read_archive(path, order, level, control, since, sha256, gone)
     return {"report": report.as_dict(), **finding}
 
 
-def read_archive(path, order, level, control, since, sha256):
+def read_archive(path, order, level, control, since, sha256, gone=()):  # noqa: PLR0913
     """Do what :func:`examine` does; return the Report, and a dict of the ``gaps``, and of the
     ``finding`` if there is one."""
     try:
@@ -121,6 +123,7 @@ def read_archive(path, order, level, control, since, sha256):
             since=since,
             filestore=order.get("include_filestore", True),
             known_gaps=order.get("known_gaps"),
+            gone=gone,
         )
     except NotConsistent as error:
         return error.report, {"finding": error.as_dict(), "gaps": error.report.gaps}
@@ -212,6 +215,13 @@ def moment_of(text):
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+
+
+def gone_in(report):
+    """Return the names of files in the ``gone`` of a report or an order; of what is no list of
+    names nothing: it may come from a catalogue."""
+    names = report.get("gone") or ()
+    return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else ()
 
 
 # --- the bytes ----------------------------------------------------------------------------------
@@ -318,8 +328,9 @@ def restore(order, control):
 
 def examine_candidate(path, order, control):
     control.enter("verify")
-    since = moment_of((order.get("report") or {}).get("since"))
-    return read_archive(path, order, CONSISTENT, control, since, order["sha256"])
+    report = order.get("report") or {}
+    since = moment_of(report.get("since"))
+    return read_archive(path, order, CONSISTENT, control, since, order["sha256"], gone_in(report))
 
 
 def pass_over(copy, error, control):

@@ -18,6 +18,7 @@ from .notify import notify
 from .reading import examine, hand_out, restore, sweep_servers, verify_copies
 from .replication import replicate
 from .sources import open_source
+from .sources.base import Fetched
 from .spool import Digest, Spool, check_space, sweep
 
 
@@ -84,6 +85,7 @@ def check_database(source, order, control):
     :class:`DatabasesUnavailable` where it lists none at all.
 
     Returns the moment: by the server's own clock where it tells, for its database is dated by it.
+    None where nothing that comes later can be in the dump.
     """
     control.enter("connect")
     server = source.probe()
@@ -98,6 +100,8 @@ def check_database(source, order, control):
         raise UnknownDatabase(
             _("The server has no database %(database)r.", database=order["database"])
         )
+    if source.DUMP_FIRST:
+        return None
     return server.clock or datetime.datetime.now(datetime.timezone.utc)
 
 
@@ -111,10 +115,12 @@ def receive(source, order, spool, copies, control, since):
 
     digest = Digest(spool)
     control.enter("download", order["expected_size"])
-    source.fetch(order["database"], order["archive_format"], order["include_filestore"], write)
+    wanted = order["database"], order["archive_format"], order["include_filestore"]
+    fetched = source.fetch(*wanted, write) or Fetched()
     spool.finish()
     control.enter("verify")
-    found = examine(spool.path, order, order["verify_level"], control, since)
+    found = examine(spool.path, order, order["verify_level"], control, since, gone=fetched.gone)
+    found["report"]["notes"] += fetched.notes
     return {"size": spool.size, "sha256": digest.hexdigest(), **found}
 
 

@@ -39,15 +39,17 @@ class Attachments:
 
     :param inventory: an :class:`.inventory.Inventory`, which is told the names of the files
     :param is_late: tells of a date of a row whether the file may not have been copied yet
+    :param gone: the names of files that were deleted while the archive was made
 
     :ivar in_files: rows whose content is a file of the filestore, as far as the row tells
     :ivar in_rows: rows that have their content themselves
     :ivar elsewhere: rows whose content is neither in the database nor in the filestore
     """
 
-    def __init__(self, inventory, is_late):
+    def __init__(self, inventory, is_late, gone=frozenset()):
         self._inventory = inventory
         self._is_late = is_late
+        self._gone = gone
         self.in_files = self.in_rows = self.elsewhere = 0
 
     def row(self, name, created, written, kind, content, large_object):
@@ -65,7 +67,8 @@ class Attachments:
                 return
             name = path_of(name)
         self.in_files += 1
-        self._inventory.listed(name, self._is_late(created) or self._is_late(written))
+        late = self._is_late(created) or self._is_late(written)
+        self._inventory.listed(name, late or name in self._gone)
 
     def content(self, checksum, content):
         """Take a row of the table of contents by checksum."""

@@ -42,13 +42,15 @@ class Wanted(NamedTuple):
 
     ``database``: its name, or None. ``since``: the aware datetime at which the backup was asked
     for, or None. ``filestore``: whether a zip is to hold the filestore. ``known_gaps``: the names
-    of files that are known to be ``missing`` and ``damaged``, or None.
+    of files that are known to be ``missing`` and ``damaged``, or None. ``gone``: the names (bytes)
+    of files that were deleted, with their attachments, while it was made.
     """
 
     database: str | None = None
     since: object = None
     filestore: bool = True
     known_gaps: dict | None = None
+    gone: frozenset = frozenset()
 
 
 class Intact:

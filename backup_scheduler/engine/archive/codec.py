@@ -1,7 +1,7 @@
-"""Undoing the compression of an archive's parts, in bounded memory.
+"""The compression of an archive's parts, and undoing it, in bounded memory.
 
-``isal`` inflates up to twice as fast as CPython's zlib and is used where it is installed. Both find
-the same damage.
+``isal`` inflates up to twice as fast as CPython's zlib, deflates five times as fast, and is used
+where it is installed. Both find the same damage.
 """
 
 import zlib
@@ -11,8 +11,13 @@ from ..messages import _
 
 try:
     from isal import isal_zlib as backend
+
+    # Its best: in a fifth of the time, as small as what zlib makes at its default.
+    LEVEL = backend.ISAL_BEST_COMPRESSION
 except ImportError:
     backend = zlib
+    # As Odoo compresses its zips.
+    LEVEL = zlib.Z_DEFAULT_COMPRESSION
 
 # A block of hostile input may inflate a thousandfold: no more than this comes out at once (bytes).
 PLAIN_BLOCK = 512 * 1024
@@ -23,6 +28,17 @@ ZLIB = 15
 def crc32(block, value=0):
     """Return the CRC-32 of ``block`` that continues ``value``."""
     return backend.crc32(block, value)
+
+
+def deflater():
+    """Return what deflates one member of a zip: ``compress(block)``, and ``flush()`` at its end."""
+    return backend.compressobj(LEVEL, zlib.DEFLATED, RAW_DEFLATE)
+
+
+def deflated(content):
+    """Return ``content`` as one deflate stream."""
+    stream = deflater()
+    return stream.compress(content) + stream.flush()
 
 
 class Stored:

@@ -44,7 +44,7 @@ class Consistent(Intact):
 
     def __init__(self, report, wanted):
         self._inventory = Inventory()
-        self._attachments = attachments.Attachments(self._inventory, self._is_late)
+        self._attachments = attachments.Attachments(self._inventory, self._is_late, wanted.gone)
         self._schema = Schema(self._attachments.large_object)
         super().__init__(report, wanted)
         self._since = _database_time(wanted.since)
@@ -260,7 +260,7 @@ class Consistent(Intact):
                     count=found.missing,
                 )
             )
-        notes.extend(_harmless(found))
+        notes.extend(_harmless(found, self._wanted.gone))
 
     def _stored(self, found):
         """Return how many attachments have their content in the filestore.
@@ -337,8 +337,13 @@ def _about_places(inside, outside):
         yield one if outside == 1 else many
 
 
-def _harmless(found):
-    if found.late:
+def _harmless(found, gone):
+    if found.late and gone:
+        yield _(
+            "%(count)s files were deleted, with their attachments, while the backup was made.",
+            count=found.late,
+        )
+    elif found.late:
         yield _(
             "%(count)s files were written while the backup was made: Odoo copies the filestore "
             "before the database. The next backup has them.",

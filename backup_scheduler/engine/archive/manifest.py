@@ -1,6 +1,7 @@
 """The ``manifest.json`` of an Odoo zip: of which database, version and modules it is."""
 
 import json
+import re
 
 from ..errors import Inconsistent
 from ..messages import _
@@ -20,6 +21,43 @@ FIELDS = {
     "pg_version": str,
     "modules": dict,
 }
+
+# The series of Odoo that begins the version of a module: "19.0.1.3", "saas~18.2.1.3".
+SERIES = re.compile(r"((?:saas~)?(\d+))\.(\d+)\.")
+
+
+def make_manifest(database, pg_version, modules, release):
+    """Return the manifest of an archive, as :func:`odoo.service.db.dump_db_manifest` makes it.
+
+    :param pg_version: of the server, as PostgreSQL numbers them: 150018
+    :param modules: the version of each installed module, by name
+    :param release: ``version``, ``version_info`` and ``major_version`` of the Odoo that serves it
+    """
+    major, minor = divmod(pg_version // 100, 100)
+    return {
+        "odoo_dump": "1",
+        "db_name": database,
+        **release_of(modules, release),
+        "pg_version": f"{major}.{minor}",
+        "modules": modules,
+    }
+
+
+def release_of(modules, release):
+    """Return the release that a database is of: ``release``, unless its modules are of another
+    series. A PostgreSQL may hold the databases of several Odoos."""
+    found = SERIES.match(modules.get("base") or "")
+    if not found or f"{found[1]}.{found[3]}" == release["major_version"]:
+        return {name: release[name] for name in ("version", "version_info", "major_version")}
+    first = int(found[2]) if found[1] == found[2] else found[1]
+    series = f"{found[1]}.{found[3]}"
+    info = [first, int(found[3]), 0, "final", 0, ""]
+    return {"version": series, "version_info": info, "major_version": series}
+
+
+def written_manifest(manifest):
+    """Return the bytes of ``manifest.json``, as Odoo writes them."""
+    return json.dumps(manifest, indent=4).encode()
 
 
 def parse_manifest(content):

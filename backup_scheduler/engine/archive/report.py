@@ -47,6 +47,8 @@ class Report:
     """Files that are missing or damaged because they came while the backup was made."""
     since: str = ""
     """When the backup was asked for, ISO 8601: what is younger may be late."""
+    gone: list = dataclasses.field(default_factory=list)
+    """The names of files that were deleted, with their attachments, while the backup was made."""
     database: str = ""
     odoo_version: str = ""
     pg_version: str = ""

@@ -23,6 +23,7 @@ CHECKS = {COMPLETE: None, INTACT: Intact, CONSISTENT: Consistent}
 def verify(
     path, archive_format, level, *,
     database=None, sha256=None, progress=None, since=None, filestore=True, known_gaps=None,
+    gone=(),
 ):  # fmt: skip
     """Verify the archive at ``path``; return the :class:`.report.Report` of a good one.
 
@@ -39,6 +40,8 @@ def verify(
         is counted as late, and is no fault. None: nothing can be late
     :param filestore: whether a zip is to hold the filestore; else files that lack are no fault
     :param known_gaps: names of files that are known to be ``missing`` and ``damaged``: no fault
+    :param gone: the names (``ab/ab…``) of files that were deleted, with their attachments, while
+        the archive was made, and after its dump: that they are missing is no fault
 
     The file is read forward in blocks, in a few MB of memory whatever its size; level 3 adds some
     60 bytes for each attachment.
@@ -59,9 +62,11 @@ def verify(
         source = Source(file, progress, digest)
         # While the directory is read, the position in the file does not move; stopping still works.
         probe = Source(probe_file, progress and (lambda _at, size: progress(source.position, size)))
-        wanted = Wanted(database, since, filestore, known_gaps)
+        names = frozenset(name.encode() for name in gone)
+        wanted = Wanted(database, since, filestore, known_gaps, names)
         report, checks = _FORMATS[archive_format](source, probe, CHECKS[level], wanted)
         report.since = since.isoformat() if since else ""
+        report.gone = sorted(gone)
         if digest:
             source.drain()
             _require_digest(digest, sha256)

@@ -16,7 +16,7 @@ import os
 import shutil
 import threading
 
-from ..child_environment import clean_environment
+from ..child_environment import GUARD, clean_environment
 from ..errors import DestinationFailed, LibraryMissing
 from ..messages import _
 from . import rclone_config
@@ -52,9 +52,6 @@ SIZES = {
     "RCLONE_DROPBOX_CHUNK_SIZE": "16Mi",
     "RCLONE_AZUREBLOB_UPLOAD_CONCURRENCY": "8",
 }
-# The shell goes on only while its parent is the one that it was started by: who dies before the
-# signal is asked for sends none.
-GUARD = ("setpriv", "--pdeathsig", "TERM", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 
 
 class Rclone:

@@ -3,6 +3,7 @@
 from ..kinds import Registry
 
 KINDS = Registry("source")
+KINDS.register("local", f"{__name__}.local:LocalSource")
 KINDS.register("http", f"{__name__}.http:HttpSource")
 # What an order says of a source beside its settings.
 OF_THE_KIND = ("connection", "secrets", "code")

@@ -26,6 +26,19 @@ class Server:
     confirmed: bool = True
 
 
+@dataclasses.dataclass
+class Fetched:
+    """What a source that makes the archive itself knows of it.
+
+    :param gone: the names of files (``ab/ab…``) that the dump lists, and that were deleted with
+        their attachments while the archive was made
+    :param notes: what else the reader of the archive's report should know, as sentences
+    """
+
+    gone: tuple = ()
+    notes: list = dataclasses.field(default_factory=list)
+
+
 class Source(abc.ABC):
     """An Odoo server as this kind of connection reaches it. It is only ever read.
 
@@ -38,6 +51,9 @@ class Source(abc.ABC):
     SETTINGS = ()
     # Whether archives can be restored to a server through it: see restore().
     CAN_RESTORE = False
+    # Whether the dump is made before the filestore is read: then no file of an attachment that the
+    # dump lists can be too late for the archive.
+    DUMP_FIRST = False
 
     @abc.abstractmethod
     def probe(self):
@@ -53,7 +69,8 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def fetch(self, database, archive_format, include_filestore, write):
-        """Make a backup of ``database`` and hand its bytes to ``write(block)`` as they come.
+        """Make a backup of ``database`` and hand its bytes to ``write(block)`` as they come; return
+        what is known of it beside them (:class:`Fetched`), or nothing.
 
         Ending without an error does not mean that the archive is complete: a server that dies may
         look like one that is done. Only the archive tells.

@@ -121,6 +121,7 @@ class BackupRunReading(models.Model):
         task.identity_sealed = False
         orders = [{**order, "identity": identity} for order in copies._engine_orders()]
         level = int(task.level)
+        report = self.verification_report or {}
         order = {
             "action": "verify",
             "copies": orders,
@@ -129,7 +130,8 @@ class BackupRunReading(models.Model):
             "database": self.database_name,
             "sha256": self.sha256,
             "verify_level": level,
-            "since": (self.verification_report or {}).get("since", ""),
+            "since": report.get("since", ""),
+            "gone": report.get("gone", []),
             "known_gaps": self._known_gaps(),
         }
         if level == RESTORED:

@@ -1,0 +1,134 @@
+"""pg_dump on this machine: which one, and what comes out of it.
+
+Source of the rule: pg_dump refuses a server of a newer major version than its own ("aborting
+because of server version mismatch").
+"""
+
+import contextlib
+import fcntl
+import glob
+import os
+import subprocess
+
+from ..child_environment import guarded
+from ..errors import DumpProgramTooOld, LibraryMissing, RemoteError
+from ..messages import _
+from ..restore.psql import CLIENT, PIPE, UNTIL_STOPPED, LastWords, version_of
+
+NAME = "pg_dump"
+# Where Debian, Red Hat and FreeBSD put the programs of each version that is installed.
+PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql*/bin")
+# As Odoo calls it (odoo.service.db.dump_db).
+OPTIONS = ("--no-owner",)
+FORMATS = {"zip": (), "dump": ("--format=c",)}
+BLOCK = 1 << 20
+SERIES = 10_000
+
+
+def program_for(version, folder=""):
+    """Return the path of the pg_dump for a server: the oldest that is not older than it.
+
+    :param version: of the server, as PostgreSQL numbers them
+    :param folder: another place to look in
+
+    A newer one may write what the server itself does not know. Raises :class:`DumpProgramTooOld`
+    and, without any, :class:`LibraryMissing`.
+    """
+    found = {path: version_of(path, None) for path in programs(folder)}
+    if not found:
+        raise LibraryMissing(_("The program %(name)s is not installed.", name=NAME), hint=CLIENT)
+    wanted = version // SERIES
+    fit = [path for path, its in found.items() if its // SERIES >= wanted]
+    if fit:
+        return min(fit, key=found.get)
+    newest = max(found, key=found.get)
+    raise DumpProgramTooOld(
+        _(
+            "The databases are on PostgreSQL %(server)s, and the newest pg_dump that is installed "
+            "where Odoo runs is of PostgreSQL %(program)s (%(path)s).",
+            server=wanted,
+            program=found[newest] // SERIES,
+            path=newest,
+        ),
+        hint=_("Install the package postgresql-client-%(version)s there.", version=wanted),
+    )
+
+
+def programs(folder=""):
+    """Return the paths of each pg_dump that is installed, those of single versions first."""
+    folders = [name for place in PLACES for name in sorted(glob.glob(place))]
+    folders += [folder, *os.get_exec_path()]
+    paths = [os.path.join(name, NAME) for name in folders if name]
+    return [path for path in dict.fromkeys(paths) if os.access(path, os.X_OK)]
+
+
+def environment_of(server):
+    """Return the environment of pg_dump: as for psql, but the dump is in the encoding of the
+    database."""
+    environment = server.environment("")
+    del environment["PGCLIENTENCODING"]
+    return environment
+
+
+def dumped(server, program, database, archive_format, snapshot, control, warn):  # noqa: PLR0913
+    """Yield the dump of a database; a block is good until the next is asked for.
+
+    :param snapshot: the exported snapshot that it shows
+    :param warn: called with what pg_dump said although it ended well
+
+    Raises what its exit code and its last words mean. Whatever is raised, it has ended.
+    """
+    command = [program, *OPTIONS, *FORMATS[archive_format], f"--snapshot={snapshot}"]
+    # A name with an equals sign, or one that begins with a dash, is a name as well.
+    command += [f"--dbname={conninfo(dbname=database)}"]
+    process = subprocess.Popen(  # noqa: S603 - a fixed command, and a name that is quoted
+        guarded(command),
+        env=environment_of(server),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    words = LastWords(process.stderr)
+    try:
+        with control.interrupted_by(process.terminate):
+            yield from blocks_of(process.stdout)
+            code = process.wait()
+        control.check()
+    finally:
+        end(process, words)
+    if code:
+        said = words.text() or f"{NAME} ended with code {code}."
+        raise server.failure(said, RemoteError)
+    if words.text():
+        warn(words.text())
+
+
+def end(process, words):
+    """Leave nothing running, here and on the server: pg_dump cancels what it asked for there."""
+    process.terminate()
+    try:
+        process.wait(UNTIL_STOPPED)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    words.join()
+    process.stdout.close()
+    process.stderr.close()
+
+
+def blocks_of(pipe):
+    """Yield what a program writes; a block is good until the next is asked for."""
+    with contextlib.suppress(AttributeError, OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
+    buffer = memoryview(bytearray(BLOCK))
+    while read := pipe.readinto(buffer):
+        yield buffer[:read]
+
+
+def conninfo(**values):
+    """Return parameters of a connection as libpq reads them (34.1.1.1, "Keyword/Value")."""
+    quoted = {
+        name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in values.items()
+    }
+    return " ".join(f"{name}='{value}'" for name, value in quoted.items())
