@@ -80,6 +80,7 @@ from . import test_setup
 from . import test_setup_answered
 from . import test_several_records
 from . import test_task
+from . import test_this_server
 from . import test_tours
 from . import test_upgrade
 from . import test_verification

@@ -128,6 +128,7 @@ METHODS = {
         "action_leave_instance": "manager",
         "action_next": "manager",
         "action_start": "manager",
+        "action_start_now": "manager",
         "action_use_known": "manager",
     },
     "backup.task": {"action_open": "user", "cancel": "operator"},

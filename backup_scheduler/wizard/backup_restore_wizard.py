@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 
 from ..models.arguments import one_record
+from ..models.instance.backup_source_mixin import LOCAL
 from ..models.restore.backup_restore import NAME_LIMIT
 
 
@@ -31,7 +32,11 @@ class BackupRestoreWizard(models.TransientModel):
     target = fields.Selection(
         [("instance", "An instance, through its database manager"), ("server", "This server")],
         required=True,
-        default="instance",
+        compute="_compute_target",
+        compute_sudo=False,
+        store=True,
+        precompute=True,
+        readonly=False,
     )
     instance_id = fields.Many2one(
         "backup.instance",
@@ -77,9 +82,16 @@ class BackupRestoreWizard(models.TransientModel):
             wizard.copy_id = wizard.run_id.copy_ids._whole()[:1]
 
     @api.depends("run_id")
+    def _compute_target(self):
+        for wizard in self:
+            here = wizard.run_id.instance_id.connection == LOCAL
+            wizard.target = "server" if here else "instance"
+
+    @api.depends("run_id")
     def _compute_instance_id(self):
         for wizard in self:
-            wizard.instance_id = wizard.run_id.instance_id
+            instance = wizard.run_id.instance_id
+            wizard.instance_id = instance.connection != LOCAL and instance
 
     @api.depends("run_id")
     def _compute_database_name(self):

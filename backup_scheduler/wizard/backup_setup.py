@@ -1,12 +1,13 @@
 import pytz
 
 from odoo import Command, api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import AccessError, ValidationError
 
 from ..engine.errors import BackupError
 from ..models.arguments import one_record
 from ..models.backup_kind_mixin import sealed_name
 from ..models.backup_message import all_translated
+from ..models.instance.backup_source_mixin import LOCAL
 
 STEPS = [
     ("server", "Server"),
@@ -95,11 +96,30 @@ class BackupSetup(models.TransientModel):
     def default_get(self, fields):
         """Begin where the context leads: at the schedule, of an instance that is known."""
         values = super().default_get(fields)
+        if "connection" in fields and self._begins_here():
+            values["connection"] = LOCAL
         instance = self.env["backup.instance"].browse(values.get("instance_id"))
         if instance:
             given = self._values_of(instance)
             values.update((field, given[field]) for field in given if field in fields)
         return values
+
+    @api.model
+    def _begins_here(self):
+        """Return whether this very server is what is proposed: to those who may back it up, while
+        nothing is set up yet."""
+        return (
+            "default_connection" not in self.env.context
+            and self.env.user._shares_backups()
+            and not self.env["backup.instance"].sudo().search_count([], limit=1)
+        )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        # Who names an address means the database manager there.
+        return super().create(
+            [{"connection": "http", **vals} if vals.get("url") else vals for vals in vals_list]
+        )
 
     @api.model
     def _values_of(self, instance):
@@ -165,6 +185,11 @@ class BackupSetup(models.TransientModel):
             self.name = self._kind_class().name_of(self._settings(secrets=False))
         self.known_instance_id = False
         return result
+
+    @api.onchange("connection")
+    def _onchange_connection(self):
+        self.known_instance_id = False
+        self.error_code = self.error = self.hint = False
 
     @api.constrains("instance_id", "known_instance_id", "destination_ids")
     def _check_rights(self):
@@ -232,6 +257,16 @@ class BackupSetup(models.TransientModel):
         return self._show()
 
     @one_record
+    def action_start_now(self):
+        """Take what each step proposes, and start; stop at the first step where that cannot be."""
+        while self.step != ORDER[-1]:
+            step = self.step
+            shown = self.action_next()
+            if self.step == step:
+                return shown
+        return self.action_start()
+
+    @one_record
     def action_start(self):
         """Make the instance and its job, start its runs and show them.
 
@@ -281,13 +316,14 @@ class BackupSetup(models.TransientModel):
     def _refused_settings(self):
         """Write the settings as they are used; return why they cannot be, or nothing."""
         try:
+            self.env["backup.instance"].new({"connection": self.connection})._require_sharing()
             self._require_settings()
             self._require_accepted()
             kind, settings = self._kind_class(), self._settings(secrets=False)
             normalized = kind.normalized(settings)
         except BackupError as error:
             return error.as_dict()
-        except ValidationError as error:
+        except (AccessError, ValidationError) as error:
             return {"error": str(error)}
         self.write(
             {

@@ -2,7 +2,7 @@ import logging
 import urllib.parse
 
 from odoo import api, fields, models, tools
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tools import LazyTranslate
 
 from ...engine import messages
@@ -10,6 +10,7 @@ from ...engine.errors import TooManyDatabases
 from ...engine_call import failure_in
 from ..arguments import one_record
 from ..backup_message import MessageText, all_translated
+from .backup_source_mixin import LOCAL
 
 _lt = LazyTranslate(__name__)
 _logger = logging.getLogger(__name__)
@@ -115,18 +116,54 @@ class BackupInstance(models.Model):
             instance.job_count = len(instance.job_ids)
             instance.run_count = runs.get(instance._origin, 0)
 
-    @api.onchange("url")
-    def _onchange_url(self):
-        if self.url != self._origin.url:
-            self.trusted = is_this_server(self.url)
+    @api.onchange("url", "connection")
+    def _onchange_server(self):
+        if (self.connection, self.url) != (self._origin.connection, self._origin.url):
+            self.trusted = self.connection == LOCAL or is_this_server(self.url)
+        if self.connection == LOCAL:
+            self.company_id = False
+            self.name = self.name or self._kind_class().name_of({})
 
     @api.model_create_multi
     def create(self, vals_list):
-        own = [{"trusted": is_this_server(vals.get("url")), **vals} for vals in vals_list]
-        instances = super().create(own)
+        instances = super().create([self._with_defaults(vals) for vals in vals_list])
         instances._tell_trusted()
         instances._plan_jobs()
         return instances
+
+    @api.model
+    def _with_defaults(self, vals):
+        """Return the values of a new instance, with what depends on the server that it is."""
+        if vals.get("connection") == LOCAL:
+            return {"trusted": True, "company_id": False, **vals}
+        return {"trusted": is_this_server(vals.get("url")), **vals}
+
+    def _require_sharing(self):
+        """Raise AccessError where one is this server itself, for those who may not read what all
+        companies have there."""
+        if self.env.su or self.env.user._shares_backups():
+            return
+        if LOCAL in self.sudo().mapped("connection"):
+            raise AccessError(
+                self.env._(
+                    "This server: its databases are those of all companies. Only administrators, "
+                    "and users who are allowed in all companies, can set up their backup and read "
+                    "their archives."
+                )
+            )
+
+    @api.constrains("connection", "company_id")
+    def _check_this_server(self):
+        this = self.filtered(lambda one: one.connection == LOCAL)
+        # Odoo checks constraints as the superuser.
+        this.sudo(False)._require_sharing()
+        if this.company_id:
+            raise ValidationError(
+                self.env._(
+                    "Company: leave it empty. The databases of this server are those of all "
+                    "companies."
+                )
+            )
 
     def _tell_trusted(self):
         for instance in self.filtered("trusted"):
@@ -157,6 +194,8 @@ class BackupInstance(models.Model):
         moved |= not vals.get("verify_tls", True) and any(self.mapped("verify_tls"))
         if not moved:
             return vals
+        if vals.get("connection") == LOCAL:
+            vals = {"trusted": True, "company_id": False, **vals}
         return {"trusted": False, **vals, "server_changed_at": fields.Datetime.now()}
 
     def _plan_jobs(self):

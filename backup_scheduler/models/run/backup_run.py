@@ -333,3 +333,4 @@ class BackupRun(models.Model):
         self.check_access("read")
         if not self.env.su and not self.env.user.has_group("backup_scheduler.group_backup_manager"):
             raise AccessError(self.env._("Only Backup Managers can do this."))
+        self.instance_id._require_sharing()

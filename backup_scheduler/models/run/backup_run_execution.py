@@ -192,7 +192,7 @@ class BackupRunExecution(models.Model):
         return {
             "run": self._owner(),
             "instance": self.instance_id.name,
-            "url": self.instance_id.url,
+            "url": self.instance_id.url or "",
             "database": self.database_name,
             "job": self.job_name,
             "trigger": self.trigger,
