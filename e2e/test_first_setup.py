@@ -37,6 +37,7 @@ def test_an_empty_app_leads_to_a_verified_backup_that_is_seen_without_reloading(
         browser.evaluate("window.neverReloaded = true")
 
         browser.click(WELCOME)
+        browser.click(f"{DIALOG} [name=connection] input[data-value=http]")
         browser.fill(f"{DIALOG} .o_field_widget[name=url] input", proxy.url)
         browser.fill(f"{DIALOG} .o_field_widget[name=master_password] input", MASTER_PASSWORD)
         next_step(browser, "database_scope")
