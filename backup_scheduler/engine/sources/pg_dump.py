@@ -34,13 +34,13 @@ def program_for(version, folder=""):
     A newer one may write what the server itself does not know. Raises :class:`DumpProgramTooOld`
     and, without any, :class:`LibraryMissing`.
     """
-    found = {path: version_of(path, None) for path in programs(folder)}
+    wanted, found = version // SERIES, {}
+    for paths in programs(folder):
+        found |= {path: version_of(path, None) for path in paths}
+        if fit := [path for path, its in found.items() if its // SERIES >= wanted]:
+            return min(fit, key=found.get)
     if not found:
         raise LibraryMissing(_("The program %(name)s is not installed.", name=NAME), hint=CLIENT)
-    wanted = version // SERIES
-    fit = [path for path, its in found.items() if its // SERIES >= wanted]
-    if fit:
-        return min(fit, key=found.get)
     newest = max(found, key=found.get)
     raise DumpProgramTooOld(
         _(
@@ -55,11 +55,12 @@ def program_for(version, folder=""):
 
 
 def programs(folder=""):
-    """Return the paths of each pg_dump that is installed, those of single versions first."""
-    folders = [name for place in PLACES for name in sorted(glob.glob(place))]
-    folders += [folder, *os.get_exec_path()]
-    paths = [os.path.join(name, NAME) for name in folders if name]
-    return [path for path in dict.fromkeys(paths) if os.access(path, os.X_OK)]
+    """Yield the paths of each pg_dump that is installed, as lists: first those of single versions;
+    what the path leads to may be a script that chooses among these, and slow."""
+    installed = [name for place in PLACES for name in sorted(glob.glob(place))]
+    for folders in ([folder, *installed], os.get_exec_path()):
+        paths = [os.path.join(name, NAME) for name in folders if name]
+        yield [path for path in dict.fromkeys(paths) if os.access(path, os.X_OK)]
 
 
 def environment_of(server):
