@@ -98,18 +98,21 @@ def verify_archive(copy, order, control):
         return found
 
 
-def examine(path, order, level, control, since=None, sha256=None, gone=()):  # noqa: PLR0913
+def examine(path, order, level, control, since=None, sha256=None, **known):  # noqa: PLR0913
     """Verify the archive at ``path``; return its ``report`` as plain values.
 
     With a ``finding`` beside it where the archive is a sound copy of a server that lacks something:
     such an archive is kept, and told about. ``gaps`` names the files that are missing or damaged
     (see :meth:`.archive.gaps.Gaps.told`). What is wrong with the archive itself is raised.
+    ``known``: ``gone`` and ``hashed``, as :func:`.archive.verify.verify` takes them.
     """
-    report, finding = read_archive(path, order, level, control, since, sha256, gone)
+    report, finding = read_archive(path, order, level, control, since, sha256, **known)
     return {"report": report.as_dict(), **finding}
 
 
-def read_archive(path, order, level, control, since, sha256, gone=()):  # noqa: PLR0913
+def read_archive(  # noqa: PLR0913
+    path, order, level, control, since, sha256, gone=(), hashed=False
+):
     """Do what :func:`examine` does; return the Report, and a dict of the ``gaps``, and of the
     ``finding`` if there is one."""
     try:
@@ -124,6 +127,7 @@ def read_archive(path, order, level, control, since, sha256, gone=()):  # noqa: 
             filestore=order.get("include_filestore", True),
             known_gaps=order.get("known_gaps"),
             gone=gone,
+            hashed=hashed,
         )
     except NotConsistent as error:
         return error.report, {"finding": error.as_dict(), "gaps": error.report.gaps}

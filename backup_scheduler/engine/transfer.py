@@ -119,7 +119,8 @@ def receive(source, order, spool, copies, control, since):
     fetched = source.fetch(*wanted, write) or Fetched()
     spool.finish()
     control.enter("verify")
-    found = examine(spool.path, order, order["verify_level"], control, since, gone=fetched.gone)
+    known = {"gone": fetched.gone, "hashed": fetched.hashed}
+    found = examine(spool.path, order, order["verify_level"], control, since, **known)
     found["report"]["notes"] += fetched.notes
     return {"size": spool.size, "sha256": digest.hexdigest(), **found}
 

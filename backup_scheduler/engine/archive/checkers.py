@@ -43,7 +43,8 @@ class Wanted(NamedTuple):
     ``database``: its name, or None. ``since``: the aware datetime at which the backup was asked
     for, or None. ``filestore``: whether a zip is to hold the filestore. ``known_gaps``: the names
     of files that are known to be ``missing`` and ``damaged``, or None. ``gone``: the names (bytes)
-    of files that were deleted, with their attachments, while it was made.
+    of files that were deleted, with their attachments, while it was made. ``hashed``: whether the
+    writer has found each file to have the content of its name.
     """
 
     database: str | None = None
@@ -51,6 +52,7 @@ class Wanted(NamedTuple):
     filestore: bool = True
     known_gaps: dict | None = None
     gone: frozenset = frozenset()
+    hashed: bool = False
 
 
 class Intact:

@@ -23,7 +23,7 @@ CHECKS = {COMPLETE: None, INTACT: Intact, CONSISTENT: Consistent}
 def verify(
     path, archive_format, level, *,
     database=None, sha256=None, progress=None, since=None, filestore=True, known_gaps=None,
-    gone=(),
+    gone=(), hashed=False,
 ):  # fmt: skip
     """Verify the archive at ``path``; return the :class:`.report.Report` of a good one.
 
@@ -42,6 +42,10 @@ def verify(
     :param known_gaps: names of files that are known to be ``missing`` and ``damaged``: no fault
     :param gone: the names (``ab/ab…``) of files that were deleted, with their attachments, while
         the archive was made, and after its dump: that they are missing is no fault
+
+    :param hashed: whether the writer has compared each file with its name on its way into the
+        archive, and found no difference: then its checksum proves the same, and it is not hashed
+        again. Only for an archive that was just made; what is stored is hashed
 
     The file is read forward in blocks, in a few MB of memory whatever its size; level 3 adds some
     60 bytes for each attachment.
@@ -63,7 +67,7 @@ def verify(
         # While the directory is read, the position in the file does not move; stopping still works.
         probe = Source(probe_file, progress and (lambda _at, size: progress(source.position, size)))
         names = frozenset(name.encode() for name in gone)
-        wanted = Wanted(database, since, filestore, known_gaps, names)
+        wanted = Wanted(database, since, filestore, known_gaps, names, hashed)
         report, checks = _FORMATS[archive_format](source, probe, CHECKS[level], wanted)
         report.since = since.isoformat() if since else ""
         report.gone = sorted(gone)

@@ -32,10 +32,12 @@ class Fetched:
 
     :param gone: the names of files (``ab/ab…``) that the dump lists, and that were deleted with
         their attachments while the archive was made
+    :param hashed: whether each file was compared with its name on its way, and was right
     :param notes: what else the reader of the archive's report should know, as sentences
     """
 
     gone: tuple = ()
+    hashed: bool = False
     notes: list = dataclasses.field(default_factory=list)
 
 

@@ -82,14 +82,15 @@ class LocalSource(Source):
                 writer.dump(dump)
             modules = snapshot.modules()
             writer.manifest(make_manifest(database, session.version, modules, self._release))
-            gone = ()
+            gone, hashed = (), False
             if include_filestore:
                 folder = self._filestore_of(database)
                 files = Filestore(folder, writer, snapshot.listed(), began, self._control.check)
                 gone = self._copied(files, snapshot)
+                hashed = not files.damaged.count
                 notes += files.notes()
             writer.close()
-        return Fetched(gone, notes)
+        return Fetched(gone, hashed, notes)
 
     def _filestore_of(self, database):
         """Return the folder of a database's files, as odoo.tools.config.filestore does."""

@@ -13,7 +13,15 @@ import subprocess
 from ..child_environment import guarded
 from ..errors import DumpProgramTooOld, LibraryMissing, RemoteError
 from ..messages import _
-from ..restore.psql import CLIENT, PIPE, UNTIL_STOPPED, LastWords, version_of
+from ..restore.psql import (
+    CLIENT,
+    LAST_LINES,
+    LINE_LIMIT,
+    PIPE,
+    UNTIL_STOPPED,
+    LastWords,
+    version_of,
+)
 
 NAME = "pg_dump"
 # Where Debian, Red Hat and FreeBSD put the programs of each version that is installed.
@@ -90,7 +98,7 @@ def dumped(server, program, database, archive_format, snapshot, control, warn): 
         stderr=subprocess.PIPE,
         bufsize=0,
     )
-    words = LastWords(process.stderr)
+    words = FirstWords(process.stderr)
     try:
         with control.interrupted_by(process.terminate):
             yield from blocks_of(process.stdout)
@@ -103,6 +111,16 @@ def dumped(server, program, database, archive_format, snapshot, control, warn): 
         raise server.failure(said, RemoteError)
     if words.text():
         warn(words.text())
+
+
+class FirstWords(LastWords):
+    """What pg_dump says first: the error stands there, and the query after it may be long."""
+
+    def run(self):
+        for line in self._stream:
+            text = line.decode("utf-8", "replace").rstrip()
+            if text and len(self._lines) < LAST_LINES:
+                self._lines.append(text[:LINE_LIMIT])
 
 
 def end(process, words):

@@ -7,9 +7,11 @@ import threading
 import zipfile
 
 import pytest
+from engine.archive import consistent
 from engine.archive.verify import verify
 from engine.control import Control
 from engine.errors import (
+    Damaged,
     DumpProgramTooOld,
     FilestoreUnreadable,
     LibraryMissing,
@@ -232,6 +234,30 @@ def finding_in(path, gone=()):
     with pytest.raises(NotConsistent) as raised:
         verify(path, "zip", 3, gone=gone)
     return raised.value
+
+
+def test_what_the_writer_has_hashed_is_not_hashed_again_and_what_it_wrote_is_still_checked(
+    machine, monkeypatch
+):
+    machine.create("shop")
+    path, found = machine.back_up("shop")
+    assert found.hashed
+    with open(path, "r+b") as file:
+        at = file.read().index(FILES[0])
+        file.seek(at)
+        file.write(b"X")
+    with pytest.raises(Damaged, match="size or checksum"):
+        verify(path, "zip", 3, hashed=True)
+    path, found = machine.back_up("shop")
+    monkeypatch.setattr(consistent, "StoredFile", None)
+    report = verify(path, "zip", 3, hashed=True)
+    assert (report.level, report.filestore_files, report.missing_files) == (3, len(FILES), 0)
+
+
+def test_an_archive_with_one_wrong_file_is_hashed_by_its_verification(machine):
+    machine.create("shop")
+    machine.store("shop", b"flipped", stored_name(FILES[0]))
+    assert not machine.back_up("shop")[1].hashed
 
 
 # --- while the server is in use -------------------------------------------------------------------

@@ -193,7 +193,7 @@ def test_a_session_that_postgresql_ends_fails_the_run(machine, locked):
     until(lambda: dumps(machine) == 1)
     end_sessions(machine, "application_name IN ('pg_dump', 'backup_scheduler')")
     joined(running)
-    assert "connection" in error[0].message
+    assert "connection" in error[0].message, "the first words are kept, and the query is not"
 
 
 def test_a_time_limit_ends_a_dump_that_waits(machine, locked):
