@@ -209,6 +209,16 @@ class TestSetUpThisServer(ThisServerCase):
         self.assertIn("It is full", setup.error)
         self.assertFalse(self.env["backup.instance"].search([("connection", "=", "local")]))
 
+    def test_its_archives_go_to_no_destination_of_one_company(self):
+        owned = self._make_destination("Owned", company_id=self.env.company.id)
+        setup = self._setup(destination_ids=[Command.set(owned.ids)])
+        with discovering(return_value={"version": "19.0", "databases": ["shop"]}):
+            setup.action_start_now()
+        self.assertEqual(setup.step, "destination")
+        self.assertIn("Owned belongs to a company", setup.error)
+        proposed = self.env["backup.setup"].with_user(self.sharing).create({})
+        self.assertFalse(proposed.destination_ids.company_id)
+
     def test_a_second_set_up_leads_to_the_instance_that_it_is(self):
         instance = self._this()
         setup = self._setup()

@@ -98,6 +98,8 @@ class BackupSetup(models.TransientModel):
         values = super().default_get(fields)
         if "connection" in fields and self._begins_here():
             values["connection"] = LOCAL
+            shared = self.env["backup.destination"].search([("company_id", "=", False)], limit=1)
+            values["destination_ids"] = [Command.set(shared.ids)]
         instance = self.env["backup.instance"].browse(values.get("instance_id"))
         if instance:
             given = self._values_of(instance)
@@ -378,6 +380,16 @@ class BackupSetup(models.TransientModel):
             return {
                 "error": self.env._("No destination is chosen."),
                 "hint": self.env._("Choose where the archives are kept, or add a place."),
+            }
+        if self.connection == LOCAL and (owned := self.destination_ids.filtered("company_id")):
+            return {
+                "error": self.env._(
+                    "%(destination)s belongs to a company.", destination=owned[0].name
+                ),
+                "hint": self.env._(
+                    "The databases of this server are those of all companies: choose a destination "
+                    "without a company."
+                ),
             }
         for destination in self.destination_ids:
             answer = destination.check()
