@@ -8,3 +8,4 @@ from . import backup_retention_preview
 from . import backup_setup
 from . import backup_setup_answered
 from . import backup_setup_database
+from . import backup_setup_here

@@ -7,7 +7,6 @@ from ..engine.errors import BackupError
 from ..models.arguments import one_record
 from ..models.backup_kind_mixin import sealed_name
 from ..models.backup_message import all_translated
-from ..models.instance.backup_source_mixin import LOCAL
 
 STEPS = [
     ("server", "Server"),
@@ -96,32 +95,12 @@ class BackupSetup(models.TransientModel):
     def default_get(self, fields):
         """Begin where the context leads: at the schedule, of an instance that is known."""
         values = super().default_get(fields)
-        if "connection" in fields and self._begins_here():
-            values["connection"] = LOCAL
-            shared = self.env["backup.destination"].search([("company_id", "=", False)], limit=1)
-            values["destination_ids"] = [Command.set(shared.ids)]
+        values.update(self._proposed(fields))
         instance = self.env["backup.instance"].browse(values.get("instance_id"))
         if instance:
             given = self._values_of(instance)
             values.update((field, given[field]) for field in given if field in fields)
         return values
-
-    @api.model
-    def _begins_here(self):
-        """Return whether this very server is what is proposed: to those who may back it up, while
-        nothing is set up yet."""
-        return (
-            "default_connection" not in self.env.context
-            and self.env.user._shares_backups()
-            and not self.env["backup.instance"].sudo().search_count([], limit=1)
-        )
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        # Who names an address means the database manager there.
-        return super().create(
-            [{"connection": "http", **vals} if vals.get("url") else vals for vals in vals_list]
-        )
 
     @api.model
     def _values_of(self, instance):
@@ -188,11 +167,6 @@ class BackupSetup(models.TransientModel):
         self.known_instance_id = False
         return result
 
-    @api.onchange("connection")
-    def _onchange_connection(self):
-        self.known_instance_id = False
-        self.error_code = self.error = self.hint = False
-
     @api.constrains("instance_id", "known_instance_id", "destination_ids")
     def _check_rights(self):
         """Nobody learns from a wizard what is not theirs to see."""
@@ -257,16 +231,6 @@ class BackupSetup(models.TransientModel):
         """Check each destination, and say what the first that fails lacks."""
         self._tell(self._leave_destination() or {})
         return self._show()
-
-    @one_record
-    def action_start_now(self):
-        """Take what each step proposes, and start; stop at the first step where that cannot be."""
-        while self.step != ORDER[-1]:
-            step = self.step
-            shown = self.action_next()
-            if self.step == step:
-                return shown
-        return self.action_start()
 
     @one_record
     def action_start(self):
@@ -381,16 +345,8 @@ class BackupSetup(models.TransientModel):
                 "error": self.env._("No destination is chosen."),
                 "hint": self.env._("Choose where the archives are kept, or add a place."),
             }
-        if self.connection == LOCAL and (owned := self.destination_ids.filtered("company_id")):
-            return {
-                "error": self.env._(
-                    "%(destination)s belongs to a company.", destination=owned[0].name
-                ),
-                "hint": self.env._(
-                    "The databases of this server are those of all companies: choose a destination "
-                    "without a company."
-                ),
-            }
+        if refused := self._refused_destination():
+            return refused
         for destination in self.destination_ids:
             answer = destination.check()
             if not answer["ok"]:

@@ -7,21 +7,16 @@ because of server version mismatch").
 import contextlib
 import fcntl
 import glob
+import io
 import os
+import re
 import subprocess
+import threading
 
 from ..child_environment import guarded
-from ..errors import DumpProgramTooOld, LibraryMissing, RemoteError
+from ..errors import DatabaseServerFailed, DumpProgramTooOld, LibraryMissing, RemoteError
 from ..messages import _
-from ..restore.psql import (
-    CLIENT,
-    LAST_LINES,
-    LINE_LIMIT,
-    PIPE,
-    UNTIL_STOPPED,
-    LastWords,
-    version_of,
-)
+from ..restore.psql import CLIENT, PIPE, UNTIL_STOPPED, version_of
 
 NAME = "pg_dump"
 # Where Debian, Red Hat and FreeBSD put the programs of each version that is installed.
@@ -30,6 +25,14 @@ PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql*/bi
 OPTIONS = ("--no-owner",)
 FORMATS = {"zip": (), "dump": ("--format=c",)}
 BLOCK = 1 << 20
+# Of what it says: lines, and bytes of each.
+LINES, LINE_LIMIT = 8, 500
+# How it says that the connection could not be had, or was lost.
+LOST = re.compile(
+    r"connection to server .* failed|server closed the connection|terminating connection|"
+    r"could not (?:connect|receive data|send data)|SSL |too many clients|not yet accepting|"
+    r"the database system is "
+)
 SERIES = 10_000
 
 
@@ -98,7 +101,7 @@ def dumped(server, program, database, archive_format, snapshot, control, warn): 
         stderr=subprocess.PIPE,
         bufsize=0,
     )
-    words = FirstWords(process.stderr)
+    words = Words(process.stderr)
     try:
         with control.interrupted_by(process.terminate):
             yield from blocks_of(process.stdout)
@@ -108,19 +111,37 @@ def dumped(server, program, database, archive_format, snapshot, control, warn): 
         end(process, words)
     if code:
         said = words.text() or f"{NAME} ended with code {code}."
-        raise server.failure(said, RemoteError)
+        raise failure_of(said)
     if words.text():
         warn(words.text())
 
 
-class FirstWords(LastWords):
-    """What pg_dump says first: the error stands there, and the query after it may be long."""
+class Words(threading.Thread):
+    """Hears what pg_dump says, so that it never waits, and keeps the beginning of it: the error
+    stands there, and the query after it may be long."""
+
+    def __init__(self, stream):
+        super().__init__(daemon=True)
+        self._stream = io.BufferedReader(stream)
+        self._lines = []
+        self.start()
 
     def run(self):
-        for line in self._stream:
-            text = line.decode("utf-8", "replace").rstrip()
-            if text and len(self._lines) < LAST_LINES:
-                self._lines.append(text[:LINE_LIMIT])
+        while line := self._stream.readline(LINE_LIMIT):
+            if len(self._lines) < LINES:
+                self._lines.append(line.decode("utf-8", "replace").rstrip())
+
+    def text(self):
+        return " ".join(line.strip() for line in self._lines if line.strip())
+
+    def join(self, timeout=UNTIL_STOPPED):
+        super().join(timeout)
+
+
+def failure_of(words):
+    """Return the error that the words of pg_dump mean."""
+    kind = DatabaseServerFailed if LOST.search(words) else RemoteError
+    return kind(_("PostgreSQL: %(words)s", words=words))
 
 
 def end(process, words):
