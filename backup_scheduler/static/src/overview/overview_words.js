@@ -120,8 +120,8 @@ function* sayFaults({ late, failing, unprotected, unreachable, empty, incidents 
         yield [many(failing, one, _t("the last backups of %s databases failed", failing)), "failing"];
     }
     if (unreachable.length) {
-        const one = (name) => _t("%s cannot be reached", name);
-        const more = (count) => _t("%s servers cannot be reached", count);
+        const one = (name) => _t("the connection to %s fails", name);
+        const more = (count) => _t("the connection to %s servers fails", count);
         yield [sayServers(unreachable, one, more), "failing"];
     }
     if (incidents && !late && !failing && !unreachable.length) {

@@ -42,12 +42,12 @@ describe("what is shown", () => {
         expect.verifySteps(["load"]);
     });
 
-    test("nothing is green beside servers that cannot be reached", async () => {
+    test("nothing is green beside servers of which the connection fails", async () => {
         const well = () => instance(1, "Shop", [database(1, "a")]);
         const away = (id) => ({ ...instance(id, "Branch", [database(id, "b")]), check_status: "error" });
         const page = answer([well(), away(2), away(3)]);
         await mountOverview(() => page);
-        expect(".o_backup_sentence").toHaveText("2 servers cannot be reached.");
+        expect(".o_backup_sentence").toHaveText("The connection to 2 servers fails.");
         expect(".o_backup_sentence i").toHaveClass("text-danger");
         expect.verifySteps(["load"]);
     });
@@ -168,7 +168,7 @@ describe("what is shown", () => {
     test("an instance that cannot be reached says why", async () => {
         const values = { check_status: "error", check_error: "It is down.\nStart it." };
         await mountOverview(() => answer([instance(1, "Shop", [database(1, "a")], values)]));
-        expect(".o_backup_reach").toHaveText("Not reachable: It is down.");
+        expect(".o_backup_reach").toHaveText("Connection fails: It is down.");
         expect.verifySteps(["load"]);
     });
 });
