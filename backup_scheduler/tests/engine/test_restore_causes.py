@@ -309,3 +309,19 @@ def test_lines_of_a_dump_are_counted_as_psql_does(restored, sql):
     line = dump[: dump.index(b"SELECT nothing")].count(b"\n") + 1
     with pytest.raises(RestoreFailed, match=f"statement SELECT nothing; line {line} of the dump"):
         restored(dump)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        b"LANGUAGE sql  LEAKPROOF$x$ AS $x$\n\\! id\n$x$;\n",
+        b"LANGUAGE e LEAKPROOF'\\' AS '\n\\! id\n';\n",
+        b"LANGUAGE e LEAKPROOF\xc3\xa9'\\' AS '\n\\! id\n';\n",
+    ],
+)
+def test_no_quote_gets_another_meaning_by_what_is_left_out(definition):
+    """psql would take what is quoted for a command of its own."""
+    statement = b"CREATE FUNCTION public.f() RETURNS int\n    " + definition
+    feed = Feed()
+    feed.statement(statement)
+    assert feed.take() == statement
