@@ -56,6 +56,8 @@ STATIC = (
 CODE_CONTEXT = re.compile(
     r"(?:PL/\S+|SQL) function (?P<name>\"[^\"\n]+\"|[\w.\"$]+\([\w ,.\"\[\]]*\))"
 )
+# SQL statement "…, in any language.
+WRAPPED = r'[^"„»«]{1,40}["„»«]\s?'
 CODE = re.compile(r"function |PL/|inline_code_block|SQL statement|SQL expression")
 STATIC_CONTEXT = re.compile(rf"(?:{STATIC})")
 # What static code lacks, by a name that stands in the code.
@@ -84,6 +86,7 @@ class Failure:
 
     :ivar sqlstate: five characters; empty where a program or libpq speaks for itself
     :ivar text: the primary message. Not for people: see :meth:`told`
+    :ivar place: the function of PostgreSQL's source that refused it, in any language the same
     :ivar names: by ``schema table column datatype constraint function``, those that are known
     :ivar line: of the script that was run; 0 when not known
     :ivar row: the line within the rows of its COPY; 0 when none
@@ -94,7 +97,7 @@ class Failure:
     def __init__(self, sqlstate="", text="", names=None, line=0, context="", raised_by=""):  # noqa: PLR0913
         self.sqlstate, self.line = sqlstate, line
         self.text = text.split("\n", 1)[0].strip()[:TEXT_LIMIT]
-        self.row, self.statement = 0, None
+        self.row, self.statement, self.place = 0, None, raised_by
         self._is_raised = raised_by == RAISED_BY
         # RAISE … USING sets these to whatever it likes.
         self.names = {} if self._is_raised else dict(names or {})
@@ -120,8 +123,8 @@ class Failure:
         self.statement = statement
         if statement and statement.tried:
             # What it was wrapped in is no code of the dump.
-            wrapped = f'SQL statement "{statement.first_line[:40]}'
-            found = [at for at, line in enumerate(self._context) if line.startswith(wrapped)]
+            wrapped = re.compile(WRAPPED + re.escape(statement.first_line[:40]))
+            found = [at for at, line in enumerate(self._context) if wrapped.match(line)]
             if found:
                 del self._context[found[-1] :]
                 self.is_of_code = self._is_code()

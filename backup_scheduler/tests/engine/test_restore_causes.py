@@ -196,6 +196,50 @@ def test_what_is_the_server_s_names_what_to_install_or_grant(sqlstate, text, nam
     assert "nothing about the archive" in error.hint
 
 
+GERMAN = [
+    ("Sortierfolge »pg_catalog.sv_SE.utf8« für Kodierung »UTF8« existiert nicht",
+     "get_collation_oid, namespace.c:3848", "“pg_catalog.sv_SE.utf8”"),
+    ("Textsuchewörterbuch »hunspell_fr« existiert nicht", "get_ts_dict_oid, namespace.c:2629",
+     "“hunspell_fr”"),
+    ("Sprache »plpython3u« existiert nicht", "CreateFunction, functioncmds.c:1079",
+     "“plpython3u”"),
+    ("Zugriffsmethode »hnsw« existiert nicht", "DefineIndex, indexcmds.c:819", "“hnsw”"),
+    ("le rôle « bi » n'existe pas", "get_role_oid, acl.c:5172", 'CREATE ROLE "bi"'),
+    ("unbekannter Konfigurationsparameter »x«", "find_option, guc.c:5722", "another version"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "place", "name"), GERMAN)
+def test_a_server_whose_messages_are_not_in_english_is_not_held_against_the_archive(
+    text, place, name
+):
+    lines = [f"psql:<stdin>:7: FEHLER:  42704: {text}", f"LOCATION:  {place}"]
+    error = error_of(of_program(lines, ""))
+    assert isinstance(error, DatabaseServerFailed)
+    assert name in error.hint
+
+
+def test_a_statement_that_was_wrapped_is_no_code_of_the_dump_in_any_language():
+    lines = [
+        "psql:<stdin>:7: FEHLER:  42704: Rolle »bi« existiert nicht",
+        "CONTEXT:  SQL-Anweisung »CREATE POLICY p ON public.x TO bi;«",
+        "PL/pgSQL-Funktion inline_code_block Zeile 1 bei EXECUTE",
+        "LOCATION:  get_role_oid, acl.c:5172",
+    ]
+    failure, feed = of_program(lines, ""), Feed()
+    feed.statement(b"CREATE POLICY p ON public.x TO bi;")
+    failure.note_statement(feed.at(1))
+    assert 'CREATE ROLE "bi"' in error_of(failure).hint
+
+
+def test_a_missing_type_is_the_archive_s_in_any_language():
+    lines = [
+        "psql:<stdin>:7: FEHLER:  42704: Typ »public.nothing« existiert nicht",
+        "LOCATION:  typenameType, parse_type.c:270",
+    ]
+    assert isinstance(error_of(of_program(lines, "")), RestoreFailed)
+
+
 def test_code_of_a_dump_does_not_put_its_failure_on_the_server():
     lines = [
         "psql:<stdin>:7: ERROR:  53100: disk full",
