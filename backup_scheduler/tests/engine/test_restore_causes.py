@@ -77,6 +77,24 @@ def test_a_row_stays_where_it_is(cluster, make, archive_format, name):
     assert caught.value.__suppress_context__
 
 
+NAMED = """
+    CREATE FUNCTION public.named(v text) RETURNS bool LANGUAGE {} IMMUTABLE AS $$ {}
+        CASE WHEN current_setting('search_path') ~ 'public' THEN true
+        ELSE v::regclass IS NOT NULL END {} $$;
+    CREATE TABLE aaa (name text CHECK (public.named(name)));
+    INSERT INTO aaa VALUES ('mueller');
+"""
+
+
+@pytest.mark.parametrize("code", [("sql", "SELECT", ""), ("plpgsql", "BEGIN RETURN", "; END")])
+def test_a_row_that_is_taken_for_a_name_is_not_told(cluster, make, code):
+    path = make("zip", NAMED.format(*code))
+    with pytest.raises(RestoreFailed) as caught:
+        drilled(path, "zip", cluster)
+    assert "mueller" not in f"{caught.value.message} {caught.value.hint}"
+    assert "undefined_table" in str(caught.value)
+
+
 def test_a_row_that_a_dump_inserts_by_statements_is_not_told(restored, sql):
     insert = "INSERT INTO public.res_users VALUES (1, 'Jane Roe');"
     end = b"\n--\n-- PostgreSQL database dump complete"
