@@ -5,6 +5,7 @@ import re
 import pytest
 import restore_legal_world as legal
 import restore_world as world
+from bounded import run_bounded
 from engine.errors import DatabaseServerFailed, RestoreFailed
 from engine.restore.causes import error_of
 from engine.restore.failures import of_program
@@ -387,3 +388,20 @@ def test_no_quote_gets_another_meaning_by_what_is_left_out(definition):
     feed = Feed()
     feed.statement(statement)
     assert feed.take() == statement
+
+
+LONG_STATEMENTS = """
+from engine.restore.statements import Feed
+
+for beginning in (
+    b"CREATE FUNCTION f()\\n    LANGUAGE ", b"GRANT ", b"ALTER TABLE ", b"ALTER TABLE x OWNER TO ",
+    b"CREATE POLICY ", b"COMMENT ON SCHEMA ", b"CREATE EXTENSION ", b"SET default_tablespace = ",
+    b"SECURITY LABEL ", b"REFRESH MATERIALIZED VIEW ",
+):
+    for unit in (b"A", b" A", b" ", b'"', b" ON", b".a", b" LEAKPROOF", b"\\n    LANGUAGE a"):
+        Feed().statement(beginning + unit * (400_000 // len(unit)) + b";")
+"""
+
+
+def test_long_statements_are_looked_at_in_linear_time():
+    run_bounded(LONG_STATEMENTS, cpu=20)
