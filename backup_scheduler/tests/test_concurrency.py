@@ -14,6 +14,8 @@ from odoo.tools import mute_logger
 from ..executor import Executor
 from ..models.backup_secret_mixin import KEY_VARIABLE
 
+MOMENT = datetime.datetime(2001, 1, 1)  # noqa: DTZ001 - as Odoo keeps it
+
 
 class ConcurrencyCase(BaseCase):
     """Real transactions, as processes have them; what is made here is committed."""
@@ -131,6 +133,50 @@ class TestConcurrency(ConcurrencyCase):
             self.assertEqual(other.run_ids.mapped("status"), ["queued"])
             other.run_ids.unlink()
             other.unlink()
+
+    def _lack_files(self, env):
+        """Return a run whose archive lacks a file that its database is not known to lack."""
+        (run,) = env["backup.run"]._create_for(self._job(env), ["sales"], MOMENT, "manual")
+        run.write(
+            {
+                "status": "verify_failed",
+                "started_at": MOMENT,
+                "finding": {"error_code": "inconsistent", "error": "", "hint": "", "level": 3},
+                "open_gaps": {"missing": [f"aa/aa{0:038}"], "damaged": [], "only": True},
+                "verification_report": {"missing_files": 1, "filestore_files": 9, "level": 2},
+            }
+        )
+        return run
+
+    def test_what_is_accepted_while_a_run_ends_is_known_when_that_is_tried_again(self):
+        with self._environment() as env:
+            first = self._lack_files(env).id
+        two = self._environment()
+        with two as env, mute_logger("odoo.sql_db"):
+            run = self._lack_files(env)  # its view begins here
+            with self._environment() as one:
+                one["backup.run"].browse(first).accept_gaps()
+            with self.assertRaises(psycopg2.errors.SerializationFailure):
+                run._settle_found_gaps()
+            env.cr.rollback()
+            run = self._lack_files(env)
+            run._settle_found_gaps()
+            self.assertEqual(run.status, "verified")
+
+    def test_what_a_run_is_found_to_lack_while_gaps_are_accepted_is_not_passed_over(self):
+        with self._environment() as env:
+            first = self._lack_files(env).id
+        with self._environment() as one, mute_logger("odoo.sql_db"):
+            run = one["backup.run"].browse(first)
+            self.assertEqual(run.status, "verify_failed")  # its view begins here
+            with self._environment() as two:
+                later = self._lack_files(two)
+                later._settle_found_gaps()
+            with self.assertRaises(psycopg2.errors.SerializationFailure):
+                run.accept_gaps()
+            one.cr.rollback()
+            one.invalidate_all()
+            self.assertEqual(sorted(run.accept_gaps()["good_run_ids"]), [first, later.id])
 
     def _assert_one_fire(self):
         with self._environment() as env:

@@ -21,6 +21,7 @@ OF_A_DUMP = re.compile(
 )
 UNACCENT = re.compile(rb"\bunaccent\b")
 NAME = r"\"?(?P<name>[^\"\s]+)\"?"
+FIRST_QUOTED = re.compile(r"(?:[^\"„»«“]*[\"„»«“]\s?(?P<name>[^\"“”»«]+?)\s?[\"“”»«])?")
 
 
 def extension_missing(name):
@@ -100,6 +101,13 @@ def not_supported(_name):
 
 
 def empty_search_path(name):
+    if not name:
+        return _(
+            "A dump is restored with an empty search_path, on any server, and a function names "
+            "what it uses without its schema. On the server that is backed up, set the search_path "
+            "of that function (ALTER FUNCTION … SET search_path = public), and then make another "
+            "backup."
+        )
     return _(
         "A dump is restored with an empty search_path, on any server, and “%(name)s” names what "
         "it uses without its schema. On the server that is backed up run: ALTER FUNCTION "
@@ -129,11 +137,14 @@ class Cause:
     :param text: a pattern that the primary message has, whose group ``name`` is that name
     :param statement: a pattern that the refused statement has; a statement that is not known has it
     :param in_code: whether it is about what a function of the dump does
+    :param places: the functions of PostgreSQL's source that say so, for a server whose messages are
+        not in English
     """
 
-    def __init__(self, states, kind, hint, text="", statement=None, in_code=False):  # noqa: PLR0913
+    def __init__(self, states, kind, hint, text="", statement=None, in_code=False, places=()):  # noqa: PLR0913
         self.states, self.kind, self.hint = states, kind, hint
         self._text, self._statement, self.in_code = re.compile(text), statement, in_code
+        self._places = places
 
     def match(self, failure):
         """Return the match of the message where this is the cause, else None."""
@@ -143,6 +154,8 @@ class Cause:
             failure.statement.head
         ):  # fmt: skip
             return None
+        if failure.place in self._places:
+            return FIRST_QUOTED.match(failure.text)
         return self._text.search(failure.text)
 
     def _is_of_states(self, sqlstate):
@@ -184,17 +197,26 @@ CAUSES = (
         ("42501",), DatabaseServerFailed, extension_of_superusers,
         rf"must be owner of extension {NAME}",
     ),
-    Cause(("42704",), DatabaseServerFailed, role_missing, r"role \"(?P<name>[^\"]+)\" does not"),
+    Cause(
+        ("42704",), DatabaseServerFailed, role_missing, r"role \"(?P<name>[^\"]+)\" does not",
+        places=("get_role_oid", "get_role_tuple", "get_rolespec_tuple"),
+    ),
     Cause(("42501",), DatabaseServerFailed, not_permitted, statement=OF_A_DUMP),
     # What the operating system or another package brings.
     Cause(
         ("42704", "22023", "42809", "58"), DatabaseServerFailed, locale_missing,
         rf"(?:collation|could not create locale|could not open collator for locale) {NAME}",
+        places=("get_collation_oid", "report_newlocale_failure", "make_icu_collator"),
     ),
     Cause(
         ("42704",), DatabaseServerFailed, files_missing,
         r"\A(?:text search (?:dictionary|template|parser)|language|access method|tablespace) "
         rf"{NAME}",
+        places=(
+            "get_ts_dict_oid", "get_ts_template_oid", "get_ts_parser_oid", "get_language_oid",
+            "CreateFunction", "get_am_type_oid", "DefineIndex", "DefineOpClass",
+            "get_tablespace_oid",
+        ),
     ),
     Cause(("22023", "42704"), DatabaseServerFailed, files_missing,
           rf"invalid value for parameter \"default_table(?:space|_access_method)\": {NAME}"),
@@ -211,7 +233,10 @@ CAUSES = (
     Cause((), DatabaseServerFailed, the_server_s_own, CONNECTION),
     # Killed, or without memory.
     Cause((), DatabaseServerFailed, the_server_s_own, r"out of memory|ended with code -\d+"),
-    Cause(("42704",), DatabaseServerFailed, not_supported, r"configuration parameter"),
+    Cause(
+        ("42704",), DatabaseServerFailed, not_supported, r"configuration parameter",
+        places=("find_option", "set_config_option", "set_config_with_handle"),
+    ),
     # The archive's own, and no other server can help.
     Cause(("23514",), RestoreFailed, constraint_of_others),
     Cause(

@@ -20,7 +20,7 @@ NAMES = (
     ("datatype", "DATATYPE NAME"),
     ("constraint", "CONSTRAINT NAME"),
 )
-CONTEXT, LOCATION = "CONTEXT:  ", "LOCATION:  "
+QUERY, CONTEXT, LOCATION = "QUERY:  ", "CONTEXT:  ", "LOCATION:  "
 # The severity is in the server's language, and the file that of a script on stdin.
 SERVER_ERROR = re.compile(r"psql:<stdin>:(\d+): (?:[^:\s]+:  )([0-9A-Z]{5}): (.*)")
 OWN_ERROR = re.compile(r"(?:psql:<stdin>:(?P<line>\d+): |(?:psql|pg_restore): )(?P<text>.*)")
@@ -56,9 +56,12 @@ STATIC = (
 CODE_CONTEXT = re.compile(
     r"(?:PL/\S+|SQL) function (?P<name>\"[^\"\n]+\"|[\w.\"$]+\([\w ,.\"\[\]]*\))"
 )
+# SQL statement "…, in any language.
+WRAPPED = r'[^"„»«]{1,40}["„»«]\s?'
 CODE = re.compile(r"function |PL/|inline_code_block|SQL statement|SQL expression")
 STATIC_CONTEXT = re.compile(rf"(?:{STATIC})")
-# What static code lacks, by a name that stands in the code.
+# What static code lacks, by a name that stands in the code: PostgreSQL shows the query where it
+# finds that in its text, and not where a value was taken for a name (v::regclass).
 LACKING = re.compile(
     r"(?:function|relation|type|schema|column|operator|text search dictionary) "
     r"\"?[a-z_][a-z0-9_.$]*\"?(?:\([a-z0-9_ ,.\[\]]*\))? does not exist"
@@ -84,6 +87,7 @@ class Failure:
 
     :ivar sqlstate: five characters; empty where a program or libpq speaks for itself
     :ivar text: the primary message. Not for people: see :meth:`told`
+    :ivar place: the function of PostgreSQL's source that refused it, in any language the same
     :ivar names: by ``schema table column datatype constraint function``, those that are known
     :ivar line: of the script that was run; 0 when not known
     :ivar row: the line within the rows of its COPY; 0 when none
@@ -91,11 +95,13 @@ class Failure:
     :ivar statement: a :class:`.statements.Statement` that was refused, where it is known
     """
 
-    def __init__(self, sqlstate="", text="", names=None, line=0, context="", raised_by=""):  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913
+        self, sqlstate="", text="", names=None, line=0, context="", raised_by="", query=""
+    ):
         self.sqlstate, self.line = sqlstate, line
         self.text = text.split("\n", 1)[0].strip()[:TEXT_LIMIT]
-        self.row, self.statement = 0, None
-        self._is_raised = raised_by == RAISED_BY
+        self.row, self.statement, self.place = 0, None, raised_by
+        self._is_raised, self._is_of_text = raised_by == RAISED_BY, bool(query)
         # RAISE … USING sets these to whatever it likes.
         self.names = {} if self._is_raised else dict(names or {})
         self._context = [line.strip() for line in context.split("\n") if line.strip()]
@@ -120,8 +126,8 @@ class Failure:
         self.statement = statement
         if statement and statement.tried:
             # What it was wrapped in is no code of the dump.
-            wrapped = f'SQL statement "{statement.first_line[:40]}'
-            found = [at for at, line in enumerate(self._context) if line.startswith(wrapped)]
+            wrapped = re.compile(WRAPPED + re.escape(statement.first_line[:40]))
+            found = [at for at, line in enumerate(self._context) if wrapped.match(line)]
             if found:
                 del self._context[found[-1] :]
                 self.is_of_code = self._is_code()
@@ -149,7 +155,7 @@ class Failure:
         if self.is_of_code:
             code = [line for line in self._outside_rows() if CODE.search(line)]
             is_static = bool(code) and all(STATIC_CONTEXT.fullmatch(line) for line in code)
-            return is_static and bool(LACKING.fullmatch(self.text))
+            return is_static and self._is_of_text and bool(LACKING.fullmatch(self.text))
         known = NAMES_OBJECTS_IN_ROWS if self._context else NAMES_OBJECTS
         return self.sqlstate.startswith(known) or bool(DEFINITIONS.fullmatch(self.text))
 
@@ -216,6 +222,7 @@ def of_driver(error):
         names,
         context=diagnosis.context or "",
         raised_by=diagnosis.source_function or "",
+        query=diagnosis.internal_query or "",
     )
 
 
@@ -267,6 +274,7 @@ def of_fields(found, lines):
         int(found[1]),
         "\n".join(context).removeprefix(CONTEXT),
         "" if located is None else lines[located].removeprefix(LOCATION).partition(",")[0],
+        next((line for line in lines[: marks[-1]] if line.startswith(QUERY)), "") if marks else "",
     )
     # Of whatever may be a context, code makes its message one that is not told.
     failure.is_of_code |= any(CODE.search(line) for at in marks[:-1] for line in lines[at:end])

@@ -41,10 +41,11 @@ LEFT_OUT = re.compile(
     rb"|(?:SET SESSION AUTHORIZATION (?:DEFAULT|%b)|RESET SESSION AUTHORIZATION);\Z"
     rb"|ALTER (?:%b) [^;'$\\]{1,%d} OWNER TO %b;\Z" % (NAME, OWNED, HEAD, NAME)
 )
-# As pg_dump writes it, with no quoted text before it.
+# As pg_dump writes it, with no quoted text before it, and space behind it: with the word gone, no
+# quote behind it gets another meaning (as in LANGUAGE e LEAKPROOF'…').
 LEAKPROOF = re.compile(
-    rb"CREATE (?:OR REPLACE )?FUNCTION [^'$\n]{1,%d}\n    LANGUAGE \w+[A-Z ]*(?P<word> LEAKPROOF)\b"
-    % HEAD
+    rb"CREATE (?:OR REPLACE )?FUNCTION [^'$\n]{1,%d}\n    LANGUAGE \w+(?: [A-Z]+)*?"
+    rb"(?P<word> LEAKPROOF)(?=[ \n])" % HEAD
 )
 # What all of these begin with: of a dump with millions of statements the others are passed quickly.
 CONCERNED = re.compile(rb"ALTER |COMMENT |CREATE |GRANT |REFRESH |RESET |REVOKE |SECURITY |SET ")

@@ -85,6 +85,7 @@ class BackupKnownGap(models.Model):
         self.check_access("read")
         self.database_id.instance_id.check_access("write")
         for database, gaps in self.sudo().filtered("active").grouped("database_id").items():
+            database._begin_gap_change()
             gaps._end("withdrawn", ended_by_id=self.env.uid)
             gaps._tell(
                 self.env._("%(user)s withdrew known gaps", user=self.env.user.name), database
@@ -243,6 +244,18 @@ class BackupDatabase(models.Model):
             "domain": [("database_id", "=", self.id)],
             "context": {"active_test": False, "search_default_current": 1},
         }
+
+    def _begin_gap_change(self):
+        """Let one transaction at a time decide on the known gaps of the database.
+
+        What another one has accepted, withdrawn or found since this one began cannot be seen here:
+        then PostgreSQL refuses this, and it is tried again.
+        """
+        if self:
+            self.env.cr.execute(
+                "UPDATE backup_database SET write_date = write_date WHERE id IN %s",
+                [tuple(self.ids)],
+            )
 
     def _known_gaps_at(self, moment):
         """Return what an archive of that moment may lack: names by the state of the file.

@@ -155,6 +155,7 @@ class BackupRunGaps(models.Model):
         """Record what the archive lacks as known; return the new gaps, and the runs that are good
         now."""
         gaps, database = self.env["backup.known.gap"].sudo(), self._database_of_gaps()
+        database._begin_gap_change()
         if self.gap_count:
             gaps = gaps._accept(database, self._gap_names(), self)
         if gaps:
@@ -228,6 +229,8 @@ class BackupRunGaps(models.Model):
     def _settle_found_gaps(self):
         """Mark the archive as good where all that it lacks was accepted while it was made or read.
         """
+        if self._gap_names():
+            self._database_of_gaps()._begin_gap_change()
         if self._lacks_only_known_gaps():
             self._mark_gaps_accepted()
 

@@ -5,6 +5,7 @@ import re
 import pytest
 import restore_legal_world as legal
 import restore_world as world
+from bounded import run_bounded
 from engine.errors import DatabaseServerFailed, RestoreFailed
 from engine.restore.causes import error_of
 from engine.restore.failures import of_program
@@ -75,6 +76,24 @@ def test_a_row_stays_where_it_is(cluster, make, archive_format, name):
         assert expected in told
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+NAMED = """
+    CREATE FUNCTION public.named(v text) RETURNS bool LANGUAGE {} IMMUTABLE AS $$ {}
+        CASE WHEN current_setting('search_path') ~ 'public' THEN true
+        ELSE v::regclass IS NOT NULL END {} $$;
+    CREATE TABLE aaa (name text CHECK (public.named(name)));
+    INSERT INTO aaa VALUES ('mueller');
+"""
+
+
+@pytest.mark.parametrize("code", [("sql", "SELECT", ""), ("plpgsql", "BEGIN RETURN", "; END")])
+def test_a_row_that_is_taken_for_a_name_is_not_told(cluster, make, code):
+    path = make("zip", NAMED.format(*code))
+    with pytest.raises(RestoreFailed) as caught:
+        drilled(path, "zip", cluster)
+    assert "mueller" not in f"{caught.value.message} {caught.value.hint}"
+    assert "undefined_table" in str(caught.value)
 
 
 def test_a_row_that_a_dump_inserts_by_statements_is_not_told(restored, sql):
@@ -196,6 +215,50 @@ def test_what_is_the_server_s_names_what_to_install_or_grant(sqlstate, text, nam
     assert "nothing about the archive" in error.hint
 
 
+GERMAN = [
+    ("Sortierfolge »pg_catalog.sv_SE.utf8« für Kodierung »UTF8« existiert nicht",
+     "get_collation_oid, namespace.c:3848", "“pg_catalog.sv_SE.utf8”"),
+    ("Textsuchewörterbuch »hunspell_fr« existiert nicht", "get_ts_dict_oid, namespace.c:2629",
+     "“hunspell_fr”"),
+    ("Sprache »plpython3u« existiert nicht", "CreateFunction, functioncmds.c:1079",
+     "“plpython3u”"),
+    ("Zugriffsmethode »hnsw« existiert nicht", "DefineIndex, indexcmds.c:819", "“hnsw”"),
+    ("le rôle « bi » n'existe pas", "get_role_oid, acl.c:5172", 'CREATE ROLE "bi"'),
+    ("unbekannter Konfigurationsparameter »x«", "find_option, guc.c:5722", "another version"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "place", "name"), GERMAN)
+def test_a_server_whose_messages_are_not_in_english_is_not_held_against_the_archive(
+    text, place, name
+):
+    lines = [f"psql:<stdin>:7: FEHLER:  42704: {text}", f"LOCATION:  {place}"]
+    error = error_of(of_program(lines, ""))
+    assert isinstance(error, DatabaseServerFailed)
+    assert name in error.hint
+
+
+def test_a_statement_that_was_wrapped_is_no_code_of_the_dump_in_any_language():
+    lines = [
+        "psql:<stdin>:7: FEHLER:  42704: Rolle »bi« existiert nicht",
+        "CONTEXT:  SQL-Anweisung »CREATE POLICY p ON public.x TO bi;«",
+        "PL/pgSQL-Funktion inline_code_block Zeile 1 bei EXECUTE",
+        "LOCATION:  get_role_oid, acl.c:5172",
+    ]
+    failure, feed = of_program(lines, ""), Feed()
+    feed.statement(b"CREATE POLICY p ON public.x TO bi;")
+    failure.note_statement(feed.at(1))
+    assert 'CREATE ROLE "bi"' in error_of(failure).hint
+
+
+def test_a_missing_type_is_the_archive_s_in_any_language():
+    lines = [
+        "psql:<stdin>:7: FEHLER:  42704: Typ »public.nothing« existiert nicht",
+        "LOCATION:  typenameType, parse_type.c:270",
+    ]
+    assert isinstance(error_of(of_program(lines, "")), RestoreFailed)
+
+
 def test_code_of_a_dump_does_not_put_its_failure_on_the_server():
     lines = [
         "psql:<stdin>:7: ERROR:  53100: disk full",
@@ -309,3 +372,36 @@ def test_lines_of_a_dump_are_counted_as_psql_does(restored, sql):
     line = dump[: dump.index(b"SELECT nothing")].count(b"\n") + 1
     with pytest.raises(RestoreFailed, match=f"statement SELECT nothing; line {line} of the dump"):
         restored(dump)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        b"LANGUAGE sql  LEAKPROOF$x$ AS $x$\n\\! id\n$x$;\n",
+        b"LANGUAGE e LEAKPROOF'\\' AS '\n\\! id\n';\n",
+        b"LANGUAGE e LEAKPROOF\xc3\xa9'\\' AS '\n\\! id\n';\n",
+    ],
+)
+def test_no_quote_gets_another_meaning_by_what_is_left_out(definition):
+    """psql would take what is quoted for a command of its own."""
+    statement = b"CREATE FUNCTION public.f() RETURNS int\n    " + definition
+    feed = Feed()
+    feed.statement(statement)
+    assert feed.take() == statement
+
+
+LONG_STATEMENTS = """
+from engine.restore.statements import Feed
+
+for beginning in (
+    b"CREATE FUNCTION f()\\n    LANGUAGE ", b"GRANT ", b"ALTER TABLE ", b"ALTER TABLE x OWNER TO ",
+    b"CREATE POLICY ", b"COMMENT ON SCHEMA ", b"CREATE EXTENSION ", b"SET default_tablespace = ",
+    b"SECURITY LABEL ", b"REFRESH MATERIALIZED VIEW ",
+):
+    for unit in (b"A", b" A", b" ", b'"', b" ON", b".a", b" LEAKPROOF", b"\\n    LANGUAGE a"):
+        Feed().statement(beginning + unit * (400_000 // len(unit)) + b";")
+"""
+
+
+def test_long_statements_are_looked_at_in_linear_time():
+    run_bounded(LONG_STATEMENTS, cpu=20)
