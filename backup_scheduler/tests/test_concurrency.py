@@ -89,6 +89,20 @@ class TestConcurrency(ConcurrencyCase):
             env.cr.rollback()
             self.assertEqual(env["backup.task"]._claim("two").run_id.id, second)
 
+    @mute_logger("odoo.sql_db")
+    def test_runs_are_cancelled_beside_heartbeats_and_progress(self):
+        runs = self._queue(3)
+        executor = Executor(self.registry, "one")
+        tasks = [executor.claim() for _run in runs]
+        with self._environment() as env:
+            env.cr.execute("SELECT 1 FROM backup_run LIMIT 1")  # its view begins here
+            self.assertTrue(executor.renew_leases(tasks))
+            env["backup.run"].browse(runs).cancel()
+            env.flush_all()
+        with self._environment() as env:
+            held = env["backup.task"].browse([task.id for task in tasks])
+            self.assertEqual(held.mapped("cancel_requested"), [True] * 3)
+
     def test_two_executors_share_the_queue_without_taking_a_run_twice(self):
         queued = self._queue(6)
         executors = [Executor(self.registry, name) for name in ("one", "two")]

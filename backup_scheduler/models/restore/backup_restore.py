@@ -136,7 +136,7 @@ class BackupRestore(models.Model):
                 )
                 restore.task_ids._remove()
             else:
-                restore.task_ids.cancel_requested = True
+                restore.task_ids._request_cancel()
         return True
 
     @api.constrains("database_name")

@@ -61,7 +61,7 @@ class BackupRunRestore(models.Model):
         )
         if run.work == "verify":
             # Somebody waits for this; the verification can be requested again.
-            run._task_at_work().cancel_requested = True
+            run._task_at_work()._request_cancel()
         self.env["backup.task"]._plan(
             "restore", fields.Datetime.now(), restore, requested_by_id=self.env.uid
         )

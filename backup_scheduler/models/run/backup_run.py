@@ -277,14 +277,13 @@ class BackupRun(models.Model):
         """Stop queued runs at once and running ones within seconds; leave ended ones alone, but
         for what is being done with their archives right now."""
         self._require_operator()
-        for run in self.sudo():
-            if run.status == "queued":
-                run._mark_cancelled(messages._("Cancelled by %(user)s.", user=self.env.user.name))
-                continue
-            task = run._task_at_work()
-            if task.restore_id:
-                self._require_manager()
-            task.cancel_requested = True
+        queued = self.sudo().filtered(lambda run: run.status == "queued")
+        held = (self.sudo() - queued)._task_at_work()
+        if held.restore_id:
+            self._require_manager()
+        for run in queued:
+            run._mark_cancelled(messages._("Cancelled by %(user)s.", user=self.env.user.name))
+        held._request_cancel()
         return True
 
     def retry(self):

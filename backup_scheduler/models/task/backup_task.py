@@ -1,9 +1,10 @@
+import contextlib
 import datetime
 import os
 
 import psycopg2
 
-from odoo import api, fields, models, tools
+from odoo import api, fields, models, sql_db, tools
 from odoo.tools import SQL
 
 from ..arguments import one_record
@@ -139,12 +140,38 @@ class BackupTask(models.Model):
         self.check_access("read")
         if self.restore_id:
             self.run_id._require_manager()
-        for task in self.sudo():
-            if task.lease_token:
-                task.cancel_requested = True
-            else:
-                task._call("withdraw")
+        held = self.sudo().filtered("lease_token")
+        held._request_cancel()
+        for task in self.sudo() - held:
+            task._call("withdraw")
         return True
+
+    def _request_cancel(self):
+        """Have whoever executes these tasks stop them.
+
+        In transactions of their own, which wait for others and see what is newest: heartbeats and
+        progress change the same rows all the time, and a transaction of Odoo's that stops several
+        tasks would collide with one of them at each of its attempts.
+        """
+        stopped = self.browse(task.id for task in self if task._is_stopped_apart())
+        stopped.run_id._notify_clients()
+        stopped.invalidate_recordset(["cancel_requested"], flush=False)
+        (self - stopped).cancel_requested = True
+
+    def _is_stopped_apart(self):
+        """Mark the task as to be stopped; return False where only this transaction can do it."""
+        with contextlib.closing(sql_db.db_connect(self.env.cr.dbname).cursor()) as cr:
+            cr.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            # Longer than anybody else holds the row; this transaction may do so, too.
+            cr.execute("SET LOCAL lock_timeout = '2s'")
+            try:
+                cr.execute(
+                    "UPDATE backup_task SET cancel_requested = TRUE WHERE id = %s", (self.id,)
+                )
+            except psycopg2.errors.LockNotAvailable:
+                return False
+            cr.commit()  # pylint: disable=invalid-commit
+            return bool(cr.rowcount)
 
     @one_record
     def action_open(self):
