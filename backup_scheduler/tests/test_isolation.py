@@ -148,7 +148,8 @@ class TestTrust(IsolationCase):
         self.assertTrue(instance.trusted)
         self.assertIn("Trusted Archives", "".join(instance.message_ids.mapped("body")))
         self.assertFalse(self._make_instance("Doubted", url=own, trusted=False).trusted)
-        for other in (own + "1", "http://127.0.0.1", "http://odoo.example:8069", "http://[::1"):
+        for other in (own + "1", own + "/page", "http://127.0.0.1", "http://odoo.example:8069",
+                      "http://[::1"):  # fmt: skip
             self.assertFalse(is_this_server(other), other)
         with Form(self.env["backup.instance"]) as form:
             form.name, form.url = "Typed", "https://shop.example"

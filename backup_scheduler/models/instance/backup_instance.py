@@ -349,10 +349,12 @@ class BackupInstance(models.Model):
 
 def is_this_server(url):
     """Return whether an address leads to the very Odoo that this process belongs to, and nowhere
-    else whatever a name server or a proxy says: the loopback interface, and Odoo's own port."""
+    else whatever a name server or a proxy says: the loopback interface, and Odoo's own port. Below
+    its root, pages that users have made may answer."""
     try:
         parts = urllib.parse.urlsplit(url or "")
         host, port = parts.hostname, parts.port
     except ValueError:
         return False
-    return host in LOOPBACK and port == tools.config["http_port"]
+    is_root = not parts.path.strip("/")
+    return is_root and host in LOOPBACK and port == tools.config["http_port"]
