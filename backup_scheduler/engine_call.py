@@ -86,9 +86,13 @@ class EngineFailed(Exception):
         self.failure = failure_in(event)
 
 
-def handed_out(copy):
+def handed_out(copy, keep_renewed):
     """Yield the bytes at rest of a copy (as orders name it), read by an engine process of its own,
-    which ends with the generator. Raises :class:`EngineFailed`."""
+    which ends with the generator. Raises :class:`EngineFailed`.
+
+    :param keep_renewed: called with the event ``renewed`` of a destination that has renewed its
+        settings meanwhile, also where the bytes are not wanted to their end
+    """
     outlet, inlet = os.pipe()
     told = queue.SimpleQueue()
     with open(outlet, "rb") as pipe:
@@ -102,25 +106,28 @@ def handed_out(copy):
         try:
             while block := pipe.read(BLOCK):
                 yield block
-            last = last_word(told)
         finally:
             # Whoever does not want the rest leaves it in the pipe.
             pipe.close()
             process.end()
+            last = last_word(told, keep_renewed)
     if last["event"] == "failed":
         raise EngineFailed(last)
 
 
-def last_word(told):
+def last_word(told, keep_renewed):
+    """Return the last event of an engine that has ended."""
     event = {"event": ""}
     while event["event"] not in LAST_WORDS:
         event = received(told.get())
+        if event["event"] == "renewed":
+            keep_renewed(event)
     return ended(event)
 
 
-def handed_out_here(copy):
+def handed_out_here(copy, keep_renewed):
     """As :func:`handed_out`, in this thread: for hosts that forbid processes."""
-    control = Control(lambda _event: None)
+    control = Control(lambda event: event["event"] == "renewed" and keep_renewed(event))
     try:
         for block in reading.stored_blocks(copy, Tally(), control):
             # Servers keep what they get.

@@ -1,17 +1,21 @@
+import functools
 import itertools
+import logging
 import time
 
 from werkzeug.exceptions import NotFound, ServiceUnavailable
 from werkzeug.utils import send_file
 from werkzeug.wsgi import ClosingIterator
 
-from odoo import http
+from odoo import SUPERUSER_ID, api, http
 from odoo.http import Response, request
 
 from .. import engine_call
 from ..engine.errors import BackupError
 from ..engine_call import EngineFailed
 from ..models.backup_message import all_translated, reason_of
+
+_logger = logging.getLogger(__name__)
 
 # The key, in the session of a user, of the downloads that began in it: by the id of the copy,
 # ``[address, when it began, bytes sent since]``.
@@ -99,7 +103,8 @@ class BackupDownload(http.Controller):
             )
         here = request.env["backup.dispatcher"]._executor() == "inline"
         hand_out = engine_call.handed_out_here if here else engine_call.handed_out
-        blocks = hand_out(copy._engine_orders()[0])
+        keep = functools.partial(_keep_renewed, request.env.registry)
+        blocks = hand_out(copy._engine_orders()[0], keep)
         # Now, while the answer can still be that the destination is away.
         first = list(itertools.islice(blocks, 1))
         headers = [
@@ -111,3 +116,13 @@ class BackupDownload(http.Controller):
         whole = ClosingIterator(itertools.chain(first, blocks), blocks.close)
         return Response(whole, headers=headers, direct_passthrough=True)
 
+
+
+def _keep_renewed(registry, event):
+    """Store what the destination has renewed while it was read: when the request may be over, and
+    whatever becomes of the download."""
+    try:
+        with registry.cursor() as cr:
+            api.Environment(cr, SUPERUSER_ID, {})["backup.copy"]._record_renewed(event)
+    except Exception:
+        _logger.exception("What the destination of backup copy %s renewed is lost", event["id"])

@@ -112,10 +112,42 @@ class TestDownload(HttpCase, BackupCase):
             # More than what a pipe holds.
             file.truncate(20_000_000)
         with patch.object(engine_call, "EngineProcess", noted):
-            blocks = engine_call.handed_out(self.copy._engine_orders()[0])
+            blocks = engine_call.handed_out(self.copy._engine_orders()[0], self.fail)
             self.assertTrue(next(blocks).startswith(CONTENT))
             blocks.close()
         self.assertIsNotNone(made[0]._process.returncode)
+
+    def test_what_the_destination_renews_while_it_is_read_is_stored(self):
+        renewed = {"id": self.copy.id, "changed_settings": {"reserve": 7}}
+
+        class Renewing(engine_call.EngineProcess):
+            def __init__(self, order, deliver, *arguments):
+                def deliver_both(event):
+                    if event["event"] in engine_call.LAST_WORDS:
+                        deliver({"event": "renewed", **renewed})
+                    deliver(event)
+
+                super().__init__(order, deliver_both, *arguments)
+
+        with patch.object(LocalDestination, "path_of", return_value=None), \
+                patch.object(engine_call, "EngineProcess", Renewing):  # fmt: skip
+            # The request is over by then, and no cursor of a test can be opened.
+            with patch.object(download, "_keep_renewed") as keep:
+                self._assert_streamed()
+            order, kept = self.copy._engine_orders()[0], []
+            blocks = engine_call.handed_out(order, kept.append)
+            next(blocks)
+            blocks.close()
+            self.assertEqual(len(kept), 1, "given up")
+            os.unlink(self.file)
+            with self.assertRaises(engine_call.EngineFailed):
+                next(engine_call.handed_out(order, kept.append))
+            self.assertEqual(len(kept), 2, "failed")
+        keep.assert_called_once_with(self.env.registry, {"event": "renewed", **renewed})
+        download._keep_renewed(*keep.call_args.args)
+        self.env.invalidate_all()
+        names = {setting.name: name for name, setting in self.destination._settings_of("local")}
+        self.assertEqual(self.destination[names["reserve"]], 7)
 
     # --- who took how much of it ----------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """What the engine is told of keeping the SQL of archives from other databases, and by whom."""
 
 import datetime
+from unittest.mock import patch
 
 from odoo import fields, tools
 from odoo.exceptions import AccessError
@@ -148,8 +149,18 @@ class TestTrust(IsolationCase):
         self.assertTrue(instance.trusted)
         self.assertIn("Trusted Archives", "".join(instance.message_ids.mapped("body")))
         self.assertFalse(self._make_instance("Doubted", url=own, trusted=False).trusted)
-        for other in (own + "1", "http://127.0.0.1", "http://odoo.example:8069", "http://[::1"):
+        for other in (own + "1", own + "/page", "http://127.0.0.1", "http://odoo.example:8069",
+                      "http://[::1"):  # fmt: skip
             self.assertFalse(is_this_server(other), other)
+        for interface, hosts in (
+            ("0.0.0.0", ["127.0.0.1"]),  # noqa: S104 - it is asked for, and not listened on
+            ("::", ["127.0.0.1", "localhost", "[::1]"]),
+            ("192.0.2.1", []),
+        ):
+            with patch.dict(tools.config.options, http_interface=interface):
+                found = [host for host in ("127.0.0.1", "localhost", "[::1]")
+                         if is_this_server(own.replace("127.0.0.1", host))]  # fmt: skip
+            self.assertEqual(found, hosts, interface)
         with Form(self.env["backup.instance"]) as form:
             form.name, form.url = "Typed", "https://shop.example"
             self.assertFalse(form.trusted)

@@ -1,11 +1,13 @@
 """What attempts leave in a destination that dies under them: the path stays recorded until its
 removal is confirmed."""
 
+import datetime
+
 from odoo import fields
 from odoo.tools import mute_logger
 
-from ..models.run.backup_copy import RETRY_ATTEMPTS
-from .common import AT_REST, RUN_LOGGER, BackupCase, failure
+from ..models.run.backup_copy import DISCARD_PAUSE, DISCARD_PAUSE_LIMIT, RETRY_ATTEMPTS
+from .common import AT_REST, RUN_LOGGER, BackupCase, ago, failure
 
 LOST = {"event": "lost", "exit_code": -9, "tail": ""}
 
@@ -90,6 +92,21 @@ class TestRemains(BackupCase):
         self.assertEqual(self._discarded(run), run.copy_ids.ids)
         self.assertRecordValues(run.copy_ids, [{"path": False, "discard_at": False}])
         self.assertRecordValues(good.copy_ids, [{"status": "stored"}])
+
+    def test_a_destination_that_lets_nothing_be_removed_is_asked_less_and_less_often(self):
+        run = self._running(job=self._make_job(max_attempts=1))
+        self._report(run, LOST)
+        for age, pause in (
+            ({"minutes": 1}, DISCARD_PAUSE),
+            ({"hours": 4}, datetime.timedelta(hours=2)),
+            ({"days": 30}, DISCARD_PAUSE_LIMIT),
+        ):
+            with self.subTest(age):
+                run.finished_at = ago(**age)
+                run.task_ids.due_at = fields.Datetime.now()
+                self._discarded(run, ok=False, error="Access denied.")
+                waits = self.Task._of("discard", run).due_at - fields.Datetime.now()
+                self.assertAlmostEqual(waits / pause, 1, delta=0.05)
 
     # --- of an archive that is at rest elsewhere ---
 

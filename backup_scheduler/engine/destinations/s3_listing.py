@@ -1,5 +1,7 @@
 """What a bucket lists: by either version of the request, to its end."""
 
+import itertools
+
 from ..errors import DestinationFailed
 from ..messages import _
 from .s3_errors import Denied, NotKnown
@@ -8,6 +10,9 @@ from .s3_errors import Denied, NotKnown
 NEW, OLD = "list_objects_v2", "list_objects"
 # Keys of a page, where a server does not say how many there may be.
 PAGE = 1000
+# Pages in a row without an object, as servers give them where many were deleted; and objects that
+# begin with the name of one archive. A server that gives more would be asked for ever.
+EMPTY_PAGES, BESIDE = 100, 10_000
 
 
 def objects(bucket, prefix):
@@ -17,7 +22,7 @@ def objects(bucket, prefix):
     that answers it as the first: it says that there is more, and not how to ask for that.
     """
     what = _("The bucket %(name)s cannot be listed", name=bucket.name)
-    operation, going_on, last = NEW, {}, ""
+    operation, going_on, last, empty = NEW, {}, "", 0
     while True:
         try:
             page = bucket.ask(operation, what, Prefix=prefix, **going_on)
@@ -31,8 +36,9 @@ def objects(bucket, prefix):
         last = found[-1]["Key"] if found else last
         if not is_cut(page):
             return
+        empty = 0 if found else empty + 1
         before, (operation, going_on) = (operation, going_on), following(operation, page, last)
-        if before == (operation, going_on):
+        if before == (operation, going_on) or empty >= EMPTY_PAGES:
             raise DestinationFailed(
                 _("%(what)s: the server gives the same part of it again and again.", what=what)
             )
@@ -58,7 +64,7 @@ def listed(bucket, *keys):
     try:
         return {
             found["Key"]: found["Size"]
-            for found in objects(bucket, keys[0])
+            for found in itertools.islice(objects(bucket, keys[0]), BESIDE)
             if found["Key"] in keys
         }
     except (Denied, NotKnown):

@@ -22,7 +22,14 @@ LAST_RUNS = 50
 NAMED = 10
 # A server that lists more is failing, unless a system parameter says how many there may be.
 MAX_DATABASES = 1000
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# By the interface that Odoo listens on, the loopback addresses that it has to itself: at others,
+# and so at "localhost", another program of the machine may listen at the same port.
+OWN_ADDRESSES = {
+    "0.0.0.0": ("127.0.0.1",),  # noqa: S104 - it is asked for, and not listened on
+    "127.0.0.1": ("127.0.0.1",),
+    "::": ("127.0.0.1", "::1", "localhost"),
+    "::1": ("::1",),
+}
 # What says which server it is and how it is reached: a check counts for these.
 SOURCE_SETTINGS = {"connection", "url", "master_password", "verify_tls", "allow_insecure"}
 # What says which server it is: another one has to be trusted anew.
@@ -349,10 +356,12 @@ class BackupInstance(models.Model):
 
 def is_this_server(url):
     """Return whether an address leads to the very Odoo that this process belongs to, and nowhere
-    else whatever a name server or a proxy says: the loopback interface, and Odoo's own port."""
+    else whatever a name server or a proxy says: the loopback interface, and Odoo's own port. Below
+    its root, pages that users have made may answer."""
     try:
         parts = urllib.parse.urlsplit(url or "")
         host, port = parts.hostname, parts.port
     except ValueError:
         return False
-    return host in LOOPBACK and port == tools.config["http_port"]
+    own = OWN_ADDRESSES.get(tools.config["http_interface"] or "0.0.0.0", ())  # noqa: S104 - as Odoo
+    return host in own and port == tools.config["http_port"] and not parts.path.strip("/")

@@ -14,8 +14,9 @@ from .backup_run import ACTIVE
 
 _logger = logging.getLogger(__name__)
 
-# A destination that is down is asked again to forget an abandoned archive after this.
-DISCARD_PAUSE = datetime.timedelta(minutes=15)
+# A destination that is down is asked again to forget an abandoned archive after this; one that has
+# been for long, less and less often: it may be gone for good, or let nobody delete.
+DISCARD_PAUSE, DISCARD_PAUSE_LIMIT = datetime.timedelta(minutes=15), datetime.timedelta(days=1)
 # A copy that failed is tried again from another copy: minutes before the first time, doubled each
 # time up to the limit, and no more after so many attempts.
 MEGABYTE = 10**6
@@ -170,7 +171,10 @@ class BackupCopy(models.Model):
 
     def _postpone_discard(self, error):
         """What a lost attempt may have left could not be removed now."""
-        self.discard_at = fields.Datetime.now() + DISCARD_PAUSE
+        now = fields.Datetime.now()
+        for copy in self:
+            age = now - (copy.run_id.finished_at or copy.run_id.create_date)
+            copy.discard_at = now + min(max(DISCARD_PAUSE, age / 2), DISCARD_PAUSE_LIMIT)
         self.filtered(lambda copy: copy.status == "uploading").error = error
 
     def _postpone(self, error):

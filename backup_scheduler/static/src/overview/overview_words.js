@@ -132,11 +132,13 @@ function* sayFaults({ late, failing, unprotected, unreachable, empty, incidents 
         const one = _t("no job backs up 1 database");
         yield [many(unprotected, one, _t("no job backs up %s databases", unprotected)), "unprotected"];
     }
-    if (empty.length) {
+    // One of which the connection fails is named already: what it has is found when it can be asked.
+    const asked = empty.filter((name) => !unreachable.includes(name));
+    if (asked.length) {
         const one = (name) => _t("%s has no known database, so nothing of it is backed up", name);
         const more = (count) =>
             _t("%s servers have no known database, so nothing of them is backed up", count);
-        yield [sayServers(empty, one, more), "unprotected"];
+        yield [sayServers(asked, one, more), "unprotected"];
     }
 }
 

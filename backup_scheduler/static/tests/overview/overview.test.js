@@ -52,6 +52,14 @@ describe("what is shown", () => {
         expect.verifySteps(["load"]);
     });
 
+    test("a server of which the connection fails and no database is known is named once", async () => {
+        const away = { ...instance(2, "Branch", []), check_status: "error" };
+        await mountOverview(() => answer([instance(1, "Shop", [database(1, "a")]), away]));
+        expect(".o_backup_sentence").toHaveText("The connection to Branch fails.");
+        expect(".o_backup_instance[data-id='2'] button:contains(Test Connection)").toHaveCount(1);
+        expect.verifySteps(["load"]);
+    });
+
     test("an open incident is said where nothing else is wrong", async () => {
         const page = answer([instance(1, "Shop", [database(1, "a")])]);
         page.totals.incidents = 1;

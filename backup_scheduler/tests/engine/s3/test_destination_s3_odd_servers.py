@@ -1,13 +1,15 @@
 """What S3 servers of the field do differently: what is optional is a warning of the check, and an
 answer that lags behind is none."""
 
+import contextlib
 import hashlib
+import itertools
 import re
 import uuid
 
 import pytest
 import servers_s3
-from engine.destinations import s3_bucket, words
+from engine.destinations import s3_bucket, s3_listing, words
 from engine.destinations.s3 import S3Destination
 from engine.errors import ArchiveMissing, BackupError, DestinationFailed, NoSpace
 from s3_archives import (
@@ -109,6 +111,27 @@ def test_a_listing_that_goes_on_after_its_first_page_by_the_other_request_misses
     unknown = when("GET", "continuation-token", canned(501, "NotImplemented"))
     proxy.fault = lambda handler: unknown(handler) or small_page(handler)
     assert len(list(destination.catalogues())) == ARCHIVES
+
+
+@pytest.mark.parametrize("key", ["", "<Contents><Key>a.zip.%d</Key><Size>1</Size></Contents>"])
+def test_pages_without_an_end_keep_no_deletion_busy(proxy, destination, monkeypatch, key):
+    monkeypatch.setattr(s3_listing, "BESIDE", 200)
+    asked = itertools.count()
+
+    def page(handler):
+        if "list-type=2" not in handler.path:
+            return False
+        number = next(asked)
+        content = key % number if key else ""
+        token = f"<NextContinuationToken>{number}</NextContinuationToken>"
+        body = f"<ListBucketResult><IsTruncated>true</IsTruncated>{token}{content}"
+        handler.answer(200, [], f"{body}</ListBucketResult>".encode())
+        return True
+
+    proxy.fault = page
+    with contextlib.suppress(DestinationFailed):
+        destination.delete("a.zip", "run-1")
+    assert next(asked) <= 201
 
 
 def test_a_listing_without_an_end_is_a_failure(server, proxy, destination):
