@@ -5,7 +5,7 @@ import shutil
 import stat
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import ValidationError
 
 from ... import launcher
 from ...engine.spool import free_space
@@ -237,8 +237,8 @@ class BackupDoctor(models.AbstractModel):
                 return [problem("destination", str(error), "", destination)]
         try:
             _found, failure = destination._checked()
-        except UserError:
-            # Its secrets cannot be read: _examine_key() says so.
+        except SecretKeyError:
+            # _examine_key() says so.
             return []
         if not failure:
             return []
