@@ -1,6 +1,7 @@
 """One run of rclone: fed, read, watched, and ended for certain."""
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -274,7 +275,12 @@ def close(end):
 
 
 def ready(end, event):
-    """Wait a moment until ``end`` can be used; return whether it can (an error counts too)."""
+    """Wait a moment until ``end`` can be used; return whether it can (an error counts too).
+
+    Raises OSError where somebody else has closed it meanwhile.
+    """
     poll = select.poll()
-    poll.register(end, event)
+    if (descriptor := end.fileno()) < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    poll.register(descriptor, event)
     return bool(poll.poll(GLANCE * 1000))

@@ -103,8 +103,12 @@ def victim(path, cluster, isolation):
 
 
 def title_of(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read().decode()
+    """Return the command line of a process; nothing for one that has ended meanwhile."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_a_cancelled_drill_leaves_no_cluster(cluster, tmp_path, sql, spool):

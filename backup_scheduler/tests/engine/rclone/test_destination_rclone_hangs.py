@@ -61,6 +61,15 @@ def test_an_rclone_that_hangs_is_ended(destination, root):
     assert places.files(root) == []
 
 
+def test_what_is_sent_after_an_abort_says_that_it_was_stopped(webdav, root):
+    upload = begin(reach(webdav))
+    send(upload)
+    upload.abort()
+    # As in a thread that was about to wait for it.
+    with pytest.raises(DestinationFailed, match="stopped"):
+        send(upload)
+
+
 @pytest.mark.parametrize("state", ["writing", "flushing"])
 def test_an_abort_ends_a_wait_for_a_server_that_hangs(webdav, root, monkeypatch, state):
     monkeypatch.setattr(rclone_upload, "ABORT_LIMIT", PATIENCE)
