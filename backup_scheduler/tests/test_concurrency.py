@@ -103,6 +103,24 @@ class TestConcurrency(ConcurrencyCase):
             held = env["backup.task"].browse([task.id for task in tasks])
             self.assertEqual(held.mapped("cancel_requested"), [True] * 3)
 
+    @mute_logger("odoo.sql_db")
+    def test_a_cancel_on_an_outdated_view_is_tried_again_and_marks_no_other_attempt(self):
+        (run,) = self._queue(1)
+        executor = Executor(self.registry, "one")
+        task = executor.claim()
+        outdated = self._environment()
+        with outdated as env:
+            env.cr.execute("SELECT 1 FROM backup_run LIMIT 1")  # its view begins here
+            executor.give_back(task)
+            with self.assertRaises(psycopg2.errors.SerializationFailure):
+                env["backup.run"].browse(run).cancel()
+                env.flush_all()
+            env.cr.rollback()
+            env.invalidate_all()
+            env["backup.run"].browse(run).cancel()
+        with self._environment() as env:
+            self.assertEqual(env["backup.run"].browse(run).status, "cancelled")
+
     def test_two_executors_share_the_queue_without_taking_a_run_twice(self):
         queued = self._queue(6)
         executors = [Executor(self.registry, name) for name in ("one", "two")]

@@ -147,7 +147,7 @@ class BackupTask(models.Model):
         return True
 
     def _request_cancel(self):
-        """Have whoever executes these tasks stop them.
+        """Request the executors of these tasks to stop them.
 
         In transactions of their own, which wait for others and see what is newest: heartbeats and
         progress change the same rows all the time, and a transaction of Odoo's that stops several
@@ -165,8 +165,11 @@ class BackupTask(models.Model):
             # Longer than anybody else holds the row; this transaction may do so, too.
             cr.execute("SET LOCAL lock_timeout = '2s'")
             try:
+                # Only the lease that is seen here: another one is for a fresh view to decide.
                 cr.execute(
-                    "UPDATE backup_task SET cancel_requested = TRUE WHERE id = %s", (self.id,)
+                    "UPDATE backup_task SET cancel_requested = TRUE"
+                    " WHERE id = %s AND lease_token = %s",
+                    (self.id, self.lease_token or None),
                 )
             except psycopg2.errors.LockNotAvailable:
                 return False
