@@ -2,6 +2,7 @@
 removal is confirmed."""
 
 import datetime
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.tools import mute_logger
@@ -169,6 +170,17 @@ class TestRemains(BackupCase):
         run.copy_ids._mark_damaged("damaged", "SHA-256")
         run.copy_ids.write({"next_attempt_at": False, "discard_at": fields.Datetime.now()})
         run._plan_tasks()
+        self.assertFalse(self._abandoned())
+
+    def test_an_imported_archive_that_may_be_another_companys_is_not_removed(self):
+        copy = self._missed(RETRY_ATTEMPTS, may_remain=True)
+        self.assertTrue(copy._is_to_be_discarded())
+        copy.run_id.catalogue_owner = "another-installation/7"
+        self.assertTrue(copy._is_to_be_discarded())
+        with patch.object(type(copy.destination_id), "_is_shared_with_strangers",
+                          return_value=True):  # fmt: skip
+            self.assertFalse(copy._is_to_be_discarded())
+            copy.run_id._plan_tasks()
         self.assertFalse(self._abandoned())
 
     def test_a_stored_archive_is_never_discarded(self):

@@ -308,7 +308,7 @@ class BackupCopy(models.Model):
     def _is_to_be_discarded(self):
         """Return whether a lost attempt may have left something, of a run that has ended, that no
         further attempt will replace."""
-        if not self.path or self.run_id.status in ACTIVE:
+        if not self.path or self.run_id.status in ACTIVE or self._of_strangers():
             return False
         if self.status == "uploading":
             return self.run_id.status in ("failed", "cancelled")
