@@ -103,7 +103,7 @@ def examine(path, order, level, control, since=None, sha256=None, **known):  # n
 
     With a ``finding`` beside it where the archive is a sound copy of a server that lacks something:
     such an archive is kept, and told about. ``gaps`` names the files that are missing or damaged
-    (see :meth:`.archive.gaps.Gaps.told`). What is wrong with the archive itself is raised.
+    (see :meth:`.archive.gaps.Gaps.result`). What is wrong with the archive itself is raised.
     ``known``: ``gone`` and ``hashed``, as :func:`.archive.verify.verify` takes them.
     """
     report, finding = read_archive(path, order, level, control, since, sha256, **known)

@@ -63,7 +63,7 @@ def backup(order, control):
 
     Result: ``size sha256 report`` of the archive, a ``finding`` (an error as plain values) where
     the archive is a faithful copy of a server that lacks something, ``gaps`` (see
-    :meth:`.archive.gaps.Gaps.told`) and ``copies``: see :meth:`.copies.Copy.result`. Raises the
+    :meth:`.archive.gaps.Gaps.result`) and ``copies``: see :meth:`.copies.Copy.result`. Raises the
     reason when no copy came to rest; then nothing is left anywhere.
     """
     sweep(order["spool"])

@@ -37,6 +37,8 @@ UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 # Seconds. A row carries the time at which its transaction began, which may be long before the
 # backup and end within it: an import, a cron. A file lost for good is found by the next backup.
 RACE_MARGIN = 600
+# Seconds: a week. Longer than any backup takes; clocks may be apart, too.
+LONGEST_BACKUP = 7 * 24 * 3600
 
 
 class Consistent(Intact):
@@ -47,7 +49,8 @@ class Consistent(Intact):
         self._attachments = attachments.Attachments(self._inventory, self._is_late, wanted.gone)
         self._schema = Schema(self._attachments.large_object)
         super().__init__(report, wanted)
-        self._since = _database_time(wanted.since)
+        self._since = _database_time(wanted.since, -RACE_MARGIN)
+        self._until = _database_time(wanted.since, LONGEST_BACKUP)
         self._modules, self._changing = {}, set()
         self._module_bytes = 0
         self._wizards, self._wizard_bytes = set(), 0
@@ -138,7 +141,10 @@ class Consistent(Intact):
 
     def _is_late(self, moment):
         """Whether a row may be younger than the copy of the filestore that came before the dump."""
-        return self._since is not None and moment != NULL and moment >= self._since
+        if self._since is None or moment == NULL:
+            return False
+        # A date beyond any backup was written by somebody, and says nothing about the file.
+        return self._since <= moment <= self._until
 
     # --- the verdict ----------------------------------------------------------------------------
 
@@ -162,7 +168,7 @@ class Consistent(Intact):
         if self._has_files():
             about_files = len(list(self._about_files()))
             is_all = len(findings) == about_files
-            report.gaps = self._gaps.told(self._found, self._inventory, is_all)
+            report.gaps = self._gaps.result(self._found, self._inventory, is_all)
         if findings:
             hint = HINT if report.gaps.get("only") else None
             raise NotConsistent(joined("; ", findings, end="."), hint, report)
@@ -282,7 +288,7 @@ class Consistent(Intact):
         if perhaps:
             yield _(
                 "Foreign keys lead to %(tables)s that the dump does not create. An extension in it "
-                "may bring them; only a restore test can tell.",
+                "may create them; only a restore test can show that.",
                 tables=_tables(perhaps),
             )
 
@@ -320,11 +326,12 @@ class HashedFile:
         self._inventory.held(self._name)
 
 
-def _database_time(since):
-    """Return the moment as Odoo's dates compare with it in a dump, with some margin, or None."""
+def _database_time(since, margin):
+    """Return the moment, ``margin`` seconds later, as Odoo's dates compare with it in a dump; None
+    where it is not known."""
     if since is None:
         return None
-    moment = since.astimezone(datetime.timezone.utc) - datetime.timedelta(seconds=RACE_MARGIN)
+    moment = since.astimezone(datetime.timezone.utc) + datetime.timedelta(seconds=margin)
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}".encode()
 
 

@@ -48,7 +48,7 @@ class Gaps:
         self._resolved = dict(zip(("back", "unlisted"), inventory.resolved(rest), strict=True))
         return found._replace(**new)
 
-    def told(self, found, inventory, is_all):
+    def result(self, found, inventory, is_all):
         """Return what has become of the known gaps, and the new ones, as plain values.
 
         ``missing`` and ``damaged`` are names; none where there are too many to be accepted, or some
@@ -70,7 +70,7 @@ class Gaps:
 
 
 def known_note(count):
-    """Return the note of a report on so many known gaps."""
+    """Return the note of a report on its known gaps."""
     if count == 1:
         return _("1 known gap: a file that is missing or damaged, and accepted as such.")
     return _(

@@ -55,7 +55,7 @@ class Report:
     manifest: dict = dataclasses.field(default_factory=dict)
     notes: list = dataclasses.field(default_factory=list)
     gaps: dict = dataclasses.field(default_factory=dict)
-    """What :meth:`.gaps.Gaps.told` returns: many names, and no part of what is told to people."""
+    """The result of :meth:`.gaps.Gaps.result`: many names, never shown to users."""
     rows: dict = dataclasses.field(default_factory=dict, repr=False)
     """The number of rows of each table of the dump, ``schema.table``; empty where not counted.
     This and what follows are for a restore right after: see :meth:`with_rows`."""
