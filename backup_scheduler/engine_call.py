@@ -94,11 +94,11 @@ def handed_out(copy, keep_renewed):
         settings meanwhile, also where the bytes are not wanted to their end
     """
     outlet, inlet = os.pipe()
-    told = queue.SimpleQueue()
+    events = queue.SimpleQueue()
     with open(outlet, "rb") as pipe:
         try:
             order = {"action": "hand_out", "copy": copy, "out": inlet}
-            process = EngineProcess(order, told.put, GRACE, (inlet,))
+            process = EngineProcess(order, events.put, GRACE, (inlet,))
         except OSError as error:
             raise EngineFailed(not_started(error).as_dict()) from error
         finally:
@@ -107,19 +107,19 @@ def handed_out(copy, keep_renewed):
             while block := pipe.read(BLOCK):
                 yield block
         finally:
-            # Whoever does not want the rest leaves it in the pipe.
+            # A client that does not want the rest leaves it in the pipe.
             pipe.close()
             process.end()
-            last = last_word(told, keep_renewed)
+            last = last_word(events, keep_renewed)
     if last["event"] == "failed":
         raise EngineFailed(last)
 
 
-def last_word(told, keep_renewed):
+def last_word(events, keep_renewed):
     """Return the last event of an engine that has ended."""
     event = {"event": ""}
     while event["event"] not in LAST_WORDS:
-        event = received(told.get())
+        event = received(events.get())
         if event["event"] == "renewed":
             keep_renewed(event)
     return ended(event)

@@ -91,8 +91,8 @@ class Process:
                 self.control.cancel()
 
     def _fail(self, error):
-        told = traceback_of(sys.exc_info()[1]).splitlines()
-        trace = "\n".join(line[:LINE_LIMIT] for line in told)[-TRACE_LIMIT:] + "\n"
+        lines = traceback_of(sys.exc_info()[1]).splitlines()
+        trace = "\n".join(line[:LINE_LIMIT] for line in lines)[-TRACE_LIMIT:] + "\n"
         self.emit({"event": "failed", **error.as_dict(), "traceback": trace})
 
     def _stop_soon(self):

@@ -69,7 +69,7 @@ def publish_copies(copies, order, archive, control):
     """Bring the copies of an archive that is known to be right to rest.
 
     Those that are through get their names while slower ones are still on their way: the event
-    ``stored`` tells of them, with their results. Once they were ended, :func:`results` has all.
+    ``stored`` reports them, with their results. Once they were ended, :func:`results` has all.
     """
     waiting = list(copies)
     while waiting:

@@ -146,7 +146,7 @@ class SourceTimeout(RetryableError):
 
 
 class ServerDown(ConnectionFailed):
-    """Whoever answers in the place of Odoo says that it is not there now."""
+    """A proxy answers that Odoo is not available now."""
 
     hint = _(
         "Check that Odoo runs there. Where only the backup gets this answer, the server itself "

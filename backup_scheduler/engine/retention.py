@@ -233,9 +233,9 @@ def _add_reasons(reasons, counted, decided, policy, now):
 
 def _decision(archive, reasons, policy, now):
     counts_apart = archive.has_issues and archive.moment <= now
-    told = tuple(reasons) or (_deletion_reason(policy),)
+    shown = tuple(reasons) or (_deletion_reason(policy),)
     return Decision(
-        archive, bool(reasons), (Reason("has_issues"), *told) if counts_apart else told
+        archive, bool(reasons), (Reason("has_issues"), *shown) if counts_apart else shown
     )
 
 

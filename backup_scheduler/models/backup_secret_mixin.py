@@ -188,7 +188,7 @@ class BackupSecretMixin(models.AbstractModel):
                     host=socket.gethostname(),
                 ),
                 messages._(
-                    "Mend %(variable)s or %(file)s: keys as Fernet.generate_key() makes them, "
+                    "Fix %(variable)s or %(file)s: keys as Fernet.generate_key() makes them, "
                     "separated by commas.",
                     variable=KEY_VARIABLE,
                     file=key_path(),

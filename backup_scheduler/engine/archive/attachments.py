@@ -1,4 +1,4 @@
-"""Where the content of attachments is, as their rows in a dump tell.
+"""Where the content of attachments is, according to their rows in a dump.
 
 Odoo keeps it in a file of the filestore, whose name is in ``store_fname``, or in the row itself,
 ``db_datas``. Modules keep it elsewhere. What is recognised here as no file of the filestore is only
@@ -37,11 +37,11 @@ EMPTY = (NULL, b"", b"\\\\x")
 class Attachments:
     """Sorts the rows of ``ir_attachment`` by where their content is.
 
-    :param inventory: an :class:`.inventory.Inventory`, which is told the names of the files
-    :param is_late: tells of a date of a row whether the file may not have been copied yet
+    :param inventory: an :class:`.inventory.Inventory`, which records the names of the files
+    :param is_late: takes the date of a row; returns whether its file may not have been copied yet
     :param gone: the names of files that were deleted while the archive was made
 
-    :ivar in_files: rows whose content is a file of the filestore, as far as the row tells
+    :ivar in_files: rows whose content is a file of the filestore, according to the row
     :ivar in_rows: rows that have their content themselves
     :ivar elsewhere: rows whose content is neither in the database nor in the filestore
     """

@@ -13,8 +13,8 @@ _TIDY_FROM = 64 * 1024
 NAMED = 3
 # Names that are no checksum are remembered as they are for the sake of messages, up to this many.
 _MAX_ODD = 1000
-# So many missing and so many damaged files are listed: twice what can be accepted as known, so that
-# the known ones among them can always be told from as many new ones.
+# The most missing files, and the most damaged ones, that are listed: twice the limit of known gaps,
+# so that a full set of known ones still leaves room for new ones.
 LISTED = 20_000
 
 

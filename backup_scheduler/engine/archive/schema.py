@@ -102,7 +102,7 @@ class Schema:
         """The schema that Odoo has its tables in; it stays what it is once it was asked for.
 
         The one that has all of :data:`ANCHORS`; ``public`` where it has them, or none has: it is
-        the one that PostgreSQL and Odoo use unless the database or the role is told otherwise.
+        the one that PostgreSQL and Odoo use unless the database or the role sets another one.
         """
         if self._home is None:
             whole = [name for name, found in self._anchors.items() if len(found) == len(ANCHORS)]
@@ -161,7 +161,7 @@ class Schema:
         return self._at_home(used - self._known)
 
     def perhaps_of_extensions(self):
-        """Return the tables of Odoo's schema that foreign keys alone tell of, where an extension
+        """Return the tables of Odoo's schema that only foreign keys mention, where an extension
         may have brought them."""
         return self._at_home(self._referenced - self._used - self._known) if self._extended else []
 

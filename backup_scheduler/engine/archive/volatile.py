@@ -4,8 +4,8 @@ A server that has just restored a database runs its scheduled actions there, and
 first of all (*Base: Auto-vacuum internal data*), which a neutralized copy runs too. What is in
 these tables is a message on its way, a trace of a session or a cache, and is no one's data: a
 restored database may have fewer of these rows than the archive. Source: the methods that Odoo 14 to
-19 marks by ``@api.autovacuum``. The tables of wizards, which it empties as well, are told by the
-database itself (``ir_model.transient``).
+19 marks by ``@api.autovacuum``. The tables of wizards, which it empties as well, are named by
+the database itself (``ir_model.transient``).
 """
 
 VOLATILE = frozenset((

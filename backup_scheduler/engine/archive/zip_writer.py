@@ -26,7 +26,7 @@ _BY_UNIX = 3 << 8
 _DESCRIPTOR_FLAG, _UTF8_FLAG = 1 << 3, 1 << 11
 # A regular file of its owner only.
 _MODE = 0o100600 << 16
-# The years that a zip can tell of.
+# The years that a zip can store.
 _FIRST_YEAR, _LAST_YEAR = 1980, 2107
 # Bytes. What is smaller is put together before it is written.
 _GATHERED = 256 * 1024

@@ -35,10 +35,10 @@ def failures_named(what):
     except OSError as error:
         if error.errno in FULL:
             raise NoSpace(_("The disk of the destination is full: %(what)s.", what=what)) from error
-        told = _("%(what)s: %(reason)s", what=what, reason=error.strerror)
+        message = _("%(what)s: %(reason)s", what=what, reason=error.strerror)
         if isinstance(error, PermissionError):
-            raise DestinationDenied(told, hint=FORBIDDEN) from error
-        raise DestinationFailed(told) from error
+            raise DestinationDenied(message, hint=FORBIDDEN) from error
+        raise DestinationFailed(message) from error
 
 
 class LocalDestination(Destination):

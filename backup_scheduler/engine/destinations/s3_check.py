@@ -1,4 +1,4 @@
-"""What an access key may do in a bucket, and what its server lacks: tried, and told."""
+"""What an access key may do in a bucket, and what its server lacks, found out by trying."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ UNLISTED = _(
     "removed. Have a rule of the bucket (lifecycle) end uploads that are some days old."
 )
 NO_CHECKSUM = _(
-    "The server tells no checksum that can be compared after an upload: only the size is."
+    "The server reports no checksum to compare after an upload: only the size is compared."
 )
 
 
@@ -63,7 +63,7 @@ def try_rights(bucket, key, options):
             "list": try_right("list", list_it, *marker),
         }
     except BaseException:
-        # The failure is what is told; the marker goes if it can.
+        # The failure is what is reported; the marker is removed if possible.
         with contextlib.suppress(BackupError):
             delete_it(bucket, key, version)
         raise

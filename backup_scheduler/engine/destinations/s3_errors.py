@@ -259,8 +259,7 @@ def refusal(what, error):
     reason, hint = known
     if known in (BUSY, BROKEN):
         reason = _("%(reason)s (%(code)s)", reason=reason, code=code)
-    told = _("%(what)s: %(reason)s.", what=what, reason=reason)
-    return kind(told, hint=hint)
+    return kind(_("%(what)s: %(reason)s.", what=what, reason=reason), hint=hint)
 
 
 def kind_of(code):

@@ -14,7 +14,7 @@ class NotSFTP(EOFError):
 
 
 class Attributes(collections.namedtuple("Attributes", "size mode")):
-    """Of a file: both None where the server does not tell. The mode may lack the type."""
+    """Of a file: both None where the server does not report them. The mode may lack the type."""
 
     @property
     def has_type(self):

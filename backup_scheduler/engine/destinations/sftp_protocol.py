@@ -214,7 +214,7 @@ class Protocol:
         return {name: found[name] for name in sorted(found) if name not in (".", "..")}
 
     def is_folder(self, path):
-        """Return whether there is a folder. Where the server tells no type of it, it is one if it
+        """Return whether there is a folder. Where the server reports no type, it is one if it
         can be listed."""
         found = self.stat(path)
         if found.has_type:

@@ -253,13 +253,13 @@ def error_of(failure, otherwise=RestoreFailed, hint=None):
     """Return the error that a :class:`.failures.Failure` means.
 
     :param otherwise: the kind where the table has no cause: that of the archive
-    :param hint: of that kind; one that is given tells more than what the table has for any object
+    :param hint: of that kind; a given hint is more specific than that of the table
     """
     cause, name = cause_of(failure)
     if cause is None or (hint and cause.hint in FOR_ANY_OBJECT):
-        error = otherwise(failure.told(), hint)
+        error = otherwise(failure.message(), hint)
     else:
-        error = cause.kind(failure.told(), cause.hint(name))
+        error = cause.kind(failure.message(), cause.hint(name))
     error.failure = failure
     return error
 

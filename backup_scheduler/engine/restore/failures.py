@@ -2,7 +2,7 @@
 
 PostgreSQL's errors quote rows: DETAIL ("Failing row contains …"), CONTEXT ("COPY t, line 1: …"),
 the texts of RAISE, and the messages on values that do not fit. A :class:`Failure` keeps those to
-itself. What it tells is the SQLSTATE with the names of what was concerned, and PostgreSQL's primary
+itself. It reports the SQLSTATE with the names of what was concerned, and PostgreSQL's primary
 message only where that is of a kind that names objects and never values.
 
 psql is asked for verbose messages, so that all this stands in fields of their own. pg_restore has
@@ -86,7 +86,7 @@ class Failure:
     """A refusal.
 
     :ivar sqlstate: five characters; empty where a program or libpq speaks for itself
-    :ivar text: the primary message. Not for people: see :meth:`told`
+    :ivar text: the primary message. Not for people: see :meth:`message`
     :ivar place: the function of PostgreSQL's source that refused it, in any language the same
     :ivar names: by ``schema table column datatype constraint function``, those that are known
     :ivar line: of the script that was run; 0 when not known
@@ -132,7 +132,7 @@ class Failure:
                 del self._context[found[-1] :]
                 self.is_of_code = self._is_code()
 
-    # --- what may be told -----------------------------------------------------------------------
+    # --- what may be reported -------------------------------------------------------------------
 
     @property
     def is_raised(self):
@@ -159,7 +159,7 @@ class Failure:
         known = NAMES_OBJECTS_IN_ROWS if self._context else NAMES_OBJECTS
         return self.sqlstate.startswith(known) or bool(DEFINITIONS.fullmatch(self.text))
 
-    def told(self):
+    def message(self):
         """Return what people may read of it."""
         text = self.words or condition_of(self.sqlstate)
         head = f"{self.sqlstate}: {text}" if self.sqlstate else text
@@ -227,9 +227,9 @@ def of_driver(error):
 
 
 def of_program(lines, otherwise):
-    """Return the :class:`Failure` that the lines of psql or pg_restore tell of.
+    """Return the :class:`Failure` that the lines of psql or pg_restore report.
 
-    :param otherwise: the text where they tell of none
+    :param otherwise: the text where they report none
     """
     for position, line in enumerate(lines):
         if (found := SERVER_ERROR.match(line)) and not found[2].startswith(NO_ERROR):
@@ -246,7 +246,7 @@ def is_notice(text):
 
 
 def is_error(line):
-    """Return whether a program begins to tell of an error."""
+    """Return whether a line of a program begins an error."""
     if found := SERVER_ERROR.match(line):
         return not found[2].startswith(NO_ERROR)
     own = OWN_ERROR.match(line)
@@ -256,7 +256,7 @@ def is_error(line):
 def of_fields(found, lines):
     """Return the failure whose first line was ``found`` and whose fields are in ``lines``.
 
-    A value of a row may have lines that look like fields: those that are told are read from the
+    A value of a row may have lines that look like fields: those that are reported are read from the
     end on, where psql writes them last and in this order.
     """
     located, names = ends_with(lines), {}
@@ -276,7 +276,7 @@ def of_fields(found, lines):
         "" if located is None else lines[located].removeprefix(LOCATION).partition(",")[0],
         next((line for line in lines[: marks[-1]] if line.startswith(QUERY)), "") if marks else "",
     )
-    # Of whatever may be a context, code makes its message one that is not told.
+    # Of whatever may be a context, code makes its message one that is not reported.
     failure.is_of_code |= any(CODE.search(line) for at in marks[:-1] for line in lines[at:end])
     return failure
 

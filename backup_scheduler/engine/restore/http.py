@@ -239,7 +239,7 @@ def broken_connection_told(form):
     try:
         yield
     except ServerDown:
-        # Whoever stands in its place has said so.
+        # The proxy has said so.
         raise
     except ConnectionFailed as error:
         if form.is_sent:

@@ -92,7 +92,7 @@ def load(path, archive_format, scratch, meter, control):
 def load_script(blocks, scratch, control, made_by=0):
     """Load the script that comes in blocks by psql; return notes for people.
 
-    :param made_by: the newest PostgreSQL that the dump is of, where its script does not tell
+    :param made_by: the newest PostgreSQL that the dump is of, where its script does not say it
     """
     options = session_options(scratch.session)
     script = Script(blocks, scratch.session.version, Feed(), scratch.prepare)

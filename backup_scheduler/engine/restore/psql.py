@@ -37,9 +37,9 @@ UNRESTRICTED = _(
 )
 PROBE_TIMEOUT = 30
 # Of what a program says, so many lines of so many characters each are looked at: those of its first
-# error. The value of a row, which goes before what tells its place, may have more.
+# error. The value of a row, which precedes its position, may have more.
 LINES, LINE_LIMIT = 2_000, 1_000
-# More refusals than this are not told (statements that may be refused; see `statements`).
+# More refusals than this are not reported (statements that may be refused; see `statements`).
 REFUSALS = 1_000
 # The first statement of a dump comes long before, its last one is shorter than this (bytes).
 HEAD = TAIL = 4096
@@ -166,7 +166,7 @@ def as_script(file, environment):
     """Return the script of a custom dump, in blocks; pg_restore reads ``file`` by itself.
 
     So a custom dump is read as closely as a plain one before any of it is run, and what the server
-    says of it comes from psql, which tells a row from its place. Raises :class:`ProgramFailed` when
+    says of it comes from psql, which adds the position of a row. Raises :class:`ProgramFailed` when
     it does not come to the end of the dump.
     """
     command = [program("pg_restore"), "--no-owner", "--no-acl", "--no-tablespaces", "-f", "-"]
@@ -204,7 +204,7 @@ class ProgramFailed(Exception):
     """psql or pg_restore ended with an error: ``failure``, a :class:`.failures.Failure`."""
 
     def __init__(self, failure):
-        super().__init__(failure.told())
+        super().__init__(failure.message())
         self.failure = failure
 
 

@@ -92,7 +92,7 @@ class DatabaseServer:
         except psycopg2.Error as error:
             if control:
                 control.check()
-            # Not from it: a traceback would tell all that PostgreSQL said.
+            # Not from it: a traceback would show all that PostgreSQL said.
             raise error_of(of_driver(error), DatabaseServerFailed) from None
 
 

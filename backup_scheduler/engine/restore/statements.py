@@ -2,7 +2,7 @@
 
 Some have nothing to do with whether an archive can be restored, and depend on the server: who owns
 what, on which disk a table lies, what other roles may do, what only a superuser may make. They are
-*left out*, or *tried*: run so that a refusal for such a reason is told as a note and ends nothing.
+*left out*, or *tried*: run so that a refusal for such a reason is a note, and the restore goes on.
 
 Only whole statements, as :mod:`..archive.psql_lexer` reads them, are exchanged, and each keeps its
 number of lines, so that psql's numbers of lines are those of the dump.
@@ -23,8 +23,8 @@ LOOK = 8192
 RECENT = 8_000
 # Of a dump that is made to do harm. No database has as many.
 EXTENSIONS = 1_000
-# What is told of each kind.
-TOLD, NAMED = 1_000, 10
+# Statements of each kind that are counted, and named, in a note.
+NOTED, NAMED = 1_000, 10
 # Keywords, a name, and the name of what that is of or for: nothing that quotes a value.
 TITLE = re.compile(
     rb"[A-Z]+(?: [A-Z]+)*(?:\s+%b(?:\s+(?:ON|ADD CONSTRAINT)(?: ONLY)? %b)?)?" % (NAME, NAME)
@@ -65,7 +65,7 @@ class Tried:
     :param pattern: what such a statement begins with (bytes)
     :param states: the SQLSTATEs, or their first characters, of refusals that end nothing
     :param note: what to say of it, with ``%(names)s`` for the statements
-    :param but: SQLSTATEs that end the restore all the same
+    :param but: SQLSTATEs that end the restore anyway
     """
 
     def __init__(self, pattern, states, note, but=()):
@@ -128,7 +128,7 @@ TRIED = (
 
 
 class Statement:
-    """What may be told of a statement.
+    """What may be reported of a statement.
 
     :ivar head: its first bytes. Not for people: values may stand in them
     :ivar tried: the :class:`Tried` that it is run as, or None
@@ -187,7 +187,7 @@ class Feed:
         self.raw(fed)
         statement = Statement(text, tried)
         self._recent.append((self._line, statement))
-        if tried and len(self._tried) < TOLD:
+        if tried and len(self._tried) < NOTED:
             self._tried[self._line] = statement
 
     def _note_extension(self, text):
@@ -201,7 +201,7 @@ class Feed:
         found = LEAKPROOF.match(text)
         if not found:
             return text
-        if len(self._leakproof) < TOLD:
+        if len(self._leakproof) < NOTED:
             self._leakproof.append(Statement(text).title)
         return text[: found.start("word")] + text[found.end("word") :]
 

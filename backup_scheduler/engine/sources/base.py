@@ -66,7 +66,7 @@ class Source(abc.ABC):
 
     def require_access(self):  # noqa: B027 - most kinds have nothing left to ask
         """Raise the named reason why a backup or restore would be refused, where :meth:`probe`
-        could not tell. It is asked where no backup follows that would find out itself.
+        could not find out. It is asked where no backup follows, which would find out.
         """
 
     @abc.abstractmethod

@@ -22,7 +22,7 @@ VANISHED = (errno.ENOENT, errno.ESTALE)
 # Seconds. What the dump does not list and is younger than the backup by no more than this is of a
 # transaction that it did not see. The clock of a file server may differ.
 YOUNG = 600
-# So many files that were deleted meanwhile are remembered, by name, for later verifications.
+# The most files deleted meanwhile whose names are kept for later verifications.
 MAX_GONE = 2000
 # How many are named in a message.
 NAMED = 3

@@ -42,7 +42,7 @@ FIRST_BYTE_TIMEOUT = 6 * 3600
 # Seconds. Once bytes flow they come from finished files; a pause this long is a dead server.
 NEXT_BYTE_TIMEOUT = 300
 
-# A name that no database has: a backup of it changes nothing, and tells of the password.
+# A name that no database has: a backup of it changes nothing, and tests the password.
 NOBODYS = "backup-scheduler-asks-for-the-password"
 # The warning that the page shows beside a form that sends the default password as the old one.
 UNPROTECTED = "is not protected"

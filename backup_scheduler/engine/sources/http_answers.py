@@ -52,10 +52,10 @@ def page_message(page):
     They are of servers that only this machine may reach, perhaps, and whoever enters an address is
     not to read what answers there.
     """
-    if told := alert(page):
-        return PREFIX.sub("", text_of(told))
-    told = text_of(reason(page))
-    return "" if told.startswith(NO_REASONS) else told
+    if alerted := alert(page):
+        return PREFIX.sub("", text_of(alerted))
+    message = text_of(reason(page))
+    return "" if message.startswith(NO_REASONS) else message
 
 
 def text_of(part):

@@ -1,4 +1,4 @@
-"""What an Odoo tells any visitor: its version, and its databases."""
+"""What an Odoo answers any visitor: its version, and its databases."""
 
 import contextlib
 import http
@@ -12,7 +12,7 @@ from .http_status import led_away, other_server, require_let_in, require_passed
 
 # How psycopg2 and Odoo's pool of connections name that PostgreSQL cannot be asked.
 POSTGRESQL_DOWN = ("OperationalError", "PoolError")
-# How XML-RPC is closed by whoever is in front, while the rest of the server is open.
+# How a proxy in front closes XML-RPC, while the rest of the server is open.
 CLOSED = (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.NOT_IMPLEMENTED)
 
 
@@ -127,7 +127,7 @@ def require_open(answer):
 
 
 def postgresql_answers(client):
-    """Return whether the server reaches its PostgreSQL; None where it does not tell."""
+    """Return whether the server reaches its PostgreSQL; None where it does not say."""
     with client.request("GET", "/web/health?db_server_status=1") as answer:
         page = answer.page()
     try:
@@ -143,7 +143,7 @@ def lists_by_rpc(client):
     try:
         return isinstance(call_db(client, "list"), list) or None
     except xmlrpc.client.Fault as fault:
-        told = str(fault.faultString)
-        return False if any(name in told for name in POSTGRESQL_DOWN) else None
+        message = str(fault.faultString)
+        return False if any(name in message for name in POSTGRESQL_DOWN) else None
     except ValueError:
         return None

@@ -48,7 +48,7 @@ def refusal(answer, database):
 
 
 def restore_refusal(answer, database):
-    """Return the error that the answer to a failed restore tells."""
+    """Return the error that the answer to a failed restore reports."""
     if answer.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return RemoteError(
             _("A proxy in front of the server refuses files of this size."),
@@ -97,7 +97,7 @@ def common_refusal(answer, text, denied):
 
 
 def unexplained(answer):
-    """Return what is told of an answer that is none of Odoo's."""
+    """Return the message about an answer that is not Odoo's."""
     return _(
         "%(address)s answered %(answer)s (%(type)s), which is no answer of Odoo's.",
         address=answer.place,

@@ -1,4 +1,4 @@
-"""What the status of an answer means, whoever gave it: one table for all requests to an Odoo.
+"""What the status of an answer means, from Odoo or a proxy: one table for all requests to an Odoo.
 
 Between here and there may be an nginx, a HAProxy, an ingress or Cloudflare. What they answer in the
 place of Odoo is theirs, and says nothing about what is behind them.

@@ -114,7 +114,7 @@ class LocalSource(Source):
         return files.gone(snapshot.still_listed)
 
     def _metered(self, write):
-        """Return ``write``, which tells how far it is."""
+        """Return ``write``, which reports progress."""
         received = 0
 
         def metered(block):

@@ -11,8 +11,8 @@ DRILL_GRACE = datetime.timedelta(days=2)
 
 
 class BackupDoctorDrills(models.AbstractModel):
-    """Restore drills that are promised and never come to a result: one that ends badly is told by
-    its run, one that is never done by nobody. What kept one from a result is told at once."""
+    """Restore drills that are due and never come to a result: a failed one shows on its run, one
+    that is never done shows nowhere else. What kept one from a result is reported at once."""
 
     _inherit = "backup.doctor"
 
@@ -70,11 +70,11 @@ class BackupDoctorDrills(models.AbstractModel):
     def _undetermined_problem(self, runs):
         """What keeps one drill from a result mostly keeps all of them from it."""
         run = runs[0]
-        told = run._in_language("undetermined", run.undetermined)
+        failure = run._in_language("undetermined", run.undetermined)
         names = {
             "database": run.database_name,
             "job": run.job_id.name,
-            "error": told["error"],
+            "error": failure["error"],
             "count": len(runs),
         }
         if len(runs) == 1:
@@ -90,7 +90,7 @@ class BackupDoctorDrills(models.AbstractModel):
                 **names,
             )
         again = self.env._("The drill is tried again every day, or press Verify Again on the run.")
-        return problem("drill", text, " ".join(filter(None, (told["hint"], again))), run)
+        return problem("drill", text, " ".join(filter(None, (failure["hint"], again))), run)
 
     @api.model
     def _drill_hint(self, domain):

@@ -22,8 +22,8 @@ class BackupDatabase(models.Model):
         "Not Listed Last Time",
         readonly=True,
         copy=False,
-        help="The last answer of the server did not list this database. The next one that does not "
-        "list it either tells that it is gone.",
+        help="The last answer of the server did not list this database. If the next one does "
+        "not list it either, it is gone.",
     )
     last_good_run_id = fields.Many2one(
         "backup.run", compute="_compute_last_good", string="Last Good Backup"
@@ -46,8 +46,8 @@ class BackupDatabase(models.Model):
     def _record_presence(self, listed):
         """Record which of these the server has, by an answer that can be believed.
 
-        A server in trouble may leave some out: only the second answer in a row tells that they are
-        gone.
+        A server in trouble may leave some out: they are gone only after the second answer in a
+        row.
         """
         here = self.filtered(lambda database: database.name in listed)
         here.filtered(lambda one: one.unlisted or not one.present).write(

@@ -44,7 +44,10 @@ class BackupKnownGap(models.Model):
     )
     run_id = fields.Many2one("backup.run", "Found By", readonly=True, ondelete="set null")
     found_at = fields.Datetime(
-        "Archive Of", required=True, readonly=True, help="When the archive was made that lacks it."
+        "Archive Date",
+        required=True,
+        readonly=True,
+        help="When the archive was made that lacks it.",
     )
     accepted_by_id = fields.Many2one("res.users", readonly=True)
     accepted_at = fields.Datetime(
@@ -53,7 +56,7 @@ class BackupKnownGap(models.Model):
     active = fields.Boolean(default=True, readonly=True)
     end = fields.Selection(
         ENDS,
-        "Ended Because",
+        "End Reason",
         readonly=True,
         help="File Is Back: a later archive has it. No Longer Listed: no attachment of the "
         "database has it any more. Other State Accepted: it was missing and is damaged now, or the "
@@ -87,7 +90,7 @@ class BackupKnownGap(models.Model):
         for database, gaps in self.sudo().filtered("active").grouped("database_id").items():
             database._begin_gap_change()
             gaps._end("withdrawn", ended_by_id=self.env.uid)
-            gaps._tell(
+            gaps._post(
                 self.env._("%(user)s withdrew known gaps", user=self.env.user.name), database
             )
             for run in runs.sudo()._last_good(database).values():
@@ -147,7 +150,7 @@ class BackupKnownGap(models.Model):
         :param gaps: names by the reason, as the engine's ``gaps`` has them
         """
         moment = run._content_moment()
-        for reason, told in (
+        for reason, message in (
             ("back", _lt("Known gaps are withdrawn, the files are back")),
             ("unlisted", _lt("Known gaps are withdrawn, no attachment lists the files any more")),
         ):
@@ -157,15 +160,15 @@ class BackupKnownGap(models.Model):
             )
             if over:
                 over._end(reason, ended_at=moment, ended_run_id=run.id)
-                over._tell(self.env._(told), database, run)
+                over._post(self.env._(message), database, run)
 
     def _end(self, reason, **values):
         ended = {"active": False, "end": reason, "ended_at": fields.Datetime.now(), **values}
         self.write(ended)
 
-    # --- telling --------------------------------------------------------------------------------
+    # --- the chatter ----------------------------------------------------------------------------
 
-    def _tell(self, what, database, run=None):
+    def _post(self, what, database, run=None):
         """Leave a line in the chatter of the instance."""
         database.instance_id.sudo().message_post(
             body=self.env._(

@@ -56,7 +56,7 @@ class BackupRunArchive(models.Model):
             self._record_unreadable(self.copy_ids.browse(event["id"]), event)
         elif event["event"] == "done":
             self._record_copies(event["copies"])
-            # The engine tells of the last source alone that it tried.
+            # The engine reports only the last source that it tried.
             copies.filtered(lambda copy: copy.status == "failed")._mark_in_doubt()
         elif event["event"] in ("failed", "lost"):
             code, error = failure_of(event)

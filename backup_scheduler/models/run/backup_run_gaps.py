@@ -159,7 +159,7 @@ class BackupRunGaps(models.Model):
         if self.gap_count:
             gaps = gaps._accept(database, self._gap_names(), self)
         if gaps:
-            gaps._tell(
+            gaps._post(
                 self.env._(
                     "%(user)s accepted files as known gaps, found by %(run)s",
                     user=self.env.user.name,
@@ -171,7 +171,7 @@ class BackupRunGaps(models.Model):
         good = self._settle_gaps()
         still_bad = self.status == "verify_failed"
         if still_bad and self.copy_ids._readable() and self.work != "verify":
-            # More is wrong with it: what that is has to be told anew.
+            # More is wrong with it: a new verification reports what.
             self._request_verification(self.copy_ids)
         return gaps, good
 

@@ -44,7 +44,7 @@ class BackupRunRecording(models.Model):
         self._complete_fire(self._record_server_of(event))
 
     def _record_server_of(self, event):
-        """Record what an event tells of the server; return the names of its databases."""
+        """Record what an event says about the server; return the names of its databases."""
         confirmed = event.get("confirmed", True)
         return self.instance_id._record_server(event["version"], event["databases"], confirmed)
 

@@ -119,15 +119,15 @@ def test_a_row_with_line_ends_and_labels_of_its_own_is_not_told():
         "CONSTRAINT NAME:  c",
         "LOCATION:  ExecConstraints, execMain.c:2039",
     ]
-    told = of_program(lines, "").told()
+    told = of_program(lines, "").message()
     assert "Jane" not in told
     assert "row 3" in told
 
 
 def test_what_has_no_sqlstate_is_told_only_where_it_is_the_program_s_own():
-    assert "Jane" not in of_program(["psql:<stdin>:3: error: invalid command \\Jane"], "").told()
+    assert "Jane" not in of_program(["psql:<stdin>:3: error: invalid command \\Jane"], "").message()
     known = "psql: error: connection to server on socket failed: FATAL:  no"
-    assert "connection to server" in of_program([known], "").told()
+    assert "connection to server" in of_program([known], "").message()
 
 
 @pytest.mark.parametrize(
