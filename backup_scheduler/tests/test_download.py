@@ -120,17 +120,18 @@ class TestDownload(HttpCase, BackupCase):
     def test_what_the_destination_renews_while_it_is_read_is_stored(self):
         renewed = {"id": self.copy.id, "changed_settings": {"reserve": 7}}
 
-        class Renewing(engine_call.EngineProcess):
-            def __init__(self, order, deliver, *arguments):
-                def deliver_both(event):
-                    if event["event"] in engine_call.LAST_WORDS:
-                        deliver({"event": "renewed", **renewed})
-                    deliver(event)
+        start = engine_call.EngineProcess
 
-                super().__init__(order, deliver_both, *arguments)
+        def renewing(order, deliver, *arguments):
+            def deliver_both(event):
+                if event["event"] in engine_call.LAST_WORDS:
+                    deliver({"event": "renewed", **renewed})
+                deliver(event)
+
+            return start(order, deliver_both, *arguments)
 
         with patch.object(LocalDestination, "path_of", return_value=None), \
-                patch.object(engine_call, "EngineProcess", Renewing):  # fmt: skip
+                patch.object(engine_call, "EngineProcess", renewing):  # fmt: skip
             # The request is over by then, and no cursor of a test can be opened.
             with patch.object(download, "_keep_renewed") as keep:
                 self._assert_streamed()

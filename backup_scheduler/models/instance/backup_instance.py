@@ -68,7 +68,7 @@ class BackupInstance(models.Model):
     server_changed_at = fields.Datetime(
         readonly=True,
         copy=False,
-        help="What was backed up before came from another server, or was not known to be from it.",
+        help="Archives from before this moment are of another server, or may be.",
     )
     max_parallel_runs = fields.Integer(
         "Backups at a Time",
