@@ -108,7 +108,10 @@ def place_of(kind, folder):
             yield BucketPlace(server, proxy, kind)
 
 
-@pytest.fixture(params=["local", "sftp", "webdav", "s3", "rclone"])
+REMOTE = ("sftp", "webdav", "s3", "rclone")
+
+
+@pytest.fixture(params=["local", *REMOTE])
 def place(request, folder, monkeypatch):
     if request.param in ("webdav", "rclone") and not servers_rclone.installed():
         pytest.skip("rclone is not installed")
@@ -165,9 +168,9 @@ def test_an_upload_that_dies_leaves_nothing_that_is_not_named(odoo, folder, plac
     assert place.left() == []
 
 
+# A folder of this machine that is not there is made.
+@pytest.mark.parametrize("place", REMOTE, indirect=True)
 def test_a_destination_that_was_away_all_the_time_is_not_named(odoo, folder, place):
-    if place.kind == "local":
-        pytest.skip("a folder that is not there is made")
     place.die()
     copy = copy_order(folder, "", 2, kind=place.kind, settings=place.settings)
     with pytest.raises(BackupError) as failed:
